@@ -1,0 +1,143 @@
+"""Every error that aioqueue raises.
+
+A message says what was wrong, with the value; what happened to the task; and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+
+class AioQueueError(Exception):
+    """The root of all errors raised by aioqueue."""
+
+
+class ConfigurationError(AioQueueError):
+    """A setting, a URL or an option has no meaning here."""
+
+
+class BrokerUnavailable(AioQueueError):
+    """The broker gave no usable answer in the time allowed."""
+
+
+class QueueFull(AioQueueError):
+    """The queue holds `queue_max_length` tasks already; nothing was sent."""
+
+
+class DuplicateTask(AioQueueError):
+    """A unique task like this one is already waiting or running; nothing was sent."""
+
+
+class NotRegistered(AioQueueError):
+    """No task of this name is known to this app."""
+
+
+class PayloadError(AioQueueError):
+    """An argument or a result cannot be encoded, or a message cannot be decoded."""
+
+
+class PayloadTooLarge(PayloadError):
+    """An argument list, a result or a message is larger than `max_payload_size`."""
+
+
+class TimeoutError(AioQueueError, TimeoutError):
+    """A wait ended before the task did. The task goes on."""
+
+
+class TaskFailed(AioQueueError):
+    """A task failed with an exception whose type is not known in this process.
+
+    Attributes:
+        exception_type: the original type as `module.qualname`.
+        arguments: what the original exception was made of, as far as it could be sent.
+    """
+
+    def __init__(self, message: str = "", *, exception_type: str = "", arguments: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.exception_type = exception_type
+        self.arguments = arguments
+
+
+class TaskRevoked(AioQueueError):
+    """The task was revoked, or expired, before it ended by itself."""
+
+
+class UpstreamFailed(AioQueueError):
+    """A task that this one depends on failed or was revoked; its cause is `__cause__`."""
+
+
+class ChordError(AioQueueError):
+    """A task in the header of a chord failed, so its body was not run."""
+
+
+class WorkerLost(AioQueueError):
+    """The process that ran the task died, `max_deliveries` times in a row."""
+
+
+class LeaseLost(AioQueueError):
+    """The worker lost its lease while it ran the task; another worker runs it again."""
+
+
+class TimeLimitExceeded(AioQueueError):
+    """The task ran for longer than its `time_limit` and was ended."""
+
+
+class SoftTimeLimitExceeded(AioQueueError):
+    """Raised inside a task that has run for longer than its `soft_time_limit`; it may clean up and return."""
+
+
+class MaxRetriesExceeded(AioQueueError):
+    """A retry was asked for, and `max_retries` of them have been used."""
+
+
+class Retry(AioQueueError):
+    """Raised by a task, with `raise ctx.retry(...)`, to be run again later.
+
+    Attributes:
+        exc: what went wrong; becomes the task's exception when its retries are used up.
+        countdown: seconds to wait; None leaves it to the task's own rule.
+        eta: when to run again, instead of `countdown`.
+        max_retries: replaces the task's own limit for this and later retries.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        exc: BaseException | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        max_retries: int | None = None,
+    ) -> None:
+        super().__init__(message or (f"retry: {exc!r}" if exc is not None else "retry"))
+        self.exc = exc
+        self.countdown = countdown
+        self.eta = eta
+        self.max_retries = max_retries
+
+
+class Reject(AioQueueError):
+    """Raised by a task that cannot be done: to the dead letters, or with `requeue=True` back to its queue.
+
+    Attributes:
+        reason: kept with the dead letter.
+        requeue: run the task again, at once, instead.
+    """
+
+    def __init__(self, reason: object = "rejected", *, requeue: bool = False) -> None:
+        super().__init__(str(reason))
+        self.reason = str(reason)
+        self.requeue = requeue
+
+
+class Ignore(AioQueueError):
+    """Raised by a task that wants to end without a result: the state that it set last stays."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A sentence part that names what `name` was probably meant to be, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
