@@ -1,0 +1,301 @@
+"""What a broker promises.
+
+A broker holds queues of messages, messages that wait for their time, the records of what became of tasks, and the
+dead letters. It knows nothing of Python functions. Everything that happens at the end of a task reaches it as one
+`Settlement`, which it applies whole, at most once, and only while the delivery belongs to the worker that settles it
+(promise D2); the rules of what a settlement holds are the worker's.
+
+`tests/brokers/` is the specification: each broker passes it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A message on its way into a queue.
+
+    Attributes:
+        id: the task's id.
+        queue: its queue.
+        priority: from 0 to 9; higher is delivered first.
+        data: the message, which the broker does not look into.
+        due: not to be delivered before; ms since the epoch by the broker's clock.
+        delay: the same as ms from now; at most one of the two is set.
+    """
+
+    id: str
+    queue: str
+    priority: int
+    data: bytes
+    due: int | None = None
+    delay: int | None = None
+
+
+class Delivery(msgspec.Struct):
+    """A message lent to one worker.
+
+    Attributes:
+        handle: the broker's own token for this delivery; never used for another one, so that it fences.
+        id: the task's id.
+        data: the message.
+        queue: where it came from.
+        deliveries: how often it has been delivered, this time included; what is handed back in good order
+            does not count.
+        revoked: the task has been revoked; it is to be settled without being run.
+    """
+
+    handle: Any
+    id: str
+    data: bytes
+    queue: str
+    deliveries: int = 1
+    revoked: bool = False
+
+
+class Settlement(msgspec.Struct):
+    """Everything that one delivery changes in the broker, in one atomic step.
+
+    Attributes:
+        delivery: what it is about.
+        acknowledge: take the message out of the queue. False is for news of a task that goes on.
+        guarded: apply only while the delivery is still this worker's. False after an early acknowledgement.
+        record: stored as the task's record, and shown to those who watch it.
+        final: the record is the task's end.
+        expires: ms after which the record is dropped; 0 is never.
+        sends: messages that go out in the same step: a retry, the next steps of a workflow.
+        dead: a dead letter to keep, encoded.
+    """
+
+    delivery: Delivery
+    acknowledge: bool = True
+    guarded: bool = True
+    record: bytes | None = None
+    final: bool = False
+    expires: int = 0
+    sends: Sequence[Outgoing] = ()
+    dead: bytes | None = None
+
+
+class Verdict(Enum):
+    """What the broker made of a settlement."""
+
+    APPLIED = "1"
+    FENCED = "0"
+    """The delivery belongs to another by now (or its message is gone); nothing was applied."""
+    REVOKED = "r"
+    """The task had been revoked before; its message was removed and nothing else applied."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that a worker is told at once.
+
+    Attributes:
+        kind: "revoked": `ids` were revoked (`terminate` asks to cancel those that run). "due": a message is due
+            earlier than any before, call `promote`. "connected": the line to the broker was just (re)made; anything
+            may have been missed.
+    """
+
+    kind: str
+    ids: tuple[str, ...] = ()
+    terminate: bool = False
+
+
+class StoredLetter(msgspec.Struct, frozen=True):
+    """A dead letter as the broker keeps it."""
+
+    id: str
+    data: bytes
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be seen of a queue.
+
+    Attributes:
+        name: the queue.
+        waiting: messages that no worker has.
+        running: messages that workers have.
+        delayed: messages that wait for their time.
+        oldest: when the message that has waited longest came into the queue, ms since the epoch.
+    """
+
+    name: str
+    waiting: int
+    running: int
+    delayed: int
+    oldest: int | None = None
+
+
+class WorkerStatus(msgspec.Struct, kw_only=True):
+    """What a worker says of itself.
+
+    Attributes:
+        id: its incarnation, new for each start.
+        name: its name, such as `worker1@host`.
+        host, pid: where it runs.
+        queues: what it consumes.
+        concurrency: how many tasks it runs at once.
+        started: ms since the epoch.
+        lease: for how many ms it may be silent from now.
+    """
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    concurrency: int
+    started: int
+    lease: int = 0
+
+
+class Consumer(Protocol):
+    """One worker's line to the broker."""
+
+    @property
+    def id(self) -> str:
+        """The incarnation: new for each consumer, so that no two ever share deliveries."""
+        ...
+
+    async def join(self) -> None:
+        """Take out the lease. Before this nothing can be fetched."""
+        ...
+
+    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
+        """Up to `limit` messages, higher priorities first; waits up to `wait` seconds for the first one.
+
+        Raises:
+            LeaseLost: the lease is over; what was delivered before belongs to others.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
+        """Apply each settlement whole or not at all. May be repeated by the broker itself, never applied twice."""
+        ...
+
+    async def hand_back(self, held: Sequence[Delivery]) -> int:
+        """Hand back to the queues' front what is lent to this worker but not among `held`; returns how many."""
+        ...
+
+    async def leave(self) -> int:
+        """Hand back everything that is still lent to this worker and end the lease; returns how many."""
+        ...
+
+    def renew(self) -> bool:
+        """Extend the lease by the visibility timeout; called from a thread. False: the lease is lost."""
+        ...
+
+    async def promote(self) -> float | None:
+        """Put into the queues what is due; returns the seconds until the next one is, None if none waits."""
+        ...
+
+    async def take_over(self) -> float:
+        """Put back into the queues what silent workers held; returns the seconds until it is worth asking again."""
+        ...
+
+    def notices(self) -> AsyncIterator[Notice]:
+        """What happens, as it happens; reconnects by itself, for ever."""
+        ...
+
+    async def revoked(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these have been revoked."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections. What is still held goes to others when the lease ends."""
+        ...
+
+
+class Watch(Protocol):
+    """One task's records as they are written."""
+
+    async def next(self) -> bytes:
+        """The next record: at first the one that is there, if there is one."""
+        ...
+
+
+class Broker(Protocol):
+    """A client's line to the broker."""
+
+    @property
+    def description(self) -> str:
+        """What and where it is, for people; without passwords."""
+        ...
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. What was promised has been kept before."""
+        ...
+
+    def now(self) -> int:
+        """The broker's clock, ms since the epoch."""
+        ...
+
+    def shift_clock(self, milliseconds: int) -> None:
+        """Move the clock that decides what is due, for tests; only what goes through this object sees it."""
+        ...
+
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+        """Put all of the messages into their queues, or none (per 1,000).
+
+        Raises:
+            QueueFull: a queue would hold more than `max_length` messages.
+            BrokerUnavailable: no answer within `timeout` seconds.
+        """
+        ...
+
+    async def records(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The records of tasks, None where there is none."""
+        ...
+
+    def watch(self, id: str) -> AbstractAsyncContextManager[Watch]:
+        """The records of a task from now on; none is missed, as long as it is small, and never the final one."""
+        ...
+
+    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+        """End tasks with `record`, unless they have ended. True: ended by this. What waits is removed at once or
+        when a worker meets it; with `terminate` workers are asked to cancel what runs."""
+        ...
+
+    async def forget(self, ids: Sequence[str]) -> None:
+        """Drop the records of tasks."""
+        ...
+
+    async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
+        """The dead letters, newest first; or the one of that id."""
+        ...
+
+    async def requeue_dead(self, message: Outgoing) -> bool:
+        """Put the dead letter of that id back into a queue, and drop its record. False: there is none."""
+        ...
+
+    async def remove_dead(self, ids: Sequence[str]) -> int:
+        """Drop dead letters; returns how many there were."""
+        ...
+
+    async def queues(self) -> list[QueueStatus]:
+        """All queues that have been used."""
+        ...
+
+    async def purge(self, queue: str) -> int:
+        """Drop what waits in a queue and is not running; returns how many."""
+        ...
+
+    async def workers(self) -> list[WorkerStatus]:
+        """All workers whose lease has not ended."""
+        ...
+
+    def consumer(
+        self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
+    ) -> Consumer:
+        """A worker's line; `worker.id` is its incarnation."""
+        ...

@@ -1,0 +1,140 @@
+"""What travels: a task as it waits in the broker, and the record of what became of it.
+
+Both are msgpack maps that leave out what has its default, so that a version can add fields and an older one ignores
+them. The id of a task is not part of its message: the broker keeps it beside, where its scripts can see it, and a
+message that cannot be read still has one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from aioqueue.payload.failure import Failure
+
+
+class State(StrEnum):
+    """The words for a task's state. A task may set words of its own while it runs."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    STARTED = "STARTED"
+    PROGRESS = "PROGRESS"
+    RETRY = "RETRY"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    REVOKED = "REVOKED"
+
+
+FINAL_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})
+
+
+class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A task that waits to be run.
+
+    Attributes:
+        task: the task's name.
+        body: its arguments, `[args, kwargs]`, encoded.
+        content: how: a serializer, and a compression after a plus sign.
+        queue: where it waits, and waits again when it is retried.
+        priority: from 0 to 9.
+        sent: when it was sent, in ms since the epoch, by the sender's clock.
+        eta: not to run before; ms since the epoch.
+        expires: not to run after; ms since the epoch.
+        retries: how often it has been retried.
+        max_retries: in place of the task's own limit; -1 is no limit.
+        soft_time_limit: seconds, in place of the task's own.
+        time_limit: seconds, in place of the task's own.
+        ignore_result: in place of the task's own.
+        headers: whatever the sender added.
+        stamps: marks that the tasks of a workflow share.
+        parent_id, root_id, group_id: the task that sent it, the first one of all, and its group.
+        workflow, node: its place in a workflow record.
+        routing_key: as given by the sender; data, of no effect.
+    """
+
+    task: str
+    body: bytes = b""
+    content: str = "msgpack"
+    queue: str = "default"
+    priority: int = 0
+    sent: int = 0
+    eta: int | None = None
+    expires: int | None = None
+    retries: int = 0
+    max_retries: int | None = None
+    soft_time_limit: float | None = None
+    time_limit: float | None = None
+    ignore_result: bool | None = None
+    headers: dict[str, Any] = {}
+    stamps: dict[str, Any] = {}
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+    workflow: str | None = None
+    node: int | None = None
+    routing_key: str | None = None
+
+
+class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What is known of a task that has been worked on.
+
+    Attributes:
+        state: one of `State`, or a word of the task's own.
+        task: its name.
+        result: what it returned, encoded as `content` says.
+        failure: what it raised.
+        meta: what it said of its progress.
+        reason: why it was revoked or put away.
+        retries: how often it had been retried.
+        worker: the name of the worker.
+        sent, started, ended: ms since the epoch.
+        arguments: the arguments as short text, with the hidden ones left out.
+        dead: it lies in the dead letters.
+    """
+
+    state: str
+    task: str = ""
+    result: bytes | None = None
+    content: str = "msgpack"
+    failure: Failure | None = None
+    meta: Any = None
+    reason: str | None = None
+    retries: int = 0
+    worker: str = ""
+    sent: int = 0
+    started: int = 0
+    ended: int = 0
+    arguments: str = ""
+    children: list[str] = []
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+    dead: bool = False
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing comes after it."""
+        return self.state in FINAL_STATES
+
+
+class DeadLetter(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A task that cannot be run, kept as it arrived."""
+
+    raw: bytes
+    queue: str
+    priority: int = 0
+    reason: str
+    deliveries: int
+    died_at: int
+    failure: Failure | None = None
+    worker: str = ""
+
+
+encode_message = msgspec.msgpack.Encoder().encode
+decode_message = msgspec.msgpack.Decoder(Message).decode
+encode_record = msgspec.msgpack.Encoder().encode
+decode_record = msgspec.msgpack.Decoder(Record).decode
+decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode

@@ -1,0 +1,224 @@
+"""Settings: one typed record, and the places its values come from.
+
+Later places win: the defaults below, `[tool.aioqueue]` in the nearest `pyproject.toml`, the environment
+(`AIOQUEUE_VISIBILITY_TIMEOUT=30`), what is given to `AioQueue(...)`, and what is set on `app.conf` afterwards.
+All times are in seconds, all sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from aioqueue.exceptions import ConfigurationError, suggest
+
+ENVIRONMENT_PREFIX = "AIOQUEUE_"
+_MIB = 1024 * 1024
+
+# Names under AIOQUEUE_ that are not settings: they say where things are, before an app exists.
+_OTHER_VARIABLES = frozenset({"app", "server_binary", "runtime_dir", "data_dir"})
+
+
+class Settings(msgspec.Struct, kw_only=True):
+    """Everything that can be set on an app.
+
+    Attributes:
+        broker: the broker's URL; None is a private embedded server. Passwords in it are never shown.
+        backend: the URL of a result backend; None keeps results in the broker.
+        namespace: the prefix of every key in the broker; None is the app's name.
+        partitions: into how many parts a namespace is split (more than one only helps a Redis Cluster).
+        timezone: for schedules that name none.
+
+        visibility_timeout: for how long a worker may be silent before its tasks are given to others; at least 1.
+        max_deliveries: how often a task may take its worker down with it before it goes to the dead letters.
+        send_timeout: for how long `send` tries to reach the broker before it raises `BrokerUnavailable`.
+        max_payload_size: of a task's arguments or its result, encoded and also decompressed.
+        queue_max_length: tasks that may wait in one queue; None is no limit.
+        queue_full: what `send` does at that limit: "raise" `QueueFull`, or "wait" for up to `send_timeout`.
+        dead_letters_max_length: the oldest dead letters beyond this many are dropped.
+
+        task_default_queue: the queue of tasks that name none.
+        task_default_priority: from 0 to 9, higher runs first.
+        task_routes: queues by task name.
+        task_serializer: "msgpack" or "json".
+        task_compression: None, "zlib" or "zstd", for payloads from 1 KiB on.
+        task_acks_late: acknowledge a task when it has ended (True, at least once) or before it starts (False, at most once).
+        task_track_started: record STARTED when a task starts; costs a write each.
+        task_ignore_result: keep no results.
+        task_store_errors_even_if_ignored: keep failures even so.
+        task_time_limit: end tasks that run for longer.
+        task_soft_time_limit: raise `SoftTimeLimitExceeded` in tasks that run for longer.
+        task_max_retries: for tasks that say nothing themselves; None retries for ever.
+        task_default_retry_delay: between retries without a backoff.
+        task_always_eager: run tasks at `send`, in the caller's process.
+        task_eager_propagates: let the exceptions of such tasks out of `send`.
+        result_expires: for how long results are kept; None or 0 is for ever.
+
+        worker_concurrency: coroutines and threads that run tasks at once in a worker process.
+        worker_prefetch: tasks held ready beyond those; None follows the rate at which tasks end.
+        worker_shutdown_timeout: for how long a stopping worker lets its tasks run on.
+        worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
+        worker_max_memory: resident memory after which a worker process is replaced; None is no limit.
+        beat_schedule: schedules by name.
+        hidden_arguments: names of arguments whose values are not shown in logs and lists.
+    """
+
+    broker: str | None = None
+    backend: str | None = None
+    namespace: str | None = None
+    partitions: int = 1
+    timezone: str = "UTC"
+
+    visibility_timeout: float = 30.0
+    max_deliveries: int = 5
+    send_timeout: float = 5.0
+    max_payload_size: int = 8 * _MIB
+    queue_max_length: int | None = None
+    queue_full: Literal["raise", "wait"] = "raise"
+    dead_letters_max_length: int = 10_000
+
+    task_default_queue: str = "default"
+    task_default_priority: int = 0
+    task_routes: dict[str, Any] = msgspec.field(default_factory=dict)
+    task_serializer: Literal["msgpack", "json"] = "msgpack"
+    task_compression: Literal["zlib", "zstd"] | None = None
+    task_acks_late: bool = True
+    task_track_started: bool = False
+    task_ignore_result: bool = False
+    task_store_errors_even_if_ignored: bool = False
+    task_time_limit: float | None = None
+    task_soft_time_limit: float | None = None
+    task_max_retries: int | None = 3
+    task_default_retry_delay: float = 180.0
+    task_always_eager: bool = False
+    task_eager_propagates: bool = False
+    result_expires: float | None = 86_400.0
+
+    worker_concurrency: int = 100
+    worker_prefetch: int | None = None
+    worker_shutdown_timeout: float = 30.0
+    worker_max_tasks: int | None = None
+    worker_max_memory: int | None = None
+    beat_schedule: dict[str, Any] = msgspec.field(default_factory=dict)
+    hidden_arguments: list[str] = msgspec.field(
+        default_factory=lambda: ["password", "passwd", "token", "secret", "api_key", "authorization", "cookie"]
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _checked(name, value, f"app.conf.{name}"))
+
+    def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Set several settings at once.
+
+        Raises:
+            ConfigurationError: for an unknown name or a value of the wrong kind; then nothing is changed.
+        """
+        wanted = {**(values or {}), **more}
+        checked = {name: _checked(name, value, name) for name, value in wanted.items()}
+        for name, value in checked.items():
+            super().__setattr__(name, value)
+
+    @classmethod
+    def load(cls, given: Mapping[str, Any], *, directory: Path | None = None) -> Settings:
+        """The settings of an app that was given `given`, in the environment and project of this process."""
+        settings = cls()
+        for source, values in (
+            ("[tool.aioqueue] in pyproject.toml", _from_pyproject(directory or Path.cwd())),
+            ("the environment", _from_environment(os.environ)),
+            ("AioQueue(...)", given),
+        ):
+            for name, value in values.items():
+                super(Settings, settings).__setattr__(name, _checked(name, value, f"{name} (from {source})"))
+        return settings
+
+
+_TYPES: dict[str, Any] = get_type_hints(Settings)
+_POSITIVE = frozenset(
+    {
+        "partitions",
+        "max_deliveries",
+        "send_timeout",
+        "max_payload_size",
+        "queue_max_length",
+        "dead_letters_max_length",
+        "task_time_limit",
+        "task_soft_time_limit",
+        "worker_concurrency",
+        "worker_max_tasks",
+        "worker_max_memory",
+    }
+)
+_NOT_NEGATIVE = frozenset(
+    {
+        "task_max_retries",
+        "task_default_retry_delay",
+        "result_expires",
+        "worker_prefetch",
+        "worker_shutdown_timeout",
+        "task_default_priority",
+    }
+)
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """`value` as the setting `name` wants it."""
+    if name not in _TYPES:
+        raise ConfigurationError(
+            f"There is no setting {name!r}.{suggest(name, _TYPES)} All are listed in the reference, and by "
+            "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
+        )
+    try:
+        value = msgspec.convert(value, _TYPES[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"The setting {where} cannot be {value!r}: {error}.") from None
+    if name in _POSITIVE and value is not None and value <= 0:
+        raise ConfigurationError(f"The setting {where} must be more than 0, not {value!r}.")
+    if name in _NOT_NEGATIVE and value is not None and value < 0:
+        raise ConfigurationError(f"The setting {where} must be 0 or more, not {value!r}.")
+    if name == "visibility_timeout" and value < 1:
+        raise ConfigurationError(f"The setting {where} must be at least 1 second, not {value!r}.")
+    if name == "task_default_priority" and value > 9:
+        raise ConfigurationError(f"The setting {where} must be from 0 to 9, not {value!r}.")
+    if name == "partitions" and value != 1:
+        raise ConfigurationError(f"The setting {where} must be 1 in this version, not {value!r}.")
+    return value
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, text in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if variable.startswith(ENVIRONMENT_PREFIX) and name not in _OTHER_VARIABLES:
+            found[name] = _from_text(name, text)
+    return found
+
+
+def _from_text(name: str, text: str) -> Any:
+    """A variable's text as a value: JSON for lists and tables, the text itself for the rest; empty is None."""
+    if text == "" and name not in ("broker",):
+        return None
+    if text[:1] in "[{":
+        try:
+            return msgspec.json.decode(text.encode())
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(f"{ENVIRONMENT_PREFIX}{name.upper()} is not valid JSON: {error}.") from None
+    return text or None
+
+
+def _from_pyproject(directory: Path) -> dict[str, Any]:
+    for folder in (directory, *directory.parents):
+        file = folder / "pyproject.toml"
+        try:
+            content = file.read_text(encoding="utf-8")
+        except OSError:
+            continue
+        try:
+            return dict(tomllib.loads(content).get("tool", {}).get("aioqueue", {}))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"{file} is not valid TOML: {error}.") from None
+    return {}
