@@ -1,0 +1,14 @@
+"""The broker that lives in a process's memory: every promise of `aioqueue.brokers.protocol`, no server, for tests.
+
+timeline    what happens at a moment: a heap from which entries can be taken out again
+queues      messages that wait, by queue and priority, and the consumers that wait for them
+records     what became of tasks, with its expiry and those who watch it
+leases      which workers are alive
+store       all of it together, and the atomic steps that change it
+consumer    a worker's line
+broker      a client's line
+"""
+
+from aioqueue.brokers.memory.broker import MemoryBroker
+
+__all__ = ["MemoryBroker"]

@@ -1,0 +1,113 @@
+"""A client's line to the memory broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from itertools import islice
+
+from aioqueue.brokers.memory.consumer import MemoryConsumer
+from aioqueue.brokers.memory.store import Store
+from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch, WorkerStatus
+
+
+class MemoryBroker:
+    """Queues in this process's memory: gone with the object, never away, and as strict as a real broker.
+
+    Clients and workers that share the object share its queues. It belongs to one event loop at a time; only
+    `Consumer.renew` may be called from other threads. What an operation costs does not grow with what is queued.
+    """
+
+    def __init__(self) -> None:
+        self._store = Store()
+
+    @property
+    def description(self) -> str:
+        """What it is, for people."""
+        return "memory (this process only)"
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to disconnect from; what is queued stays with the object."""
+
+    def now(self) -> int:
+        """The wall clock and the shift, ms since the epoch."""
+        return self._store.clock.now()
+
+    def shift_clock(self, milliseconds: int) -> None:
+        """Move the clock, for tests: delays, leases and the expiry of records follow it at once."""
+        self._store.shift_clock(milliseconds)
+
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+        """Put all of the messages into their queues, or none.
+
+        Raises:
+            QueueFull: a queue would hold more than `max_length` messages.
+        """
+        self._store.send(messages, max_length)
+
+    async def records(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The records of tasks, None where there is none."""
+        return [self._store.records.get(id) for id in ids]
+
+    def watch(self, id: str) -> AbstractAsyncContextManager[Watch]:
+        """The records of a task: the one that is there, and then each that is written."""
+        return self._store.records.watch(id)
+
+    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+        """End tasks with `record`, unless they have ended. True: ended by this."""
+        return self._store.revoke(ids, record, expires=expires, terminate=terminate)
+
+    async def forget(self, ids: Sequence[str]) -> None:
+        """Drop the records of tasks."""
+        for id in ids:
+            self._store.records.drop(id)
+
+    async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
+        """The dead letters, newest first; or the one of that id."""
+        dead = self._store.dead
+        if id is not None:
+            return [StoredLetter(id, dead[id])] if id in dead else []
+        return [StoredLetter(id, data) for id, data in islice(reversed(dead.items()), limit)]
+
+    async def requeue_dead(self, message: Outgoing) -> bool:
+        """Put the dead letter of that id back into a queue, and drop its record. False: there is none."""
+        return self._store.requeue_dead(message)
+
+    async def remove_dead(self, ids: Sequence[str]) -> int:
+        """Drop dead letters; returns how many there were."""
+        return sum(self._store.dead.pop(id, None) is not None for id in ids)
+
+    async def queues(self) -> list[QueueStatus]:
+        """All queues that have been used, by name."""
+        return [
+            QueueStatus(
+                name=queue.name,
+                waiting=queue.waiting,
+                running=queue.running,
+                delayed=queue.delayed,
+                oldest=queue.oldest(),
+            )
+            for _, queue in sorted(self._store.queues.by_name.items())
+        ]
+
+    async def purge(self, queue: str) -> int:
+        """Drop what waits in a queue; what runs and what waits for its time stays. Returns how many."""
+        return self._store.purge(queue)
+
+    async def workers(self) -> list[WorkerStatus]:
+        """All workers whose lease has not ended."""
+        return self._store.leases.alive(self.now())
+
+    def consumer(
+        self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
+    ) -> MemoryConsumer:
+        """A worker's line; `worker.id` is its incarnation."""
+        return MemoryConsumer(
+            self._store,
+            worker,
+            visibility_timeout=visibility_timeout,
+            dead_letters_max_length=dead_letters_max_length,
+        )

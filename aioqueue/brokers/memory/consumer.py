@@ -1,0 +1,120 @@
+"""A worker's line to the memory broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from time import monotonic
+
+from aioqueue.brokers.memory.store import Store
+from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
+from aioqueue.exceptions import LeaseLost
+
+
+class MemoryConsumer:
+    """One incarnation of a worker. All of it belongs to one event loop, except `renew`."""
+
+    def __init__(
+        self, store: Store, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._lease = round(visibility_timeout * 1000)
+        self._dead_letters_max_length = dead_letters_max_length
+        self._joined = False
+        self._listeners: list[asyncio.Queue[Notice]] = []
+
+    @property
+    def id(self) -> str:
+        """The incarnation."""
+        return self._worker.id
+
+    async def join(self) -> None:
+        """Take out the lease.
+
+        Raises:
+            LeaseLost: this incarnation had one and lost it; a new one is needed.
+        """
+        if self._joined:
+            self._require_lease()
+        self._joined = True
+        for name in self._worker.queues:
+            self._store.queues[name]  # from now on they are queues that have been used
+        self._store.leases.start(self._worker, self._lease_end())
+
+    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
+        """Up to `limit` messages, higher priorities first; waits up to `wait` seconds for the first one.
+
+        Between the last `await` and the return nothing can be cancelled, so what was lent is always returned.
+        """
+        deadline = monotonic() + wait
+        while True:
+            self._require_lease()
+            deliveries = self._store.lend(self.id, self._worker.queues, limit)
+            left = deadline - monotonic()
+            if deliveries or left <= 0:
+                return deliveries
+            await self._store.queues.wait(self._worker.queues, left)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
+        """Apply each settlement whole or not at all."""
+        return [self._store.settle(self.id, one, self._dead_letters_max_length) for one in settlements]
+
+    async def hand_back(self, held: Sequence[Delivery]) -> int:
+        """Hand back what is lent to this worker but not among `held`."""
+        return self._store.take_back(self.id, but=(delivery.handle for delivery in held))
+
+    async def leave(self) -> int:
+        """Hand back everything and end the lease."""
+        self._store.leases.end(self.id)
+        self._joined = False
+        handed_back = self._store.take_back(self.id)
+        self._store.queues.wake_all(self._worker.queues)
+        return handed_back
+
+    def renew(self) -> bool:
+        """Extend the lease; called from a thread. False: it is lost."""
+        return self._store.leases.extend(self.id, self._lease_end())
+
+    async def promote(self) -> float | None:
+        """Queue what is due; returns the seconds until the next one is."""
+        return self._store.promote()
+
+    async def take_over(self) -> float:
+        """Put back what silent workers held; returns the seconds until the next lease could end."""
+        self._store.take_over(self.id)
+        first = self._store.leases.first_end(but=self.id)
+        now = self._store.clock.now()
+        # A worker that joins later has a whole lease before it, so that nobody needs to look earlier.
+        return (self._lease if first is None else min(max(first - now, 0), self._lease)) / 1000
+
+    async def notices(self) -> AsyncIterator[Notice]:
+        """What happens, as it happens."""
+        listener: asyncio.Queue[Notice] = asyncio.Queue()
+        self._listeners.append(listener)
+        self._store.listeners.add(listener)
+        try:
+            yield Notice("connected")
+            while True:
+                yield await listener.get()
+        finally:
+            self._listeners.remove(listener)
+            self._store.listeners.discard(listener)
+
+    async def revoked(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these have been revoked."""
+        return [self._store.is_revoked(id) for id in ids]
+
+    async def close(self) -> None:
+        """Hear no more. The lease ends by itself, and what is still held goes to others then."""
+        self._store.listeners.difference_update(self._listeners)
+
+    def _lease_end(self) -> int:
+        return self._store.clock.now() + self._lease
+
+    def _require_lease(self) -> None:
+        if self.id not in self._store.leases:
+            raise LeaseLost(
+                f"worker {self._worker.name!r} ({self.id}) has no lease on the memory broker: it has not joined, or "
+                "it was silent for longer than its visibility timeout and its tasks went to others; start it anew"
+            )

@@ -1,0 +1,143 @@
+"""Messages that wait, by queue and priority, and the consumers that wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+import msgspec
+
+_PRIORITIES = 10
+_LANES = _PRIORITIES + 1
+_FRONT = 0
+
+
+class Message(msgspec.Struct, eq=False):
+    """A message in a queue or with a worker.
+
+    Attributes:
+        handle: names this stay in the queue; a new one each time the message is put into the queue, so that a
+            worker from whom it was taken cannot name it any more.
+        deliveries: how often it was delivered before, without those that were handed back.
+        entered: when this stay in the queue began, ms since the epoch.
+    """
+
+    handle: int
+    id: str
+    queue: str
+    priority: int
+    data: bytes
+    entered: int
+    deliveries: int = 0
+
+
+class Queue:
+    """One queue: a lane for each priority, and the front, which is read before them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lanes: list[deque[Message]] = [deque() for _ in range(_LANES)]
+        self.waiting = 0
+        self.running = 0
+        self.delayed = 0
+
+    def oldest(self) -> int | None:
+        """When the message came that has waited longest. Each lane is in order, so only its head counts."""
+        return min((lane[0].entered for lane in self.lanes if lane), default=None)
+
+    def clear(self) -> list[Message]:
+        """Take out everything that waits."""
+        messages = [message for lane in self.lanes for message in lane]
+        for lane in self.lanes:
+            lane.clear()
+        self.waiting = 0
+        return messages
+
+
+class Queues:
+    """All queues, and the consumers that wait for something to come into them.
+
+    A message wakes one consumer, not all of them. A consumer that was woken and then cancelled passes it on, so a
+    message never lies in a queue while somebody waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Queue] = {}
+        self._waiters: dict[str, dict[asyncio.Future[None], None]] = {}
+        self._handles = count(1)
+        self._turn = 0
+
+    def __getitem__(self, name: str) -> Queue:
+        queue = self.by_name.get(name)
+        if queue is None:
+            queue = self.by_name[name] = Queue(name)
+        return queue
+
+    def put(self, message: Message, *, now: int, front: bool = False) -> None:
+        """Put a message at the end of its priority's lane, or of the front; it gets a new handle."""
+        queue = self[message.queue]
+        message.handle = next(self._handles)
+        message.entered = now
+        queue.lanes[_FRONT if front else _PRIORITIES - message.priority].append(message)
+        queue.waiting += 1
+        self._wake(message.queue)
+
+    def take(self, names: Sequence[str], limit: int) -> list[Message]:
+        """Lend out up to `limit` messages, higher priorities first.
+
+        Queues take turns at being first, so that one which is always full starves none beside it.
+        """
+        start, self._turn = self._turn % max(len(names), 1), self._turn + 1
+        queues = [self[name] for name in (*names[start:], *names[:start])]
+        taken: list[Message] = []
+        for number in range(_LANES):
+            for queue in queues:
+                lane = queue.lanes[number]
+                while lane and len(taken) < limit:
+                    taken.append(lane.popleft())
+                    queue.waiting -= 1
+                    queue.running += 1
+        return taken
+
+    async def wait(self, names: Iterable[str], timeout: float) -> None:
+        """Return when something may have come into one of the queues, or after `timeout` seconds."""
+        woken = asyncio.get_running_loop().create_future()
+        names = list(names)
+        for name in names:
+            self._waiters.setdefault(name, {})[woken] = None
+        try:
+            async with asyncio.timeout(timeout):
+                await woken
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            # The message that woke this consumer, if one did, is still there for another.
+            for name in names:
+                if self[name].waiting:
+                    self._wake(name)
+            raise
+        finally:
+            for name in names:
+                waiters = self._waiters[name]
+                waiters.pop(woken, None)
+                if not waiters:
+                    del self._waiters[name]
+
+    def wake_all(self, names: Iterable[str]) -> None:
+        """Let everyone who waits for these queues look again: one of them may have lost its lease."""
+        for name in names:
+            for waiter in self._waiters.get(name, ()):
+                _release(waiter)
+
+    def _wake(self, name: str) -> None:
+        for waiter in self._waiters.get(name, ()):
+            if not waiter.done():
+                _release(waiter)
+                return
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

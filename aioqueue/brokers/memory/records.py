@@ -1,0 +1,66 @@
+"""What became of tasks, and those who watch it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from aioqueue.brokers.memory.timeline import Expiring
+
+
+class Watcher:
+    """One who watches a task: the records that he has not seen yet."""
+
+    def __init__(self) -> None:
+        self.unseen: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def next(self) -> bytes:
+        """The next record."""
+        return await self.unseen.get()
+
+
+class Records:
+    """The records of tasks, each until it expires."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._records: Expiring[tuple[bytes, bool]] = Expiring(now)
+        self._watchers: dict[str, set[Watcher]] = {}
+
+    def get(self, id: str) -> bytes | None:
+        """A task's record."""
+        kept = self._records.get(id)
+        return None if kept is None else kept[0]
+
+    def has_ended(self, id: str) -> bool:
+        """Whether the task's end is recorded."""
+        kept = self._records.get(id)
+        return kept is not None and kept[1]
+
+    def write(self, id: str, record: bytes, *, final: bool, expires: int) -> None:
+        """Keep a record and show it to those who watch. News of a task that has ended comes too late: an end stays
+        until another end takes its place."""
+        if not final and self.has_ended(id):
+            return
+        self._records.set(id, (record, final), expires)
+        for watcher in self._watchers.get(id, ()):
+            watcher.unseen.put_nowait(record)
+
+    def drop(self, id: str) -> None:
+        """Forget a record."""
+        self._records.remove(id)
+
+    @asynccontextmanager
+    async def watch(self, id: str) -> AsyncGenerator[Watcher, None]:
+        """Watch a task: its record, if there is one, and then each one that is written."""
+        watcher = Watcher()
+        if (record := self.get(id)) is not None:
+            watcher.unseen.put_nowait(record)
+        self._watchers.setdefault(id, set()).add(watcher)
+        try:
+            yield watcher
+        finally:
+            watchers = self._watchers[id]
+            watchers.discard(watcher)
+            if not watchers:
+                del self._watchers[id]

@@ -1,0 +1,221 @@
+"""Everything that the memory broker holds, and the steps that change it.
+
+Each step is a plain function without an `await`, so that nothing comes between its parts: on one event loop that is
+what a script is on a Redis server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Sequence
+
+from aioqueue.brokers.memory.leases import Leases
+from aioqueue.brokers.memory.queues import Message, Queues
+from aioqueue.brokers.memory.records import Records
+from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
+from aioqueue.brokers.protocol import Delivery, Notice, Outgoing, Settlement, Verdict
+from aioqueue.exceptions import QueueFull
+
+
+class Store:
+    """What all clients and workers of one memory broker share."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.queues = Queues()
+        self.leases = Leases()
+        self.records = Records(self.clock.now)
+        self.dead: OrderedDict[str, bytes] = OrderedDict()
+        self.listeners: set[asyncio.Queue[Notice]] = set()
+        self._delayed: Timeline[Outgoing] = Timeline()
+        self._lent: defaultdict[str, dict[int, Message]] = defaultdict(dict)
+        # How many messages of each id wait in queues or are with workers, and the ids whose messages are to be
+        # thrown away when they are met. The second follows the first: a revoked task stays so while it has messages.
+        self._present: defaultdict[str, int] = defaultdict(int)
+        self._revoked: Expiring[bool] = Expiring(self.clock.now)
+
+    # Into the queues
+
+    def send(self, messages: Sequence[Outgoing], max_length: int | None = None) -> None:
+        """Queue messages, or put them by until they are due; all of them or none."""
+        now = self.clock.now()
+        if max_length is not None:
+            self._check_room(messages, max_length, now)
+        for message in messages:
+            self._send_one(message, now)
+
+    def _check_room(self, messages: Sequence[Outgoing], max_length: int, now: int) -> None:
+        more: defaultdict[str, int] = defaultdict(int)
+        for message in messages:
+            more[message.queue] += _due(message, now) <= now
+        for name, number in more.items():
+            queue = self.queues.by_name.get(name)
+            held = 0 if queue is None else queue.waiting + queue.running
+            if number and held + number > max_length:
+                raise QueueFull(
+                    f"queue {name!r} holds {held} tasks and may hold {max_length}: the {number} new ones do not fit, "
+                    "and nothing was sent; send them later, or raise queue_max_length"
+                )
+
+    def _send_one(self, message: Outgoing, now: int) -> None:
+        self._cancel_delayed(message.id)
+        due = _due(message, now)
+        if due <= now:
+            self._enqueue(message, now)
+            return
+        earliest = self._delayed.earliest()
+        self._delayed.set(message.id, due, message)
+        self.queues[message.queue].delayed += 1
+        if earliest is None or due < earliest:
+            self.tell(Notice("due"))
+
+    def _enqueue(self, message: Outgoing, now: int) -> None:
+        self._present[message.id] += 1
+        self.queues.put(Message(0, message.id, message.queue, message.priority, message.data, now), now=now)
+
+    def _cancel_delayed(self, id: str) -> bool:
+        message = self._delayed.remove(id)
+        if message is None:
+            return False
+        self.queues[message.queue].delayed -= 1
+        return True
+
+    def promote(self) -> float | None:
+        """Queue what is due."""
+        now = self.clock.now()
+        for _, message in self._delayed.pop_until(now):
+            self.queues[message.queue].delayed -= 1
+            self._enqueue(message, now)
+        earliest = self._delayed.earliest()
+        return None if earliest is None else (earliest - now) / 1000
+
+    def purge(self, name: str) -> int:
+        """Drop what waits in a queue."""
+        if name not in self.queues.by_name:
+            return 0
+        messages = self.queues[name].clear()
+        for message in messages:
+            self._forget_message(message)
+        return len(messages)
+
+    # To the workers and back
+
+    def lend(self, worker: str, names: Sequence[str], limit: int) -> list[Delivery]:
+        """Take messages out of the queues for a worker."""
+        messages = self.queues.take(names, limit)
+        lent = self._lent[worker]
+        for message in messages:
+            lent[message.handle] = message
+        return [
+            Delivery(m.handle, m.id, m.data, m.queue, deliveries=m.deliveries + 1, revoked=m.id in self._revoked)
+            for m in messages
+        ]
+
+    def take_back(self, worker: str, *, but: Iterable[int] = (), counts: bool = False) -> int:
+        """Put what is lent to a worker at the front of its queues, except some; `counts` if that was a delivery."""
+        lent = self._lent.get(worker, {})
+        kept = set(but)
+        now = self.clock.now()
+        # In the order in which they were lent, which is the one of their priorities.
+        handles = [handle for handle in lent if handle not in kept]
+        for handle in handles:
+            message = lent.pop(handle)
+            message.deliveries += counts
+            self.queues[message.queue].running -= 1
+            self.queues.put(message, now=now, front=True)
+        if not lent:
+            self._lent.pop(worker, None)
+        return len(handles)
+
+    def take_over(self, worker: str) -> None:
+        """Declare silent workers fallen, and put what they held back into the queues."""
+        for fallen in self.leases.end_silent(self.clock.now(), by=worker):
+            self.take_back(fallen.id, counts=True)
+            self.queues.wake_all(fallen.queues)
+
+    def settle(self, worker: str, settlement: Settlement, dead_letters_max_length: int) -> Verdict:
+        """Apply a settlement whole, or not at all."""
+        id, handle = settlement.delivery.id, settlement.delivery.handle
+        lent = self._lent.get(worker, {})
+        message = lent.get(handle)
+        if message is None and settlement.guarded:
+            return Verdict.FENCED
+        revoked = id in self._revoked
+        if message is not None and settlement.acknowledge:
+            del lent[handle]
+            self.queues[message.queue].running -= 1
+            self._forget_message(message)
+        if revoked:
+            # With its last message gone it was forgotten above. A task whose message was acknowledged early has none:
+            # the news of its end is the last that can be refused.
+            if settlement.final and not self._present.get(id):
+                self._revoked.remove(id)
+            return Verdict.REVOKED
+        if settlement.record is not None:
+            self.records.write(id, settlement.record, final=settlement.final, expires=settlement.expires)
+        if settlement.dead is not None:
+            self._bury(id, settlement.dead, dead_letters_max_length)
+        self.send(settlement.sends)
+        return Verdict.APPLIED
+
+    def _forget_message(self, message: Message) -> None:
+        self._present[message.id] -= 1
+        if not self._present[message.id]:
+            del self._present[message.id]
+            self._revoked.remove(message.id)
+
+    # Ends that come from outside
+
+    def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+        """End tasks that have not ended."""
+        ended: list[bool] = []
+        for id in ids:
+            if self.records.has_ended(id):
+                ended.append(False)
+                continue
+            ended.append(True)
+            self.records.write(id, record, final=True, expires=expires)
+            if not self._cancel_delayed(id):
+                self._revoked.set(id, True, 0 if self._present.get(id) else expires)
+        told = tuple(id for id, yes in zip(ids, ended, strict=True) if yes)
+        if told:
+            self.tell(Notice("revoked", told, terminate))
+        return ended
+
+    def is_revoked(self, id: str) -> bool:
+        """Whether a task was revoked and a message of it may still be met."""
+        return id in self._revoked
+
+    def requeue_dead(self, message: Outgoing) -> bool:
+        """Give a dead letter another life: no record, no revocation of the old one."""
+        if self.dead.pop(message.id, None) is None:
+            return False
+        self.records.drop(message.id)
+        if not self._present.get(message.id):
+            self._revoked.remove(message.id)
+        self.send([message])
+        return True
+
+    def _bury(self, id: str, letter: bytes, max_length: int) -> None:
+        self.dead[id] = letter
+        self.dead.move_to_end(id)
+        while len(self.dead) > max_length:
+            self.dead.popitem(last=False)
+
+    def tell(self, notice: Notice) -> None:
+        """Give a notice to all consumers."""
+        for listener in self.listeners:
+            listener.put_nowait(notice)
+
+    def shift_clock(self, milliseconds: int) -> None:
+        """Move the clock; what waits for its time may be due now."""
+        self.clock.shift += milliseconds
+        if self._delayed:
+            self.tell(Notice("due"))
+
+
+def _due(message: Outgoing, now: int) -> int:
+    if message.delay is not None:
+        return now + message.delay
+    return now if message.due is None else message.due

@@ -1,0 +1,256 @@
+"""The Redis broker, as a client sees it: sending, records, revoking, dead letters, queues."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from time import time
+from typing import Any, TypeVar
+
+import msgspec
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
+
+from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, WorkerStatus
+from aioqueue.brokers.redis import keys
+from aioqueue.brokers.redis.consumer import RedisConsumer
+from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient
+from aioqueue.brokers.redis.outbox import Outbox
+from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.watches import RedisWatch, Watches
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError
+from aioqueue.ids import short_id
+
+_T = TypeVar("_T")
+
+# For how long a revoked id is remembered when its message is not met; then it would run after all.
+_REMEMBER_REVOKED = 30 * 24 * 3600 * 1000
+_TIMEOUT = 5.0
+_PAGE = 500
+
+
+class RedisBroker:
+    """A namespace on a Redis or Valkey server.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with redis-py's options.
+        namespace: the prefix of all keys.
+        label: what people are shown instead of the URL.
+        timeout: for how long calls other than `send` try, in seconds.
+    """
+
+    def __init__(self, url: str, namespace: str, *, label: str | None = None, timeout: float = _TIMEOUT) -> None:
+        self._server = Server(url)
+        self._prefix = keys.prefix(namespace)
+        self._label = label or str(self._server)
+        self._timeout = timeout
+        self._client = short_id()
+        self._skew = 0
+        self._shift = 0
+        self._background: list[asyncio.Task[None]] = []
+        self.version = ""
+        self.warnings: list[str] = []
+
+    @property
+    def description(self) -> str:
+        return self._label
+
+    async def open(self) -> None:
+        self._link = self._server.link()
+        self._outbox_link = self._server.link()
+        self._outbox = Outbox(self._outbox_link, self._prefix, self._client, self._label, lambda: self._shift)
+        self._watches = Watches(self._server, self._prefix, self._client, lambda: self._shift)
+        await self._check_server()
+        self._background = [asyncio.create_task(self._outbox.run()), asyncio.create_task(self._watches.run())]
+
+    async def close(self) -> None:
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        self._background = []
+        self._outbox.fail_all(BrokerUnavailable("The app was closed before this was sent. Nothing was sent."))
+        await self._outbox_link.close()
+        await self._link.close()
+
+    def now(self) -> int:
+        return int(time() * 1000) + self._skew + self._shift
+
+    def shift_clock(self, milliseconds: int) -> None:
+        self._shift += milliseconds
+
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+        await self._outbox.send(messages, timeout=timeout, max_length=max_length)
+
+    async def records(self, ids: Sequence[str]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for start in range(0, len(ids), _PAGE):
+            names = [f"{self._prefix}r:{id}" for id in ids[start : start + _PAGE]]
+            values: list[bytes | None] = await self._call("MGET", *names)
+            found += [value[1:] if value is not None else None for value in values]
+        return found
+
+    def watch(self, id: str) -> AbstractAsyncContextManager[RedisWatch]:
+        return self._watches.watch(id)
+
+    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+        revoked: list[bool] = []
+        for start in range(0, len(ids), _PAGE):
+            part = ids[start : start + _PAGE]
+            letters: bytes = await self._run(
+                "revoke", self._shift, record, expires, _REMEMBER_REVOKED, int(terminate), *part
+            )
+            revoked += [letter == "1" for letter in letters.decode()]
+        return revoked
+
+    async def forget(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _PAGE):
+            await self._call("UNLINK", *[f"{self._prefix}r:{id}" for id in ids[start : start + _PAGE]])
+
+    async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
+        ids: list[bytes] = (
+            [id.encode()] if id is not None else await self._call("ZREVRANGE", self._prefix + "dead", 0, limit - 1)
+        )
+        letters: list[StoredLetter] = []
+        for start in range(0, len(ids), _PAGE):
+            part = ids[start : start + _PAGE]
+            values: list[bytes | None] = await self._call("HMGET", self._prefix + "dead:data", *part)
+            letters += [
+                StoredLetter(name.decode(), value)
+                for name, value in zip(part, values, strict=True)
+                if value is not None
+            ]
+        return letters
+
+    async def requeue_dead(self, message: Outgoing) -> bool:
+        stream = keys.stream(message.queue, message.priority)
+        return bool(await self._run("requeue_dead", message.id, stream, message.data))
+
+    async def remove_dead(self, ids: Sequence[str]) -> int:
+        removed = 0
+        for start in range(0, len(ids), _PAGE):
+            part = ids[start : start + _PAGE]
+            removed += await self._call("ZREM", self._prefix + "dead", *part)
+            await self._call("HDEL", self._prefix + "dead:data", *part)
+        return removed
+
+    async def queues(self) -> list[QueueStatus]:
+        names: list[bytes] = await self._call("SMEMBERS", self._prefix + "queues")
+        delayed = _pairs(await self._call("HGETALL", self._prefix + "delayed:count"))
+        names = sorted({*names, *delayed})
+        return [await self._queue(name.decode(), int(delayed.get(name, 0))) for name in names]
+
+    async def _queue(self, name: str, delayed: int) -> QueueStatus:
+        waiting = running = 0
+        oldest: int | None = None
+        for stream in keys.streams([name]):
+            key = self._prefix + stream
+            length = int(await self._call("XLEN", key))
+            if not length:
+                continue
+            try:
+                groups: list[Any] = await self._call("XINFO", "GROUPS", key)
+            except RedisError:
+                groups = []
+            about = _pairs(groups[0]) if groups else {}
+            pending = int(about.get(b"pending", 0))
+            waiting += max(0, length - pending)
+            running += pending
+            last: bytes = about.get(b"last-delivered-id", b"0-0")
+            first: list[Any] = await self._call("XRANGE", key, b"(" + last, "+", "COUNT", 1)
+            if first:
+                moment = int(first[0][0].partition(b"-")[0])
+                oldest = moment if oldest is None else min(oldest, moment)
+        return QueueStatus(name=name, waiting=waiting, running=running, delayed=delayed, oldest=oldest)
+
+    async def purge(self, queue: str) -> int:
+        return sum([int(await self._run("purge", stream, _PAGE)) for stream in keys.streams([queue])])
+
+    async def workers(self) -> list[WorkerStatus]:
+        about = _pairs(await self._call("HGETALL", self._prefix + "workers"))
+        leases: list[Any] = await self._call("ZRANGE", self._prefix + "leases", 0, -1)
+        found: list[WorkerStatus] = []
+        for worker in leases:
+            end = await self._call("ZSCORE", self._prefix + "leases", worker)
+            if end is None or worker not in about:
+                continue
+            lease = int(float(end)) - self.now()
+            if lease > 0:
+                status = msgspec.msgpack.decode(about[worker], type=WorkerStatus)
+                status.lease = lease
+                found.append(status)
+        return found
+
+    def consumer(
+        self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
+    ) -> RedisConsumer:
+        return RedisConsumer(
+            self._server,
+            self._prefix,
+            worker,
+            visibility_timeout=visibility_timeout,
+            dead_letters_max_length=dead_letters_max_length,
+            offset=lambda: self._shift,
+        )
+
+    async def _check_server(self) -> None:
+        """Refuse what cannot work, and remember what may go wrong."""
+        info: bytes = await self._call("INFO")
+        fields = dict(line.partition(":")[::2] for line in _text(info).splitlines() if ":" in line)
+        name = fields.get("server_name", "redis")
+        version = fields.get("valkey_version") or fields.get("redis_version", "0")
+        self.version = f"{name} {version}"
+        major, minor = (int(part) for part in (re.findall(r"\d+", version) + ["0", "0"])[:2])
+        if (major, minor) < ((7, 2) if name == "valkey" else (7, 0)):
+            raise ConfigurationError(
+                f"{self._label} is {self.version}; aioqueue needs Redis 7.0 or Valkey 7.2, or later."
+            )
+        policy = fields.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction" and fields.get("maxmemory", "0") != "0":
+            self.warnings.append(
+                f"{self._label} evicts keys when its memory is full (maxmemory-policy {policy}): tasks can be lost. "
+                "Set maxmemory-policy noeviction."
+            )
+        time_now: list[bytes] = await self._call("TIME")
+        self._skew = int(time_now[0]) * 1000 + int(time_now[1]) // 1000 - int(time() * 1000)
+
+    async def _call(self, *arguments: Argument) -> Any:
+        return await self._attempt(lambda timeout: self._link.call(*arguments, timeout=timeout))
+
+    async def _run(self, name: str, *arguments: Argument) -> Any:
+        return await self._attempt(
+            lambda timeout: self._link.run(script(name), self._prefix, *arguments, timeout=timeout)
+        )
+
+    async def _attempt(self, call: Callable[[float], Awaitable[_T]]) -> _T:
+        """Everything but sending can be repeated as it is."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        backoff = Backoff()
+        while True:
+            remaining = deadline - loop.time()
+            try:
+                return await call(max(0.05, remaining if backoff.failures else remaining / 2))
+            except (RedisError, OSError) as error:
+                if isinstance(error, AuthenticationError | AuthorizationError):
+                    raise BrokerUnavailable(
+                        f"{self._label} does not let us in: {error}. Check the user and the password in the URL."
+                    ) from None
+                if not is_transient(error):
+                    raise AioQueueError(f"{self._label} answered: {error}") from error
+                if loop.time() >= deadline:
+                    raise BrokerUnavailable(
+                        f"No answer from {self._label} in {self._timeout:g} s ({error}). Is the server running?"
+                    ) from None
+            await backoff.wait()
+
+
+def _text(info: Any) -> str:
+    return info.decode(errors="replace") if isinstance(info, bytes) else str(info)
+
+
+def _pairs(reply: Any) -> dict[bytes, Any]:
+    """A map, as RESP3 sends it or flat as RESP2 does."""
+    if isinstance(reply, dict):
+        return reply  # pyright: ignore[reportUnknownVariableType]
+    return dict(zip(reply[::2], reply[1::2], strict=True))

@@ -1,0 +1,37 @@
+-- Reads messages for a worker, the front first and then from high priorities to low, without waiting.
+-- KEYS[1] prefix    ARGV worker, limit, names of streams in that order
+-- Returns {list of {position of the stream, entries}, ids among them that have been revoked}, or 'lost' when the
+-- worker has no lease any more.
+local prefix, worker, left = KEYS[1], ARGV[1], tonumber(ARGV[2])
+if not redis.call('ZSCORE', prefix .. 'leases', worker) then return 'lost' end
+
+local function read(stream)
+  return redis.pcall('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', left, 'STREAMS', stream, '>')
+end
+
+local found, ids = {}, {}
+for i = 3, #ARGV do
+  if left <= 0 then break end
+  local stream = prefix .. ARGV[i]
+  local reply = read(stream)
+  if reply and reply.err then
+    if not string.find(reply.err, 'NOGROUP') then return redis.error_reply(reply.err) end
+    -- From 0, not from now: what was sent before the group was made is to be run.
+    redis.call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
+    reply = read(stream)
+  end
+  if reply and reply[1] then
+    local entries = reply[1][2]
+    left = left - #entries
+    table.insert(found, { i - 2, entries })
+    for _, entry in ipairs(entries) do table.insert(ids, entry[2] and entry[2][2] or '') end
+  end
+end
+
+local revoked = {}
+if #ids > 0 and redis.call('ZCARD', prefix .. 'revoked') > 0 then
+  for i, score in ipairs(redis.call('ZMSCORE', prefix .. 'revoked', unpack(ids))) do
+    if score then table.insert(revoked, ids[i]) end
+  end
+end
+return { found, revoked }

@@ -1,0 +1,19 @@
+-- Takes out a worker's lease and makes its queues' streams and groups.
+-- KEYS[1] prefix    ARGV worker, ms of the lease, clock offset, what it says of itself, names of streams, '', queues
+-- Returns the broker's clock in ms.
+-- use: clock
+-- use: epoch
+local prefix, worker = KEYS[1], ARGV[1]
+local now = clock(tonumber(ARGV[3]))
+note_epoch(prefix, now, tonumber(ARGV[2]))
+redis.call('ZADD', prefix .. 'leases', now + tonumber(ARGV[2]), worker)
+redis.call('HSET', prefix .. 'workers', worker, ARGV[4])
+redis.call('DEL', prefix .. 'answer:' .. worker)
+local at = 5
+while ARGV[at] ~= '' do
+  local made = redis.pcall('XGROUP', 'CREATE', prefix .. ARGV[at], 'workers', '0', 'MKSTREAM')
+  if made.err and not string.find(made.err, 'BUSYGROUP') then return redis.error_reply(made.err) end
+  at = at + 1
+end
+for i = at + 1, #ARGV do redis.call('SADD', prefix .. 'queues', ARGV[i]) end
+return now

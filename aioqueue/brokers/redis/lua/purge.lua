@@ -1,0 +1,20 @@
+-- Drops what waits in a stream and no worker holds, a page at a time.
+-- KEYS[1] prefix    ARGV stream, entries a page
+-- Returns how many were dropped, of at most 100 pages.
+local stream, dropped = KEYS[1] .. ARGV[1], 0
+local after = '-'
+local groups = redis.pcall('XINFO', 'GROUPS', stream)
+if groups.err then return 0 end
+for _, group in ipairs(groups) do
+  for i = 1, #group, 2 do
+    if group[i] == 'last-delivered-id' then after = '(' .. group[i + 1] end
+  end
+end
+for _ = 1, 100 do
+  local entries = redis.call('XRANGE', stream, after, '+', 'COUNT', ARGV[2])
+  if #entries == 0 then break end
+  local ids = {}
+  for i, entry in ipairs(entries) do ids[i] = entry[1] end
+  dropped = dropped + redis.call('XDEL', stream, unpack(ids))
+end
+return dropped

@@ -1,0 +1,91 @@
+-- Applies settlements, each whole or not at all, each at most once.
+-- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
+--   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}
+--   a settlement is {stream's position or 0 if not guarded, entry id, task id, acknowledge 0|1, index of its record in
+--   ARGV or 0, final 0|1, ms to keep, messages to send, index of its dead letter or 0}
+-- ARGV[2..] records, messages' data and dead letters
+-- Returns a letter per settlement: '1' applied, '0' fenced, 'r' the task had been revoked.
+-- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
+-- the first write, and the first write is the acknowledgement, which runs while the broker is out of memory.
+-- use: clock
+-- use: once
+-- use: enqueue
+-- use: records
+local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
+local worker, number, offset, most_dead, streams, settlements = unpack(plan, 1, 6)
+
+local before = answered(prefix, worker, number)
+if before then return before end
+
+-- What this worker holds: one ranged look-up per stream, not one per settlement.
+local mine = {}
+for s, stream in ipairs(streams) do
+  mine[s] = {}
+  local pending = redis.pcall('XPENDING', prefix .. stream[1], 'workers', stream[2], stream[3], stream[4], worker)
+  if not pending.err then
+    for _, entry in ipairs(pending) do mine[s][entry[1]] = true end
+  elseif not string.find(pending.err, 'NOGROUP') then
+    return redis.error_reply(pending.err)
+  end
+end
+
+local revoked = {}
+if redis.call('ZCARD', prefix .. 'revoked') > 0 then
+  local ids = {}
+  for i, settlement in ipairs(settlements) do ids[i] = settlement[3] end
+  for i, score in ipairs(redis.call('ZMSCORE', prefix .. 'revoked', unpack(ids))) do
+    if score then revoked[ids[i]] = true end
+  end
+end
+
+local letters, done, records, sends, dead, unlisted = {}, {}, {}, {}, {}, {}
+for i, settlement in ipairs(settlements) do
+  local s, entry, id = settlement[1], settlement[2], settlement[3]
+  local owned = s == 0 or mine[s][entry]
+  if not owned then
+    letters[i] = '0'
+  else
+    if s > 0 and settlement[4] == 1 then
+      mine[s][entry] = nil -- named twice in one batch, it counts once
+      done[s] = done[s] or {}
+      table.insert(done[s], entry)
+    end
+    if revoked[id] then
+      letters[i] = 'r'
+      if settlement[4] == 1 or settlement[6] == 1 then table.insert(unlisted, id) end
+    else
+      letters[i] = '1'
+      if settlement[5] > 0 then
+        table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
+      end
+      for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
+      if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
+    end
+  end
+end
+
+for s, entries in pairs(done) do
+  local stream = prefix .. streams[s][1]
+  redis.call('XACK', stream, 'workers', unpack(entries))
+  redis.call('XDEL', stream, unpack(entries))
+end
+if #unlisted > 0 then redis.call('ZREM', prefix .. 'revoked', unpack(unlisted)) end
+if #records + #sends + #dead > 0 then
+  local now = clock(offset)
+  enqueue(prefix, now, sends)
+  for _, letter in ipairs(dead) do
+    redis.call('ZADD', prefix .. 'dead', now, letter[1])
+    redis.call('HSET', prefix .. 'dead:data', letter[1], letter[2])
+  end
+  if #dead > 0 then
+    local excess = redis.call('ZCARD', prefix .. 'dead') - most_dead
+    if excess > 0 then
+      for _, id in ipairs(redis.call('ZRANGE', prefix .. 'dead', 0, math.min(excess, 1000) - 1)) do
+        redis.call('ZREM', prefix .. 'dead', id)
+        redis.call('HDEL', prefix .. 'dead:data', id)
+      end
+    end
+  end
+  store(prefix, now, records)
+end
+return answer(prefix, worker, number, table.concat(letters))

@@ -1,0 +1,25 @@
+-- Reads records, and registers the client for the news of those tasks that have not ended. In one step, so that no
+-- end falls between the reading and the registering (D8).
+-- KEYS[1] prefix    ARGV client, clock offset, ids
+-- Returns a record per id, or nil.
+-- use: clock
+-- use: records
+local prefix, client = KEYS[1], ARGV[1]
+local waiters = waiter_keys(prefix, clock(tonumber(ARGV[2])))[1]
+local found, registered = {}, false
+for i = 3, #ARGV do
+  local id = ARGV[i]
+  local record = redis.call('GET', prefix .. 'r:' .. id)
+  found[i - 2] = record
+  if not record or string.sub(record, 1, 1) ~= '1' then
+    local clients = redis.call('HGET', waiters, id)
+    if not clients then
+      redis.call('HSET', waiters, id, client)
+    elseif not string.find(' ' .. clients .. ' ', ' ' .. client .. ' ', 1, true) then
+      redis.call('HSET', waiters, id, clients .. ' ' .. client)
+    end
+    registered = true
+  end
+end
+if registered then redis.call('PEXPIRE', waiters, 180000) end
+return found

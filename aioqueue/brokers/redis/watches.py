@@ -1,0 +1,157 @@
+"""Waiting for tasks: one connection and one subscription per client, however many wait.
+
+A watch is registered in the same step in which the record is read, so no end falls in between. The registration is
+repeated every few seconds, and whenever the subscription was lost: the news may be lost, an end is not (D8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from aioqueue.brokers.redis.link import Backoff, Link, Server
+from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.subscription import listen
+
+_AGAIN = 10.0
+_AT_ONCE = 500
+_TIMEOUT = 5.0
+
+
+class RedisWatch:
+    """The records of one task, as they are written."""
+
+    def __init__(self) -> None:
+        self._records: deque[bytes] = deque()
+        self._last: bytes | None = None
+        self._news = asyncio.Event()
+
+    async def next(self) -> bytes:
+        """The next record."""
+        while not self._records:
+            self._news.clear()
+            await self._news.wait()
+        return self._records.popleft()
+
+    def put(self, record: bytes) -> None:
+        # The same record comes again with each registration.
+        if record != self._last:
+            self._last = record
+            self._records.append(record)
+            self._news.set()
+
+
+class Watches:
+    """All watches of a client. `run` must be running."""
+
+    def __init__(self, server: Server, prefix: str, client: str, offset: Callable[[], int]) -> None:
+        self._server = server
+        self._link: Link = server.link()
+        self._prefix = prefix
+        self._client = client
+        self._offset = offset
+        self._watches: dict[str, set[RedisWatch]] = {}
+        self._unregistered: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._subscribed = asyncio.Event()
+
+    @asynccontextmanager
+    async def watch(self, id: str) -> AsyncIterator[RedisWatch]:
+        """The records of a task from now on, the present one first."""
+        watch = RedisWatch()
+        self._watches.setdefault(id, set()).add(watch)
+        self._unregistered[id] = None
+        self._wake.set()
+        try:
+            yield watch
+        finally:
+            watches = self._watches.get(id, set())
+            watches.discard(watch)
+            if not watches:
+                self._watches.pop(id, None)
+                self._unregistered.pop(id, None)
+
+    async def run(self) -> None:
+        """Listen and register, from the first watch on, until cancelled."""
+        await self._wake.wait()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._register())
+                group.create_task(self._register_again())
+        finally:
+            await self._link.close()
+
+    async def _listen(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                async for news in listen(self._server, f"{self._prefix}done:{self._client}"):
+                    if news is None:
+                        backoff.reset()
+                        self._subscribed.set()
+                        self._register_all()
+                    else:
+                        self._tell(news)
+            except (RedisError, OSError):
+                self._subscribed.clear()
+                await backoff.wait()
+
+    def _tell(self, news: bytes) -> None:
+        length, _, rest = news.partition(b":")
+        size = int(length)
+        id = rest[:size].decode()
+        value = rest[size:]
+        if value:
+            self._put(id, value)
+        elif id in self._watches:  # too large to be sent along
+            self._unregistered[id] = None
+            self._wake.set()
+
+    def _put(self, id: str, value: bytes) -> None:
+        for watch in self._watches.get(id, ()):
+            watch.put(value[1:])
+
+    async def _register(self) -> None:
+        backoff = Backoff()
+        while True:
+            await self._wake.wait()
+            if not self._subscribed.is_set():
+                # Without a subscription a registration helps nobody, but the record may be there to be read.
+                try:
+                    async with asyncio.timeout(1.0):
+                        await self._subscribed.wait()
+                except TimeoutError:
+                    pass
+            ids = list(self._unregistered)[:_AT_ONCE]
+            if not ids:
+                self._wake.clear()
+                continue
+            for id in ids:
+                del self._unregistered[id]
+            try:
+                values: list[bytes | None] = await self._link.run(
+                    script("wait"), self._prefix, self._client, self._offset(), *ids, timeout=_TIMEOUT
+                )
+            except (RedisError, OSError):
+                self._unregistered |= dict.fromkeys(id for id in ids if id in self._watches)
+                await backoff.wait()
+                continue
+            backoff.reset()
+            for id, value in zip(ids, values, strict=True):
+                if value is not None:
+                    self._put(id, value)
+
+    async def _register_again(self) -> None:
+        while True:
+            await asyncio.sleep(_AGAIN)
+            self._register_all()
+
+    def _register_all(self) -> None:
+        self._unregistered |= dict.fromkeys(self._watches)
+        if self._unregistered:
+            self._wake.set()

@@ -1,0 +1,263 @@
+"""What a running task knows of itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioqueue.exceptions import AioQueueError, Retry
+from aioqueue.message import Message, State
+from aioqueue.options import moment
+
+if TYPE_CHECKING:
+    from aioqueue.task import Task
+
+_T = TypeVar("_T")
+
+current: ContextVar[TaskContext | None] = ContextVar("aioqueue_task", default=None)
+
+
+def current_context() -> TaskContext:
+    """The context of the task that this code runs in.
+
+    Raises:
+        AioQueueError: outside of any task.
+    """
+    context = current.get()
+    if context is None:
+        raise AioQueueError("There is no running task here: current_context() works below a task's function.")
+    return context
+
+
+class Line:
+    """How a context reaches whoever runs it: the worker, or nobody when the task is run in place."""
+
+    async def report(self, state: str, meta: Any) -> None:
+        """Store a state that is not the end."""
+
+    async def acknowledge(self) -> None:
+        """Take the message out of the queue now."""
+
+    def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
+        """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""
+        return action
+
+
+class Done(Awaitable[_T]):
+    """Something that was awaited already."""
+
+    def __init__(self, value: _T) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        return self._value
+        yield
+
+
+class TaskContext:
+    """A task while it runs; the first argument of tasks made with `bind=True`.
+
+    Attributes:
+        id: the task's id.
+        task: the task itself.
+        args, kwargs: what it was called with, converted.
+        headers: what the sender added.
+        hostname: the name of the worker.
+        deliveries: how often this message was delivered, this time included: more than one after a worker died.
+        is_eager: it runs in the sender's process, without a broker.
+        state: what the app's `lifespan` yielded in this process.
+        children: ids of the tasks that it has sent.
+    """
+
+    __slots__ = (
+        "_line",
+        "_message",
+        "args",
+        "children",
+        "deliveries",
+        "hostname",
+        "id",
+        "is_eager",
+        "kwargs",
+        "max_retries",
+        "state",
+        "task",
+    )
+
+    def __init__(
+        self,
+        task: Task[..., Any],
+        id: str,
+        message: Message,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        line: Line,
+        hostname: str = "",
+        deliveries: int = 1,
+        is_eager: bool = False,
+        state: Any = None,
+    ) -> None:
+        self.task = task
+        self.id = id
+        self.args = args
+        self.kwargs = kwargs
+        self.hostname = hostname
+        self.deliveries = deliveries
+        self.is_eager = is_eager
+        self.state = state
+        self.children: list[str] = []
+        self._message = message
+        self._line = line
+        limit = message.max_retries
+        self.max_retries: int | None = task.retry_limit if limit is None else (None if limit < 0 else limit)
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def retries(self) -> int:
+        """How often it has been retried; 0 at first."""
+        return self._message.retries
+
+    @property
+    def queue(self) -> str:
+        """The queue that it came from."""
+        return self._message.queue
+
+    @property
+    def priority(self) -> int:
+        """From 0 to 9."""
+        return self._message.priority
+
+    @property
+    def routing_key(self) -> str | None:
+        """As given by the sender."""
+        return self._message.routing_key
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """What the sender added."""
+        return self._message.headers
+
+    @property
+    def stamps(self) -> dict[str, Any]:
+        """The marks that all tasks of a workflow share."""
+        return self._message.stamps
+
+    @property
+    def parent_id(self) -> str | None:
+        """The task that sent this one."""
+        return self._message.parent_id
+
+    @property
+    def root_id(self) -> str:
+        """The first task of all: this one, when nobody sent it."""
+        return self._message.root_id or self.id
+
+    @property
+    def group_id(self) -> str | None:
+        """The group that it belongs to."""
+        return self._message.group_id
+
+    @property
+    def eta(self) -> datetime | None:
+        """Not to run before."""
+        return moment(self._message.eta)
+
+    @property
+    def expires(self) -> datetime | None:
+        """Not to run after."""
+        return moment(self._message.expires)
+
+    @property
+    def fencing_token(self) -> str:
+        """Larger for each run of this task, as text: for stores that refuse writes with an older one."""
+        return f"{self.id}:{self._message.retries:06d}:{self.deliveries:06d}"
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that adds `task_id` and `task_name` to its records."""
+        return logging.LoggerAdapter(
+            logging.getLogger(f"aioqueue.task.{self.name}"),
+            {"task_id": self.id, "task_name": self.name, "task_queue": self.queue, "task_retries": self.retries},
+        )
+
+    @property
+    def request(self) -> Request:
+        """The same data under Celery's names."""
+        return Request(self)
+
+    def update_state(self, state: str = State.PROGRESS, meta: Any = None) -> Awaitable[None]:
+        """Tell those who watch the task how it is. Await it in a coroutine; in a thread it is done on return.
+
+        Args:
+            state: a word of yours; not one of the final states.
+            meta: plain data.
+        """
+        if state in ("SUCCESS", "FAILURE", "REVOKED"):
+            raise AioQueueError(f"A task cannot set the state {state} itself: return a value, or raise an error.")
+        return self._line.perform(self._line.report(str(state), meta))
+
+    def progress(self, done: float, total: float) -> Awaitable[None]:
+        """`update_state` to PROGRESS, with `{"done": done, "total": total}`."""
+        return self.update_state(State.PROGRESS, {"done": done, "total": total})
+
+    def ack(self) -> Awaitable[None]:
+        """Acknowledge the message now: from here on the task is delivered at most once."""
+        return self._line.perform(self._line.acknowledge())
+
+    def retry(
+        self,
+        exc: BaseException | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        max_retries: int | None = None,
+    ) -> Retry:
+        """A `Retry` to raise.
+
+        Args:
+            exc: what went wrong; the task's exception when its retries are used up.
+            countdown: seconds to wait; else the task's backoff or `default_retry_delay`.
+            eta: when to run again.
+            max_retries: in place of the task's own.
+        """
+        return Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries)
+
+    def __repr__(self) -> str:
+        return f"<TaskContext {self.name}[{self.id}]>"
+
+
+class Request:
+    """A task's context under the names of Celery's `self.request`."""
+
+    def __init__(self, context: TaskContext) -> None:
+        self._context = context
+
+    _SAME = ("id", "args", "kwargs", "retries", "hostname", "is_eager", "headers", "stamps", "root_id", "parent_id")
+    _OTHER: dict[str, Callable[[TaskContext], Any]] = {
+        "task": lambda context: context.name,
+        "group": lambda context: context.group_id,
+        "eta": lambda context: context.eta.isoformat() if context.eta else None,
+        "expires": lambda context: context.expires.isoformat() if context.expires else None,
+        "called_directly": lambda context: context.is_eager and not context.queue,
+        "correlation_id": lambda context: context.id,
+        "children": lambda context: list(context.children),
+        "delivery_info": lambda context: {
+            "routing_key": context.routing_key or context.queue,
+            "priority": context.priority,
+            "redelivered": context.deliveries > 1,
+        },
+    }
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._SAME:
+            return getattr(self._context, name)
+        if name in self._OTHER:
+            return self._OTHER[name](self._context)
+        raise AttributeError(f"ctx.request has no {name!r}; it has {', '.join([*self._SAME, *self._OTHER])}")

@@ -1,0 +1,56 @@
+"""The name under which another process finds a function or a class.
+
+What a script defines lives in `__main__` while the script runs, and in a module named after its file for everybody
+who imports it. Names that are sent are always the latter.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import PurePath
+from types import ModuleType
+from typing import Any, Final
+
+# multiprocessing's spawned children know the parent's script by the second name.
+_MAIN: Final = ("__main__", "__mp_main__")
+
+
+def main_name() -> str:
+    """The importable name of this process's script, or `__main__` where it has none (a prompt, `python -c`)."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and isinstance(spec.name, str) and spec.name not in _MAIN:
+        return spec.name  # python -m package.module
+    file = getattr(main, "__file__", None)
+    if isinstance(file, str) and (stem := PurePath(file).stem) and not stem.startswith("<"):
+        return stem  # `<stdin>` is no file
+    return "__main__"
+
+
+def importable_module(name: str) -> str:
+    """`name`, or what others call it if it is this process's script."""
+    return main_name() if name in _MAIN else name
+
+
+def importable_name(obj: Any) -> str:
+    """The name of a function, a class or an object of a class, as `module.qualname`.
+
+    Functions inside functions are named without the `<locals>`: `shop.tasks.make.send`. A `functools.partial` has
+    the name of its function.
+    """
+    while not hasattr(obj, "__qualname__") and hasattr(obj, "func"):
+        obj = obj.func
+    named: Any = obj if hasattr(obj, "__qualname__") else type(obj)  # pyright: ignore[reportUnknownVariableType]
+    qualname: str = named.__qualname__.replace("<locals>.", "").replace("<lambda>", "lambda")
+    return f"{importable_module(named.__module__ or 'builtins')}.{qualname}"
+
+
+def loaded_modules(name: str) -> list[ModuleType]:
+    """The modules that others may mean by `name`, as far as they are loaded here. Nothing is ever imported.
+
+    There are two of them in a process whose script has the name of a package: `/usr/bin/shop` and `import shop`.
+    """
+    names = ["__main__"] if name == main_name() else []
+    if name not in _MAIN:
+        names.append(name)
+    return [module for name in names if (module := sys.modules.get(name)) is not None]

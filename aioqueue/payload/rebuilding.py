@@ -1,0 +1,142 @@
+"""An exception from a `Failure`, which may be forged.
+
+Celery's CVE-2021-23727 was this place: names in a result could call any function. Here a name is only looked up
+among classes that are loaded already, must be a subclass of `Exception`, and the object is made by the builtin it
+derives from: no `__new__`, `__init__`, `__setattr__` or `__getattr__` of anybody runs.
+"""
+
+from __future__ import annotations
+
+import builtins
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aioqueue.exceptions import Ignore, Reject, Retry, TaskFailed
+from aioqueue.payload.naming import loaded_modules
+
+if TYPE_CHECKING:
+    from aioqueue.payload.failure import Failure
+
+_MAX_CAUSES: Final = 20
+_MAX_DEPTH: Final = 10  # of groups in groups
+_MAX_FAILURES: Final = 1000
+
+# Raised out of `get()`, these would mean something else: they end iterations and coroutines, or steer the task that
+# waits for the result.
+_CONTROL_FLOW: Final = (StopIteration, StopAsyncIteration, Retry, Reject, Ignore)
+
+_BUILTIN: Final = frozenset(
+    value for value in vars(builtins).values() if isinstance(value, type) and issubclass(value, BaseException)
+)
+
+
+def rebuild(failure: Failure) -> BaseException:
+    """The exception, with its causes. Never raises."""
+    return _chain(failure, _MAX_DEPTH, [_MAX_FAILURES])
+
+
+def _chain(failure: Failure, depth: int, left: list[int]) -> Exception:
+    first = current = _one(failure, depth, left)
+    link = failure.cause
+    for _ in range(_MAX_CAUSES):
+        if link is None or left[0] <= 0:
+            break
+        cause = _one(link, depth, left)
+        _set(BaseException, "__cause__", current, cause)
+        current, link = cause, link.cause
+    return first
+
+
+def _one(failure: Failure, depth: int, left: list[int]) -> Exception:
+    left[0] -= 1
+    try:
+        exc = _group(failure, depth, left) if failure.group and depth > 0 else _single(failure)
+    except Exception:
+        exc = None
+    if exc is None:
+        name = failure.type.replace(":", ".")
+        exc = TaskFailed(f"{failure.name}: {failure.message}", exception_type=name, arguments=tuple(failure.arguments))
+    notes = list(failure.notes)
+    if failure.traceback:
+        notes.append(f"\nTraceback in the worker (most recent call last):\n{failure.traceback.rstrip()}")
+    if notes:
+        _dict_of(exc)["__notes__"] = notes
+    return exc
+
+
+def _single(failure: Failure) -> Exception | None:
+    cls = find_class(failure.type)
+    if cls is None or issubclass(cls, BaseExceptionGroup):
+        return None
+    base = _builtin_base(cls)
+    args = tuple(failure.arguments)
+    exc = cast("Exception", base.__new__(cls, *args))
+    if type(exc) is not cls and not issubclass(type(exc), base):
+        return None
+    try:
+        # The builtin's own, written in C: sets what lies outside of args, as UnicodeDecodeError's reason.
+        base.__init__(exc, *args)
+    except Exception:
+        if issubclass(base, UnicodeError):
+            return None  # without it, its attributes raise
+    _set(BaseException, "args", exc, args[:2] if issubclass(cls, OSError) and len(args) in (3, 4, 5) else args)
+    _dict_of(exc).update((name, value) for name, value in failure.attributes.items() if not name.startswith("__"))
+    return exc
+
+
+def _group(failure: Failure, depth: int, left: list[int]) -> Exception | None:
+    cls = find_class(failure.type) or ExceptionGroup
+    members: list[Exception] = []
+    for member in failure.group:
+        if left[0] <= 0:
+            break
+        members.append(_chain(member, depth - 1, left))
+    if not issubclass(cls, ExceptionGroup):
+        cls = ExceptionGroup
+    # A BaseExceptionGroup becomes an ExceptionGroup: SystemExit and its like are TaskFailed by now.
+    exc = ExceptionGroup.__new__(cast("Any", cls), failure.message, members)
+    _dict_of(exc).update((name, value) for name, value in failure.attributes.items() if not name.startswith("__"))
+    return exc
+
+
+def find_class(name: str) -> type[Exception] | None:
+    """The class that `module:qualname` names, if it is loaded here and can be raised safely out of a wait."""
+    module_name, _, qualname = name.partition(":")
+    if not qualname or len(name) > 500:
+        return None
+    for module in loaded_modules(module_name):
+        cls = _look_up(module, qualname)
+        if cls is not None:
+            return cls
+    return None
+
+
+def _look_up(module: ModuleType, qualname: str) -> type[Exception] | None:
+    # By way of the dicts: a module's __getattr__ imports, a lazy module loads, a class's descriptors run code.
+    try:
+        top: Any = object.__getattribute__(module, "__dict__")
+        found: Any = top
+        for part in qualname.split("."):
+            # A module's dict first, then those of classes; type's own way to them raises for anything else.
+            names: Any = found if found is top else type.__dict__["__dict__"].__get__(found)
+            found = names[part]
+        mro: tuple[type, ...] = type.__dict__["__mro__"].__get__(found)
+    except Exception:
+        return None
+    if Exception not in mro or any(steering in mro for steering in _CONTROL_FLOW):
+        return None
+    return cast("type[Exception]", found)
+
+
+def _builtin_base(cls: type) -> Any:
+    """The nearest base that Python itself defines: its `__new__` and `__init__` are known."""
+    return next(base for base in type.__dict__["__mro__"].__get__(cls) if base in _BUILTIN)
+
+
+def _set(owner: type, name: str, exc: BaseException, value: Any) -> None:
+    # Past a __setattr__ or a property of the class.
+    owner.__dict__[name].__set__(exc, value)
+
+
+def _dict_of(exc: BaseException) -> dict[str, Any]:
+    return object.__getattribute__(exc, "__dict__")

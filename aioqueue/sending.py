@@ -1,0 +1,103 @@
+"""From a call to a message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aioqueue.brokers.protocol import Outgoing
+from aioqueue.context import current
+from aioqueue.ids import new_id
+from aioqueue.message import Message, encode_message
+from aioqueue.options import check_name, milliseconds
+from aioqueue.payload.codec import encode
+from aioqueue.routing import route
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.task import Task
+
+_good_queues: set[str] = set()
+
+
+def outgoing(
+    app: AioQueue,
+    target: Task[..., Any] | str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: Mapping[str, Any],
+    now: int,
+) -> Outgoing:
+    """The message that runs `target` with these arguments, ready to be sent.
+
+    Args:
+        app: the app that sends it.
+        target: a task, or the name of one.
+        args, kwargs: its arguments.
+        options: checked options of the sending.
+        now: ms since the epoch, by the broker's clock.
+
+    Raises:
+        PayloadError: the arguments cannot be sent, or don't fit the task.
+    """
+    conf = app.conf
+    task = None if isinstance(target, str) else target
+    name = target if task is None else task.name
+    serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
+    compression = options.get("compression") or (task and task.compression) or conf.task_compression
+    if task is None:
+        body, content = encode(
+            [args, kwargs], serializer=serializer, compression=compression, max_size=conf.max_payload_size
+        )
+    else:
+        task.parameters.check(args, kwargs, task_name=name)
+        body, content = task.parameters.encode(
+            args,
+            kwargs,
+            serializer=serializer,
+            compression=compression,
+            max_size=conf.max_payload_size,
+            task_name=name,
+        )
+    queue = options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
+    if queue not in _good_queues:
+        _good_queues.add(check_name("name of a queue", queue))
+    priority = options.get("priority")
+    if priority is None:
+        priority = conf.task_default_priority if task is None or task.priority is None else task.priority
+    message = Message(task=name, body=body, content=content, queue=queue, priority=priority, sent=now)
+    delay = due = None
+    if options:
+        delay, due = _apply(message, options, now)
+    expires = options.get("expires")
+    if expires is None and task is not None:
+        expires = task.expires
+    if expires is not None:
+        message.expires = milliseconds(expires) if isinstance(expires, datetime) else now + int(expires * 1000)
+    id = options.get("task_id") or new_id()
+    if (parent := current.get()) is not None and parent.id:
+        message.parent_id = parent.id
+        message.root_id = parent.root_id
+        if parent.stamps:
+            message.stamps = {**parent.stamps, **message.stamps}
+        parent.children.append(id)
+    return Outgoing(id, queue, priority, encode_message(message), due, delay)
+
+
+def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int | None, int | None]:
+    """Options that go into the message as they are; returns the delay and the due time."""
+    for name in ("headers", "stamps"):
+        if value := options.get(name):
+            setattr(message, name, dict(value))
+    for name in ("routing_key", "max_retries", "soft_time_limit", "time_limit", "ignore_result"):
+        if (value := options.get(name)) is not None:
+            setattr(message, name, value)
+    if (eta := options.get("eta")) is not None:
+        message.eta = milliseconds(eta)
+        return None, message.eta
+    if countdown := options.get("countdown"):
+        delay = max(1, round(countdown * 1000))
+        message.eta = now + delay
+        return delay, None
+    return None, None

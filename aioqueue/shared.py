@@ -1,0 +1,54 @@
+"""Tasks of libraries, which don't know the app that they will belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.task import BoundDecorator, CoroutineTask, Decorator, FunctionTask, Task, TaskOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_tasks: list[Task[..., Any]] = []
+_apps: WeakSet[AioQueue] = WeakSet()
+
+
+@overload
+def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+@overload
+def shared_task(function: Callable[P, R], /) -> FunctionTask[P, R]: ...
+@overload
+def shared_task(*, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundDecorator: ...
+@overload
+def shared_task(*, bind: Literal[False] = False, **options: Unpack[TaskOptions]) -> Decorator: ...
+def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
+    """Make a task that belongs to every app of the process, made already or later.
+
+    It is sent through the first one. The options are those of `@app.task`.
+    """
+    from aioqueue.app import make_task
+
+    def make(function: Callable[..., Any]) -> Any:
+        task = make_task(None, function, bind, options)
+        _tasks.append(task)
+        for app in _apps:
+            _give(task, app)
+        return task
+
+    return make(function) if function is not None else make
+
+
+def adopt(app: AioQueue) -> None:
+    """Register all shared tasks on a new app."""
+    _apps.add(app)
+    for task in _tasks:
+        _give(task, app)
+
+
+def _give(task: Task[..., Any], app: AioQueue) -> None:
+    task.bind_first(app)
+    app.register(task if task.app is app else task.bound_to(app))
