@@ -109,7 +109,7 @@ class _Observer:
         self._failures -= 1
         self._seen.add(id(exc))
         failure = Failure(type=_attempt(_type_of, type(exc), default="builtins:Exception"))
-        is_group = isinstance(exc, BaseExceptionGroup)
+        is_group = issubclass(type(exc), BaseExceptionGroup)  # isinstance asks the exception for its __class__
         message = _group_message if is_group else str
         failure.message = self._take(_attempt(message, exc, default="<its message can't be read>"), _MAX_MESSAGE)
         arguments = _attempt(_arguments_of, exc, default=())
@@ -140,6 +140,8 @@ class _Observer:
         return data.decode(errors="ignore")  # the cut may go through a character
 
     def _value(self, value: Any) -> Any:
+        if type(value) is str:
+            return self._take(value, _MAX_VALUE)
         plain = _attempt(_plain, value, default=None)
         if plain is not None:
             data, content = plain

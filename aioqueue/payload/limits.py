@@ -36,7 +36,7 @@ def examine_msgpack(data: bytes) -> bool:
     """
     openers = len(data) - len(data.translate(None, _OPENERS))
     if openers > MAX_CONTAINERS or len(data) > MAX_ITEMS:
-        _count_msgpack(data)
+        _refuse_if_many(*count_msgpack(data))
     return openers > MAX_DEPTH
 
 
@@ -92,8 +92,11 @@ def _sizes() -> tuple[tuple[int, ...], dict[int, tuple[int, int]]]:
 _SIZE, _VARIABLE = _sizes()
 
 
-def _count_msgpack(data: bytes) -> None:
-    """Walk from value to value without building any. Malformed bytes are left to the decoder."""
+def count_msgpack(data: bytes) -> tuple[int, int]:
+    """The values in `data`, and the lists and dicts among them, up to where one of the limits is passed.
+
+    It walks from value to value without building any. Malformed bytes are left to the decoder.
+    """
     size, variable, openers = _SIZE, _VARIABLE, frozenset(_OPENERS)
     position = items = containers = 0
     end = len(data)
@@ -109,7 +112,7 @@ def _count_msgpack(data: bytes) -> None:
         position += step
         if items > MAX_ITEMS or containers > MAX_CONTAINERS:
             break
-    _refuse_if_many(items, containers)
+    return items, containers
 
 
 def _refuse_if_many(items: int, containers: int) -> None:

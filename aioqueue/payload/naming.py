@@ -19,7 +19,7 @@ def main_name() -> str:
     """The importable name of this process's script, or `__main__` where it has none (a prompt, `python -c`)."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
-    if spec is not None and isinstance(spec.name, str) and spec.name not in _MAIN:
+    if spec is not None and isinstance(spec.name, str):
         return spec.name  # python -m package.module
     file = getattr(main, "__file__", None)
     if isinstance(file, str) and (stem := PurePath(file).stem) and not stem.startswith("<"):

@@ -70,6 +70,11 @@ class Parameters:
         self._simple_names = not var_kwargs and all(p.kind is not Parameter.POSITIONAL_ONLY for p in parameters)
         self._required = frozenset(required)
 
+    @property
+    def positional_names(self) -> tuple[str, ...]:
+        """The names of the parameters that can be given by position, in order."""
+        return self._names
+
     @cached_property
     def text(self) -> str:
         """The signature for people: `(to: str, subject: str = '') -> dict[str, str]`."""

@@ -98,7 +98,7 @@ class RedisConsumer:
             script("fetch"), self._prefix, self.id, limit, *self._streams, timeout=_TIMEOUT
         )
         if reply == b"lost":
-            raise LeaseLost(f"Worker {self._worker.name} ({self.id}) was silent for longer than its lease.")
+            raise LeaseLost(self._lease_lost)
         deliveries: list[Delivery] = []
         for position, entries in reply[0]:
             self._collect(position - 1, entries, deliveries)
@@ -114,13 +114,21 @@ class RedisConsumer:
             *("STREAMS", *names, *(">" for _ in names)),
         )
         try:
-            reply, revoked = await self._reader.calls(
-                (read, ("ZCARD", self._prefix + "revoked")), timeout=wait + 5.0
+            reply, revoked, lease = await self._reader.calls(
+                (
+                    read,
+                    ("ZCARD", self._prefix + "revoked"),
+                    ("ZSCORE", self._prefix + "leases", self.id),
+                ),
+                timeout=wait + 5.0,
             )
         except ResponseError as error:
             if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
                 return await self._read(limit)  # makes the groups again
             raise
+        if lease is None:
+            await self.leave()  # what was read just now belongs to a worker that nobody watches
+            raise LeaseLost(self._lease_lost)
         if not reply:
             return []
         deliveries: list[Delivery] = []
@@ -129,11 +137,19 @@ class RedisConsumer:
             position = self._streams.index(name.decode()[len(self._prefix) :])
             self._collect(position, entries, deliveries)
             self._more = self._more or len(entries) >= count
+        if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
+            await self._hand_back("these", *self._streams, "", *_names(deliveries[limit:]))
+            del deliveries[limit:]
+            self._more = True
         if revoked:
             ids = [delivery.id for delivery in deliveries]
             flags = await self.revoked(ids)
             self._mark(deliveries, {id for id, flag in zip(ids, flags, strict=True) if flag})
         return deliveries
+
+    @property
+    def _lease_lost(self) -> str:
+        return f"Worker {self._worker.name} ({self.id}) was silent for longer than its lease."
 
     def _collect(self, position: int, entries: Any, deliveries: list[Delivery]) -> None:
         stream, queue = self._streams[position], self._queues[position]
@@ -285,8 +301,7 @@ class RedisConsumer:
         return in_ms / 1000 + random.uniform(0.01, 0.25)
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
-        names = [f"{delivery.handle.stream}\0{delivery.handle.entry}" for delivery in held]
-        return await self._hand_back("keep", *self._streams, "", *names)
+        return await self._hand_back("keep", *self._streams, "", *_names(held))
 
     async def leave(self) -> int:
         return await self._hand_back("leave", *self._streams, "")
@@ -335,6 +350,10 @@ class RedisConsumer:
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
         return await self._commands.run(script(name), self._prefix, *arguments, timeout=_TIMEOUT)
+
+
+def _names(deliveries: Sequence[Delivery]) -> list[str]:
+    return [f"{delivery.handle.stream}\0{delivery.handle.entry}" for delivery in deliveries]
 
 
 def _unusual(handle: Handle, fields: list[bytes] | None, queue: str) -> Delivery:

@@ -6,6 +6,7 @@
 -- D1: once this has answered, the tasks are in the broker. Repeated with the same number it changes nothing.
 -- use: clock
 -- use: once
+-- use: delayed
 -- use: enqueue
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
 local client, number, offset, queues, groups = unpack(plan, 1, 5)

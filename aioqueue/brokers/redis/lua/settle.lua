@@ -9,6 +9,7 @@
 -- the first write, and the first write is the acknowledgement, which runs while the broker is out of memory.
 -- use: clock
 -- use: once
+-- use: delayed
 -- use: enqueue
 -- use: records
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
@@ -55,7 +56,9 @@ for i, settlement in ipairs(settlements) do
       if settlement[4] == 1 or settlement[6] == 1 then table.insert(unlisted, id) end
     else
       letters[i] = '1'
-      if settlement[5] > 0 then
+      -- News of a task that has ended meanwhile comes too late.
+      local late = settlement[6] == 0 and settlement[5] > 0 and redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
+      if settlement[5] > 0 and not late then
         table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
       end
       for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
@@ -74,7 +77,7 @@ if #records + #sends + #dead > 0 then
   local now = clock(offset)
   enqueue(prefix, now, sends)
   for _, letter in ipairs(dead) do
-    redis.call('ZADD', prefix .. 'dead', now, letter[1])
+    redis.call('ZADD', prefix .. 'dead', redis.call('INCR', prefix .. 'dead:count'), letter[1])
     redis.call('HSET', prefix .. 'dead:data', letter[1], letter[2])
   end
   if #dead > 0 then

@@ -8,9 +8,10 @@ local function enqueue(prefix, now, messages)
     local due = message[5]
     if message[6] > 0 then due = now + message[6] end
     if due > now then
-      if redis.call('ZADD', prefix .. 'delayed', due, id) == 1 then
-        redis.call('HINCRBY', prefix .. 'delayed:count', queue, 1)
+      if redis.call('ZADD', prefix .. 'delayed', due, id) == 0 then
+        uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id) or queue .. '\n\n')))
       end
+      redis.call('HINCRBY', prefix .. 'delayed:count', queue, 1)
       redis.call('HSET', prefix .. 'delayed:data', id, queue .. '\n' .. priority .. '\n' .. data)
       if not earliest or due < earliest then earliest = due end
     else

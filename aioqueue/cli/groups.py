@@ -1,0 +1,80 @@
+"""Commands and groups of them: found by name when they are called, with suggestions for misspelled ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aioqueue.cli.terminal import is_fancy
+from aioqueue.exceptions import suggest
+
+if TYPE_CHECKING:
+    from click import Command as Command
+    from click import Group as _Group
+elif is_fancy(sys.stdout):
+    # Boxes and colours are for terminals; elsewhere help is plain text, and rich isn't imported.
+    from rich_click import RichCommand as Command
+    from rich_click import RichGroup as _Group
+else:
+    from click import Command
+    from click import Group as _Group
+
+
+class Group(_Group):
+    """A group whose commands lie in modules that are imported when they are needed.
+
+    Args:
+        sections: for the help, titles with the commands' names, each with its `module:attribute`.
+        default: the command that is meant where none is named.
+    """
+
+    command_class = Command
+
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Mapping[str, str]] | None = None, default: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self.sections = dict(sections or {})
+        self.default = default
+        self._homes = {name: home for commands in self.sections.values() for name, home in commands.items()}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self._homes, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        home = self._homes.get(cmd_name)
+        if home is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = home.partition(":")
+        return getattr(import_module(module), attribute)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.default is not None and not any(word in self.commands for word in args) and "--help" not in args:
+            # `queues -A shop` is `queues list -A shop`; a word that is no command is the app, or a mistake.
+            words = [word for word in args if not word.startswith("-")]
+            if not words or ":" in words[0] or args[0].startswith("-"):
+                args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            known = self.list_commands(ctx)
+            raise click.UsageError(f"No such command {name!r}.{suggest(name, known)} There are: {', '.join(known)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The plain help's list of commands, by section."""
+        sections: Mapping[str, Sequence[str]] = self.sections or {"Commands": self.list_commands(ctx)}
+        width = max(len(name) for name in self.list_commands(ctx))
+        for title, names in sections.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name.ljust(width), command.get_short_help_str(80)) for name, command in found if command is not None]
+            with formatter.section(title):
+                formatter.write_dl(rows)

@@ -1,0 +1,84 @@
+"""Logging of the commands that stay: to stderr or a file, as text or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import datetime
+from typing import IO, Any
+
+import click
+
+from aioqueue.cli.terminal import is_fancy
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+_COLOURS = {"DEBUG": "cyan", "INFO": "green", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "magenta"}
+_OURS = "aioqueue"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def set_up_logging(level: str, form: str = "text", file: str | None = None) -> None:
+    """Send what is logged in this process to stderr, or to a file.
+
+    What the user's code has set up already (handlers of the root logger) is left as it is.
+
+    Args:
+        level: one of `LEVELS`.
+        form: "text", in colour on a terminal, or "json", an object a line.
+        file: in place of stderr.
+    """
+    logging.captureWarnings(True)
+    logging.getLogger(_OURS).setLevel(level.upper())
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    handler: logging.StreamHandler[Any]
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(handler.stream))
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+
+
+class TextFormatter(logging.Formatter):
+    """`12:03:04.567 INFO  a message` on a terminal; elsewhere with the date, and without colours."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__()
+        self._terminal = stream.isatty()
+        self._colours = is_fancy(stream)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as one line, with the traceback below."""
+        when = datetime.fromtimestamp(record.created).astimezone()
+        time = when.strftime("%H:%M:%S.%f")[:-3] if self._terminal else when.isoformat(" ", "milliseconds")
+        level = f"{record.levelname:<8}"
+        message = record.getMessage()
+        name = "" if record.name.partition(".")[0] == _OURS else f"[{record.name}] "
+        if self._colours:
+            time = click.style(time, dim=True)
+            level = click.style(level, fg=_COLOURS.get(record.levelname), bold=record.levelno >= logging.WARNING)
+            name = click.style(name, dim=True) if name else ""
+        line = f"{time} {level} {name}{message}"
+        if record.exc_info and record.exc_info[0] is not None:
+            line += "\n" + self.formatException(record.exc_info)
+        if record.stack_info:
+            line += "\n" + record.stack_info
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """An object a line: time, level, logger, message, and whatever the record carries besides."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as one line of JSON."""
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=repr, ensure_ascii=False)

@@ -1,0 +1,106 @@
+"""Which app a command is about, and the options that say so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aioqueue.cli.finding import find_app, looks_like_app
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_NO_APP = (
+    "Which app? Name it as module:attribute, such as shop.tasks:app, after the command, with -A, or in $AIOQUEUE_APP."
+)
+
+
+@dataclass
+class Target:
+    """What the options before and after the command's name say; the later ones win."""
+
+    place: str | None = None
+    broker: str | None = None
+    namespace: str | None = None
+
+    def take(self, words: tuple[str, ...], *, alone: bool = False) -> tuple[str, ...]:
+        """Take the app from the first of a command's words, if it is there; returns the others.
+
+        Args:
+            words: the command's arguments.
+            alone: the command needs an app, and the first word is one if nothing else names it.
+        """
+        if words and self.place is None and not self.broker:
+            wanted = alone and not os.environ.get("AIOQUEUE_APP")
+            if looks_like_app(words[0]) or wanted:
+                self.place = words[0]
+                return words[1:]
+        return words
+
+    @property
+    def app_place(self) -> str | None:
+        """Where the app is, if anything says so."""
+        return self.place or os.environ.get("AIOQUEUE_APP") or None
+
+    def app(self) -> AioQueue:
+        """The app, with its tasks.
+
+        Raises:
+            UsageError: nothing names it, or it is not there.
+        """
+        place = self.app_place
+        if place is None:
+            raise click.UsageError(_NO_APP)
+        app = find_app(place)
+        changes = {"broker": self.broker, "namespace": self.namespace}
+        app.conf.update({name: value for name, value in changes.items() if value})
+        return app
+
+    def connection(self) -> AioQueue:
+        """The app, or where none is named, one without tasks that only knows where to look.
+
+        Raises:
+            UsageError: neither an app nor a namespace is named.
+        """
+        if self.app_place is not None:
+            return self.app()
+        from aioqueue.app import AioQueue
+        from aioqueue.settings import Settings
+
+        namespace = self.namespace or Settings.load({}).namespace
+        if not namespace:
+            raise click.UsageError(
+                f"{_NO_APP} Without its code: --namespace NAME (the app's name, if its settings don't say otherwise), "
+                "and --broker URL or $AIOQUEUE_BROKER."
+            )
+        return AioQueue(namespace, broker=self.broker, namespace=namespace)
+
+
+def target_options(function: _F) -> _F:
+    """`-A`, `--broker` and `--namespace`; a command asks `target()` for what they say."""
+    function = _option("namespace", "--namespace", metavar="NAME", help="The prefix of the app's keys; by default its name.")(
+        function
+    )
+    function = _option("broker", "-b", "--broker", metavar="URL", help="In place of the app's own.")(function)
+    return _option("place", "-A", "--app", metavar="MODULE:APP", help="The app. Also $AIOQUEUE_APP.")(function)
+
+
+def _option(attribute: str, *names: str, **settings: Any) -> Callable[[_F], _F]:
+    def keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            setattr(ctx.ensure_object(Target), attribute, value)
+
+    return click.option(*names, f"_{attribute}", expose_value=False, callback=keep, **settings)
+
+
+def target() -> Target:
+    """The target of the command that is being run."""
+    return click.get_current_context().ensure_object(Target)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")

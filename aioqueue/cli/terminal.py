@@ -1,0 +1,145 @@
+"""What people see: colours where they are wanted, aligned tables, and JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
+
+import click
+
+_ESCAPES = {
+    **{code: f"\\x{code:02x}" for code in range(32)},
+    **{code: f"\\x{code:02x}" for code in range(127, 160)},
+    ord("\n"): "\n",
+    ord("\t"): "\t",
+}
+
+
+def is_fancy(stream: IO[str]) -> bool:
+    """Whether colours belong there: a terminal that can show them, and nobody who objects."""
+    if os.environ.get("NO_COLOR") or os.environ.get("CI") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Write a line, in colour if it is wanted there."""
+    click.echo(text, err=err, color=is_fancy(sys.stderr if err else sys.stdout))
+
+
+def note(text: str) -> None:
+    """A line for people only, which programs that read the output don't meet."""
+    say(dim(text), err=True)
+
+
+def complain(text: str) -> None:
+    """The one line that says what went wrong."""
+    say(click.style("Error: ", fg="red", bold=True) + click.style(printable(text), fg="red"), err=True)
+
+
+def dim(text: str) -> str:
+    return click.style(text, dim=True)
+
+
+def bold(text: str) -> str:
+    return click.style(text, bold=True)
+
+
+def printable(text: str) -> str:
+    """Text from elsewhere, without the control characters that could act on a terminal."""
+    return text.translate(_ESCAPES)
+
+
+def one_line(text: str, width: int) -> str:
+    """The text in one line of up to `width` characters."""
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= width else text[: max(1, width - 1)] + "…"
+
+
+def screen_width() -> int:
+    """Columns of the terminal; plenty where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
+    """Aligned columns, the last one cut at the screen's edge.
+
+    Args:
+        titles: of the columns.
+        rows: their cells, which may be styled, but for those of the last column.
+        right: the columns that are aligned to the right.
+    """
+    cells = [[click.style(title, dim=True) for title in titles], *(list(row) for row in rows)]
+    widths = [max(_length(row[column]) for row in cells) for column in range(len(titles))]
+    room = max(20, screen_width() - sum(widths[:-1]) - 2 * (len(titles) - 1))
+    to_right = frozenset(right)
+    for row in cells:
+        last = row[-1] if _length(row[-1]) <= room else one_line(click.unstyle(row[-1]), room)
+        shown = [_pad(cell, width, column in to_right) for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        shown[-1] = _pad(last, min(widths[-1], room), len(row) - 1 in to_right)
+        say("  ".join(shown).rstrip())
+
+
+def facts(pairs: Iterable[tuple[str, str]], *, err: bool = False) -> None:
+    """Names and values, one a line, without those that have no value."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        first, *more = value.split("\n")
+        say(f"{dim(name.ljust(width))}  {first}", err=err)
+        for line in more:
+            say(f"{'':{width}}  {line}", err=err)
+
+
+def _length(cell: str) -> int:
+    return len(click.unstyle(cell))
+
+
+def _pad(cell: str, width: int, to_right: bool) -> str:
+    space = " " * (width - _length(cell))
+    return space + cell if to_right else cell + space
+
+
+def as_json(value: Any) -> str:
+    """JSON text; what JSON has no form for is shown as Python would."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(value, enc_hook=repr).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError, UnicodeError):
+        return msgspec.json.encode(_plain(value)).decode()
+
+
+def say_json(value: Any) -> None:
+    """The output of a command called with `--json`: indented for eyes, one line for programs."""
+    text = as_json(value)
+    if sys.stdout.isatty():
+        import msgspec
+
+        text = msgspec.json.format(text, indent=2)
+    click.echo(text)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A value that JSON has a form for: keys become text, the rest becomes what `repr` says."""
+    if value is None or isinstance(value, bool | int | float | str):
+        text = str(value)
+        return value if text.isprintable() or not isinstance(value, str) else text.encode(errors="replace").decode()
+    if depth < 50 and isinstance(value, dict):
+        items: Any = value  # pyright: ignore[reportUnknownVariableType]
+        return {str(key): _plain(item, depth + 1) for key, item in items.items()}
+    if depth < 50 and isinstance(value, list | tuple | set | frozenset):
+        members: Any = value  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(member, depth + 1) for member in members]
+    return repr(value)
+
+
+def shown(value: Any) -> str:
+    """A task's result for people: text as it is, the rest as JSON."""
+    return printable(value) if isinstance(value, str) else printable(as_json(value))

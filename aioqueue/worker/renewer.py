@@ -1,0 +1,98 @@
+"""The thread that keeps a worker's lease alive.
+
+In a thread of its own, with a connection of its own, so that a task that blocks the event loop is not taken for a dead
+worker (D3). The same thread watches the loop, and says which task it is that blocks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from time import monotonic
+
+from aioqueue.brokers.protocol import Consumer
+from aioqueue.logs import logger
+
+_LOOK_EVERY = 1.0
+_BLOCKED_AFTER = 2.0
+
+
+class Renewer:
+    """Renews a lease four times in each visibility timeout, until closed.
+
+    Args:
+        consumer: whose lease it is.
+        visibility_timeout: seconds.
+        lost: called in the event loop when the lease turns out to be lost.
+    """
+
+    def __init__(self, consumer: Consumer, visibility_timeout: float, lost: Callable[[], None]) -> None:
+        self._consumer = consumer
+        self._timeout = visibility_timeout
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._closed = threading.Event()
+        self._turned = monotonic()
+        self._warned = False
+        self._thread = threading.Thread(target=self._run, name=f"aioqueue-renewer-{consumer.id}", daemon=True)
+        self.resumed_at = float("-inf")
+        """When renewing succeeded again after it had failed for more than half of the timeout."""
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Stop the thread."""
+        self._closed.set()
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _run(self) -> None:
+        renewed = monotonic()
+        due = renewed + self._timeout / 4
+        while not self._closed.wait(max(0.01, min(_LOOK_EVERY, due - monotonic()))):
+            self._watch_loop()
+            now = monotonic()
+            if now < due:
+                continue
+            try:
+                kept = self._consumer.renew()
+            except Exception as error:
+                logger.warning("The lease could not be renewed, tried again: %s", error)
+                due = monotonic() + min(1.0, self._timeout / 16)
+                continue
+            if not kept:
+                self._call(self._lost)
+                return
+            if monotonic() - renewed > self._timeout / 2:
+                self.resumed_at = monotonic()
+            renewed = monotonic()
+            due = now + self._timeout / 4
+
+    def _watch_loop(self) -> None:
+        blocked = monotonic() - self._turned
+        if blocked > _BLOCKED_AFTER and not self._warned:
+            self._warned = True
+            frame = sys._current_frames().get(self._loop_thread)
+            stack = "".join(traceback.format_stack(frame)[-8:]) if frame is not None else ""
+            logger.warning(
+                "The event loop has not turned for %.1f s: something blocks it. Its tasks are kept alive, but none of "
+                "them moves. Move the blocking call into a plain function, which runs in a thread. It is at:\n%s",
+                blocked,
+                stack,
+            )
+        self._call(self._turn)
+
+    def _turn(self) -> None:
+        self._turned = monotonic()
+        self._warned = False
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:  # the loop is closed
+            self._closed.set()

@@ -1,0 +1,402 @@
+"""Running what was admitted: at most so many at once, each under its limits.
+
+The life of a task, on this page: `put` → `_start` → `_perform` → `_end` → committer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
+from aioqueue.context import Done, Line, TaskContext, current
+from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded
+from aioqueue.logs import logger
+from aioqueue.message import State
+from aioqueue.payload.failure import Failure
+from aioqueue.worker.committer import Committer
+from aioqueue.worker.deadlines import Deadlines
+from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.outcome import Rules
+from aioqueue.worker.run import Ending, Run
+from aioqueue.worker.threads import Threads
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+
+T = TypeVar("T")
+
+# For how long a cancelled task may clean up before it is given up.
+_GRACE = 0.5
+
+_ERRORS: dict[Ending, type[BaseException]] = {
+    Ending.REVOKED: TaskRevoked,
+    Ending.TIME_LIMIT: TimeLimitExceeded,
+    Ending.HANDED_BACK: LeaseLost,
+    Ending.LEASE_LOST: LeaseLost,
+}
+
+
+class Runner:
+    """The tasks in a worker's hands.
+
+    Attributes:
+        running: those that have started, and not ended.
+        stuck: those that were given up, and still have not ended.
+        ended: how many have ended.
+        unsettled: deliveries in hand: ready, running, or ended and not settled yet.
+        changed: set when there is more room.
+    """
+
+    def __init__(
+        self,
+        app: AioQueue,
+        rules: Rules,
+        committer: Committer,
+        *,
+        concurrency: int,
+        hostname: str,
+        now: Callable[[], int],
+        state: Any,
+    ) -> None:
+        self._app = app
+        self._rules = rules
+        self._committer = committer
+        self._concurrency = concurrency
+        self._hostname = hostname
+        self._now = now
+        self._state = state
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines()
+        self._threads = Threads("aioqueue-task")
+        self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(10))
+        self._track = app.conf.task_track_started
+        self.waiting = 0
+        self.running: set[Run] = set()
+        self.stuck: set[Run] = set()
+        self.ended = 0
+        self.started = 0
+        self.unsettled = 0
+        self.changed = asyncio.Event()
+        self.accepting = True
+
+    # In
+
+    def put(self, run: Run) -> None:
+        """Run it when its turn comes: higher priorities first, else in order."""
+        self.unsettled += 1
+        self.waiting += 1
+        self._ready[run.message.priority if 0 <= run.message.priority <= 9 else 0].append(run)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Settle something that is not run at all."""
+        self.unsettled += 1
+        self._committer.add(settlement, self._settled)
+
+    def start_ready(self) -> None:
+        """Start as many as there are places for."""
+        while self.waiting and len(self.running) < self._concurrency and self.accepting:
+            ready = next(queue for queue in reversed(self._ready) if queue)
+            run = ready.popleft()
+            self.waiting -= 1
+            if run.delivery.revoked:
+                run.done = True
+                self._committer.add(Settlement(run.delivery), self._settled)
+            else:
+                self._start(run)
+
+    def held(self) -> list[Delivery]:
+        """The deliveries that have started, and those that were given up."""
+        return [run.delivery for run in (*self.running, *self.stuck)]
+
+    def ready(self) -> list[Delivery]:
+        """The deliveries that have not started."""
+        return [run.delivery for queue in self._ready for run in queue]
+
+    def drop_ready(self) -> int:
+        """Forget what has not started; the caller hands it back."""
+        dropped, self.waiting = self.waiting, 0
+        self.unsettled -= dropped
+        for queue in self._ready:
+            queue.clear()
+        return dropped
+
+    # A run
+
+    def _start(self, run: Run) -> None:
+        self.running.add(run)
+        self.started += 1
+        run.coroutine = self._loop.create_task(self._perform(run))
+
+    async def _perform(self, run: Run) -> None:
+        task = run.task
+        run.started = self._now()
+        run.started_at = self._loop.time()
+        line = _CoroutineLine if task.is_coroutine else _ThreadLine
+        run.context = context = TaskContext(
+            task,
+            run.delivery.id,
+            run.message,
+            run.args,
+            run.kwargs,
+            line=line(self, run),
+            hostname=self._hostname,
+            deliveries=run.delivery.deliveries,
+            state=self._state,
+        )
+        current.set(context)
+        try:
+            if not run.acks_late:
+                verdict = await self._acknowledge(run)
+                if verdict is not Verdict.APPLIED:
+                    self._leave(run)
+                    return
+            if self._track or task.track_started:
+                self._tell(run, State.STARTED, None)
+            if run.soft_time_limit is not None:
+                self._deadlines.add(run.soft_time_limit, run, self._soften)
+            if run.time_limit is not None:
+                self._deadlines.add(run.time_limit, run, self._exceed)
+            if "before_start" in task.hooks:
+                await _hook(task.before_start, context.id, run.args, run.kwargs)
+            value = await self._call(run, context)
+        except BaseException as error:
+            # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
+            await self._failed(run, error)
+        else:
+            await self._returned(run, value)
+
+    def _call(self, run: Run, context: TaskContext) -> Awaitable[Any]:
+        task = run.task
+        args = (context, *run.args) if task.bind else run.args
+        if not task.is_coroutine:
+            return self._in_thread(run, args)
+        coroutine: Coroutine[Any, Any, Any] = task.function(*args, **run.kwargs)
+        return coroutine if run.soft_time_limit is None else interruptible(coroutine, run)
+
+    async def _in_thread(self, run: Run, args: tuple[Any, ...]) -> Any:
+        function, kwargs = run.task.function, run.kwargs
+        run.job = self._threads.start(lambda: function(*args, **kwargs), contextvars.copy_context())
+        value = await run.job.future
+        if inspect.isawaitable(value):  # a plain function that returns a coroutine, such as a partial of one
+            return await value
+        return value
+
+    async def _returned(self, run: Run, value: Any) -> None:
+        if run.ending is not None:
+            await self._failed(run, asyncio.CancelledError())
+            return
+        if run.done:
+            self._leave(run)
+            return
+        settlement = self._rules.success(run, value, self._now())
+        if run.task.hooks:
+            await self._hooks(run, "on_success", State.SUCCESS, value)
+        self._end(run, settlement)
+        if logger.isEnabledFor(20):
+            self._log(run, "succeeded in %.3f s", self._loop.time() - run.started_at)
+
+    async def _failed(self, run: Run, error: BaseException) -> None:
+        ending = run.ending
+        if run.done or ending in (Ending.HANDED_BACK, Ending.LEASE_LOST):
+            self._leave(run)
+            return
+        if ending is Ending.REVOKED:
+            self._log(run, "was revoked while it ran")
+            self._end(run, Settlement(run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged))
+            return
+        if ending is Ending.TIME_LIMIT:
+            error = self._too_long(run)
+        elif isinstance(error, SoftTimeLimitExceeded) and not error.args:
+            error.args = (f"soft_time_limit={run.soft_time_limit or 0:g} s",)
+        state, error, settlement = self._rules.error(run, error, self._now())
+        if run.task.hooks and state in (State.FAILURE, State.RETRY):
+            await self._hooks(run, "on_retry" if state == State.RETRY else "on_failure", state, error)
+        if state == State.FAILURE:
+            logger.error("Task %s[%s] failed: %s", run.task.name, run.delivery.id, Failure.of(error).report().rstrip())
+        else:
+            self._log(run, "%s: %s", "is retried" if state == State.RETRY else state.lower(), Failure.of(error).summary)
+        self._end(run, settlement)
+        # The exception holds the frames, and they hold the arguments: let go of both.
+        error.__traceback__ = None
+
+    async def _hooks(self, run: Run, name: str, state: str, outcome: Any) -> None:
+        task, id = run.task, run.delivery.id
+        traceback = Failure.of(outcome).report() if isinstance(outcome, BaseException) else ""
+        extra = () if name == "on_success" else (traceback,)
+        try:
+            if name in task.hooks:
+                await _hook(getattr(task, name), outcome, id, run.args, run.kwargs, *extra)
+            if "after_return" in task.hooks:
+                await _hook(task.after_return, state, outcome, id, run.args, run.kwargs, traceback)
+        except Exception:
+            logger.exception("A hook of task %s[%s] failed; the task's end stands", task.name, id)
+
+    def _end(self, run: Run, settlement: Settlement) -> None:
+        """The run is over, and this is what it means."""
+        if run.done:
+            self._leave(run)
+            return
+        run.done = True
+
+        def settled(verdict: Verdict) -> None:
+            if verdict is Verdict.FENCED and settlement.guarded:
+                self._log(run, "ended after its lease was lost; another worker has it, and this end counts for nothing")
+            self._settled(verdict)
+
+        self._committer.add(settlement, settled)
+        self._leave(run, unsettled=True)
+
+    def _leave(self, run: Run, *, unsettled: bool = False) -> None:
+        """The run's place is free."""
+        run.done = True
+        if run in self.stuck:
+            self.stuck.discard(run)
+            return
+        self.running.discard(run)
+        self.ended += 1
+        if not unsettled:
+            self.unsettled -= 1
+        if self.waiting:
+            self.start_ready()
+        self.changed.set()
+
+    def _settled(self, verdict: Verdict) -> None:
+        self.unsettled -= 1
+        self.changed.set()
+
+    # What a task says while it runs
+
+    async def _acknowledge(self, run: Run) -> Verdict:
+        if run.acknowledged:
+            return Verdict.APPLIED
+        verdict = await self._committer.settle(self._rules.early(run))
+        run.acknowledged = True
+        return verdict
+
+    async def acknowledge(self, run: Run) -> None:
+        """`ctx.ack()`.
+
+        Raises:
+            LeaseLost: another worker has the task.
+        """
+        if await self._acknowledge(run) is Verdict.FENCED:
+            run.done = True
+            raise LeaseLost(f"Task {run.delivery.id} belongs to another worker by now; this run counts for nothing.")
+
+    async def report(self, run: Run, state: str, meta: Any) -> None:
+        """`ctx.update_state()`."""
+        if not run.done:
+            await self._committer.settle(self._rules.news(run, state, meta))
+
+    def _tell(self, run: Run, state: str, meta: Any) -> None:
+        self._committer.add(self._rules.news(run, state, meta), lambda verdict: None)
+
+    # Ending from outside
+
+    def revoke(self, ids: tuple[str, ...], terminate: bool) -> None:
+        """These tasks were revoked: those that wait are not started, those that run are cancelled if asked for."""
+        wanted = set(ids)
+        for queue in self._ready:
+            for run in queue:
+                if run.delivery.id in wanted:
+                    run.delivery.revoked = True
+        if terminate:
+            for run in [run for run in self.running if run.delivery.id in wanted]:
+                self.cancel(run, Ending.REVOKED)
+
+    def cancel(self, run: Run, ending: Ending) -> None:
+        """End a run; it is given up if it has not ended after a moment."""
+        if run.done or run.ending is not None:
+            return
+        run.ending = ending
+        if run.job is not None:
+            run.job.interrupt(_ERRORS[ending])
+        if run.coroutine is not None:
+            run.coroutine.cancel()
+        self._deadlines.add(_GRACE, run, self._give_up)
+
+    def cancel_all(self, ending: Ending) -> None:
+        """End all runs."""
+        for run in list(self.running):
+            self.cancel(run, ending)
+
+    def close(self) -> None:
+        """Nothing is run any more."""
+        self._deadlines.close()
+        self._threads.close()
+
+    def _soften(self, run: Run) -> None:
+        self._log(run, "has run for its soft limit of %g s", run.soft_time_limit)
+        if run.job is not None:
+            run.job.interrupt(SoftTimeLimitExceeded)
+        elif run.coroutine is not None:
+            run.soft_due = True
+            run.coroutine.cancel()
+
+    def _exceed(self, run: Run) -> None:
+        run.soft_due = False
+        self.cancel(run, Ending.TIME_LIMIT)
+
+    def _give_up(self, run: Run) -> None:
+        """It ignores its cancellation: its end is recorded without it, and it is left to itself."""
+        logger.warning(
+            "Task %s[%s] did not end when it was told to (%s); it is given up, and may run on unheard",
+            run.task.name,
+            run.delivery.id,
+            run.ending.value if run.ending is not None else "",
+        )
+        self.stuck.add(run)
+        self.running.discard(run)
+        self.ended += 1
+        run.done = True
+        if run.ending in (Ending.TIME_LIMIT, Ending.REVOKED):
+            settlement = Settlement(run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged)
+            if run.ending is Ending.TIME_LIMIT:
+                _, _, settlement = self._rules.error(run, self._too_long(run), self._now())
+            self._committer.add(settlement, self._settled)
+        else:
+            self.unsettled -= 1
+        self.start_ready()
+        self.changed.set()
+
+    def _too_long(self, run: Run) -> TimeLimitExceeded:
+        return TimeLimitExceeded(f"Task {run.task.name}[{run.delivery.id}] ran for more than {run.time_limit:g} s.")
+
+    def _log(self, run: Run, text: str, *arguments: Any) -> None:
+        logger.info("Task %s[%s] " + text, run.task.name, run.delivery.id, *arguments)
+
+
+class _CoroutineLine(Line):
+    """From a coroutine to its runner."""
+
+    def __init__(self, runner: Runner, run: Run) -> None:
+        self._runner = runner
+        self._run = run
+
+    async def report(self, state: str, meta: Any) -> None:
+        await self._runner.report(self._run, state, meta)
+
+    async def acknowledge(self) -> None:
+        await self._runner.acknowledge(self._run)
+
+
+class _ThreadLine(_CoroutineLine):
+    """From a thread."""
+
+    def __init__(self, runner: Runner, run: Run) -> None:
+        super().__init__(runner, run)
+        self._loop = asyncio.get_running_loop()
+
+    def perform(self, action: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        return Done(asyncio.run_coroutine_threadsafe(action, self._loop).result())
+
+
+async def _hook(function: Callable[..., Any], *arguments: Any) -> None:
+    result = function(*arguments)
+    if inspect.isawaitable(result):
+        await result

@@ -1,0 +1,99 @@
+"""Threads for plain functions.
+
+There are as many as functions run at once. One that does not come back when it is told to is given up, and another
+takes its place: a stuck function costs a thread, not the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from queue import SimpleQueue
+from typing import Any
+
+from aioqueue.logs import logger
+
+
+class Job:
+    """A function call on its way through a thread."""
+
+    def __init__(self, call: Callable[[], Any], context: Context, future: asyncio.Future[Any]) -> None:
+        self.call = call
+        self.context = context
+        self.future = future
+        self.lock = threading.Lock()
+        self.thread: int | None = None  # while it runs
+
+    def interrupt(self, error: type[BaseException]) -> None:
+        """Raise `error` inside the function, at its next bytecode; not while it waits inside a C call."""
+        with self.lock:
+            if self.thread is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(error))
+
+
+class Threads:
+    """A pool that grows to what is asked of it; the runner bounds how much that is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[SimpleQueue[Job | None]] = []
+        self._count = 0
+
+    def start(self, call: Callable[[], Any], context: Context) -> Job:
+        """Call a function in a thread; its outcome is the job's future."""
+        job = Job(call, context, self._loop.create_future())
+        (self._idle.pop() if self._idle else self._new_thread()).put(job)
+        return job
+
+    def close(self) -> None:
+        """End the idle threads. Those that are busy end with their function, or with the process."""
+        while self._idle:
+            self._idle.pop().put(None)
+
+    def _new_thread(self) -> SimpleQueue[Job | None]:
+        self._count += 1
+        inbox: SimpleQueue[Job | None] = SimpleQueue()
+        name = f"{self._name}-{self._count}"
+        threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True).start()
+        return inbox
+
+    def _work(self, inbox: SimpleQueue[Job | None]) -> None:
+        while (job := inbox.get()) is not None:
+            outcome: tuple[Any, BaseException | None] = None, None
+            try:
+                with job.lock:
+                    job.thread = threading.get_ident()
+                try:
+                    outcome = job.context.run(job.call), None
+                finally:
+                    # An interruption that comes now is either before this and lands below, or finds no thread.
+                    with job.lock:
+                        job.thread = None
+            except BaseException as error:
+                job.thread = None
+                outcome = None, error
+            try:
+                self._loop.call_soon_threadsafe(self._ended, inbox, job, outcome)
+            except RuntimeError:  # the loop is closed: the worker has left
+                return
+            del job, outcome
+
+    def _ended(self, inbox: SimpleQueue[Job | None], job: Job, outcome: tuple[Any, BaseException | None]) -> None:
+        self._idle.append(inbox)
+        value, error = outcome
+        if job.future.done():  # given up, or cancelled
+            if error is None:
+                logger.debug("A thread's function came back after it had been given up")
+        elif error is None:
+            job.future.set_result(value)
+        elif isinstance(error, StopIteration):
+            # A future refuses it, as a coroutine does.
+            wrapped = RuntimeError("the task raised StopIteration")
+            wrapped.__cause__ = error
+            job.future.set_exception(wrapped)
+        else:
+            job.future.set_exception(error)

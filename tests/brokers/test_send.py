@@ -1,0 +1,99 @@
+"""Sending: all of the messages or none, and not more than fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from aioqueue.brokers.protocol import Broker
+from aioqueue.exceptions import QueueFull
+
+from .conftest import MakeConsumer
+from .steps import counts, end, fetch, fetch_one, ids, message, send
+
+
+async def test_what_is_sent_arrives_as_it_was(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    data = bytes(range(256)) + b"\r\n\x00\n"
+    await send(broker, message("task-1", data=data))
+    delivery = await fetch_one(worker)
+    assert (delivery.id, delivery.data, delivery.queue) == ("task-1", data, "q")
+    assert (delivery.deliveries, delivery.revoked) == (1, False)
+
+
+async def test_empty_data_and_odd_ids_are_data(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    odd = ["{a}:0:", "with space", "ünï", "q:9", "%s$1", "-1"]
+    await send(broker, *(message(id, data=b"") for id in odd))
+    deliveries = await fetch(worker)
+    assert ids(deliveries) == odd
+    assert {delivery.data for delivery in deliveries} == {b""}
+
+
+async def test_messages_of_one_priority_keep_their_order(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    await send(broker, "a", "b", "c")
+    await send(broker, "d")
+    assert ids(await fetch(worker)) == ["a", "b", "c", "d"]
+
+
+async def test_nothing_to_send(broker: Broker) -> None:
+    await send(broker)
+    assert await broker.queues() == []
+
+
+async def test_thousands_of_messages_at_once(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer("left", "right")
+    sent = [message(f"{number:05}", queue=("left", "right")[number % 2]) for number in range(2_500)]
+    await send(broker, *sent)
+    fetched: list[str] = []
+    while more := await fetch(worker, limit=400):
+        assert len(more) <= 400
+        fetched += ids(more)
+    assert sorted(fetched) == [one.id for one in sent]
+
+
+async def test_what_was_sent_before_there_was_a_worker_is_delivered(broker: Broker, consumer: MakeConsumer) -> None:
+    await send(broker, "early")
+    assert ids(await fetch(await consumer())) == ["early"]
+
+
+async def test_a_queue_takes_as_many_as_it_may_hold(broker: Broker) -> None:
+    await send(broker, "a", "b", max_length=3)
+    await send(broker, "c", max_length=3)
+    assert await counts(broker) == (3, 0, 0)
+    with pytest.raises(QueueFull, match="q"):
+        await send(broker, "d", max_length=3)
+    assert await counts(broker) == (3, 0, 0)
+
+
+async def test_messages_that_do_not_all_fit_are_all_refused(broker: Broker) -> None:
+    await send(broker, "a")
+    with pytest.raises(QueueFull):
+        await send(broker, "b", "c", "d", max_length=3)
+    assert await counts(broker) == (1, 0, 0)
+
+
+async def test_one_full_queue_refuses_the_messages_to_others_too(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer("full", "free")
+    await send(broker, message("old", queue="full"))
+    with pytest.raises(QueueFull, match="full"):
+        await send(broker, message("a", queue="free"), message("b", queue="full"), max_length=1)
+    assert ids(await fetch(worker)) == ["old"]
+
+
+async def test_all_priorities_count_and_so_does_what_runs(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    await send(broker, message("a", priority=9), message("b", priority=3))
+    [first] = await fetch(worker, limit=1)
+    with pytest.raises(QueueFull):
+        await send(broker, "c", max_length=2)
+    await end(worker, first)
+    await send(broker, "c", max_length=2)
+    assert await counts(broker) == (2, 0, 0)
+
+
+async def test_a_limit_is_each_sends_own(broker: Broker) -> None:
+    await send(broker, "a", max_length=1)
+    await send(broker, "b")
+    await send(broker, "c", max_length=3)
+    assert await counts(broker) == (3, 0, 0)
