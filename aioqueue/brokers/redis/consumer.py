@@ -67,7 +67,7 @@ class RedisConsumer:
         self._renewals: Any = None
         self._serial = 0
         self._number = 0
-        self._more = True
+        self._idle = False
         self._audit_at = monotonic() + random.uniform(0.1, 1.0) * _AUDIT_EVERY
 
     @property
@@ -83,15 +83,17 @@ class RedisConsumer:
     # Fetching
 
     async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
-        # While there is plenty, a script reads exactly as many as there is room for, in the order of priorities. Once
-        # it found less, a blocking read of all streams: that costs the server nothing until something comes.
+        # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
+        # blocking read of all streams waits, and after one that found nothing the next: an idle worker costs little.
         limit = min(limit, _MOST_SETTLEMENTS)
-        if self._more or wait <= 0:
+        if not self._idle or wait <= 0:
             deliveries = await self._read(limit)
-            self._more = len(deliveries) >= limit
             if deliveries or wait <= 0:
                 return deliveries
-        return await self._blocking_read(limit, wait)
+        self._idle = False
+        deliveries = await self._blocking_read(limit, wait)
+        self._idle = not deliveries
+        return deliveries
 
     async def _read(self, limit: int) -> list[Delivery]:
         reply = await self._reader.run(
@@ -136,11 +138,9 @@ class RedisConsumer:
         for name, entries in streams:
             position = self._streams.index(name.decode()[len(self._prefix) :])
             self._collect(position, entries, deliveries)
-            self._more = self._more or len(entries) >= count
         if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
             await self._hand_back("these", *self._streams, "", *_names(deliveries[limit:]))
             del deliveries[limit:]
-            self._more = True
         if revoked:
             ids = [delivery.id for delivery in deliveries]
             flags = await self.revoked(ids)
