@@ -1,14 +1,14 @@
 """aioqueue: the task queue of Python's async world.
 
-    from aioqueue import AioQueue
+from aioqueue import AioQueue
 
-    app = AioQueue("shop")
+app = AioQueue("shop")
 
-    @app.task
-    async def add(x: int, y: int) -> int:
-        return x + y
+@app.task
+async def add(x: int, y: int) -> int:
+    return x + y
 
-    result = await add.send(2, 3)
+result = await add.send(2, 3)
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from types import ModuleType, TracebackType
@@ -86,7 +86,9 @@ class AioQueue:
     # Tasks
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+    def task(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CoroutineTask[P, R]: ...
     @overload
     def task(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
     @overload
@@ -217,7 +219,7 @@ class AioQueue:
         return broker
 
     @asynccontextmanager
-    async def using(self, broker: Broker) -> AsyncIterator[None]:
+    async def using(self, broker: Broker) -> AsyncGenerator[None]:
         """Send through, and work for, another broker for a while; it is opened and closed by the caller."""
         before, sessions = self._substitute, self._sessions
         self._substitute, self._sessions = broker, WeakKeyDictionary()
@@ -357,7 +359,10 @@ class AioQueue:
         return Worker(self, **options)
 
     def asgi_lifespan(
-        self, worker: bool = False, lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None, **options: Any
+        self,
+        worker: bool = False,
+        lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
+        **options: Any,
     ) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
         """A lifespan for FastAPI, Starlette or Litestar: the app is open while the program serves.
 
@@ -368,7 +373,7 @@ class AioQueue:
         """
 
         @asynccontextmanager
-        async def both(program: Any) -> AsyncIterator[Any]:
+        async def both(program: Any) -> AsyncGenerator[Any]:
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(self)
                 if worker:
@@ -390,7 +395,9 @@ class AioQueue:
 def make_task(app: AioQueue | None, function: Callable[..., Any], bind: bool, options: Mapping[str, Any]) -> Any:
     """A task of a function, not registered yet."""
     if not callable(function):
-        raise ConfigurationError(f"@app.task takes a function, not {function!r}; options go by name: @app.task(queue=…).")
+        raise ConfigurationError(
+            f"@app.task takes a function, not {function!r}; options go by name: @app.task(queue=…)."
+        )
     options = dict(options)
     base: type[Task[..., Any]] = options.pop("base", None) or Task
     name: str = options.pop("name", None) or importable_name(function)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypedDict, get_type_hints
 
@@ -99,7 +99,9 @@ def check_name(kind: str, name: Any) -> str:
 def _priority(name: str, value: Any) -> int:
     if isinstance(value, int) and 0 <= value <= 9:
         return value
-    raise ConfigurationError(f"A priority is a whole number from 0 to 9 (9 runs first), not {value!r}. Nothing was sent.")
+    raise ConfigurationError(
+        f"A priority is a whole number from 0 to 9 (9 runs first), not {value!r}. Nothing was sent."
+    )
 
 
 def _seconds(name: str, value: Any) -> float:
@@ -130,9 +132,17 @@ def _retries(name: str, value: Any) -> int:
     raise ConfigurationError(f"max_retries is a whole number from 0 on, not {value!r}. Nothing was sent.")
 
 
-_CHECKS = {
-    "queue": lambda name, value: check_name("name of a queue", value),
-    "task_id": lambda name, value: check_name("id of a task", value),
+def _queue(name: str, value: Any) -> str:
+    return check_name("name of a queue", value)
+
+
+def _task_id(name: str, value: Any) -> str:
+    return check_name("id of a task", value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "queue": _queue,
+    "task_id": _task_id,
     "priority": _priority,
     "countdown": _seconds,
     "eta": _datetime,

@@ -262,4 +262,3 @@ def _timings(record: Record) -> Timings:
         wait=max(0, record.started - record.sent) / 1000 if record.started and record.sent else None,
         run=max(0, record.ended - record.started) / 1000 if record.ended and record.started else None,
     )
-

@@ -43,7 +43,7 @@ def outgoing(
     """
     conf = app.conf
     task = None if isinstance(target, str) else target
-    name = target if task is None else task.name
+    name = target if isinstance(target, str) else target.name
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
     if task is None:

@@ -180,9 +180,9 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise ConfigurationError(f"The setting {where} must be more than 0, not {value!r}.")
     if name in _NOT_NEGATIVE and value is not None and value < 0:
         raise ConfigurationError(f"The setting {where} must be 0 or more, not {value!r}.")
-    if name == "visibility_timeout" and value < 1:
+    if name == "visibility_timeout" and float(value or 0) < 1:
         raise ConfigurationError(f"The setting {where} must be at least 1 second, not {value!r}.")
-    if name == "task_default_priority" and value > 9:
+    if name == "task_default_priority" and int(value or 0) > 9:
         raise ConfigurationError(f"The setting {where} must be from 0 to 9, not {value!r}.")
     if name == "partitions" and value != 1:
         raise ConfigurationError(f"The setting {where} must be 1 in this version, not {value!r}.")

@@ -18,7 +18,9 @@ _apps: WeakSet[AioQueue] = WeakSet()
 
 
 @overload
-def shared_task(function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+def shared_task(  # pyright: ignore[reportOverlappingOverload]
+    function: Callable[P, Coroutine[Any, Any, R]], /
+) -> CoroutineTask[P, R]: ...
 @overload
 def shared_task(function: Callable[P, R], /) -> FunctionTask[P, R]: ...
 @overload

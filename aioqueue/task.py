@@ -99,7 +99,7 @@ class Task(Generic[P, R]):
 
     queue: str | None = None
     priority: int | None = None
-    max_retries: int | None | Literal["default"] = "default"
+    max_retries: int | Literal["default"] | None = "default"
     default_retry_delay: float | None = None
     autoretry_for: tuple[type[BaseException], ...] = ()
     dont_autoretry_for: tuple[type[BaseException], ...] = ()
@@ -310,7 +310,9 @@ class Decorator(Protocol):
     """`@app.task(...)`."""
 
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> CoroutineTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
@@ -322,7 +324,7 @@ class BoundDecorator(Protocol):
     """`@app.task(bind=True, ...)`: the function takes its context first, which is not asked for in `send`."""
 
     @overload
-    def __call__(
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, function: Callable[Concatenate[TaskContext, P], Coroutine[Any, Any, R]], /
     ) -> CoroutineTask[P, R]: ...
     @overload

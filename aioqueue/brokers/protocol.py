@@ -294,8 +294,6 @@ class Broker(Protocol):
         """All workers whose lease has not ended."""
         ...
 
-    def consumer(
-        self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
-    ) -> Consumer:
+    def consumer(self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int) -> Consumer:
         """A worker's line; `worker.id` is its incarnation."""
         ...

@@ -13,7 +13,9 @@ _short.maxlevel = 3
 _MOST = 400
 
 
-def arguments_text(args: tuple[Any, ...], kwargs: dict[str, Any], names: Collection[str], hidden: frozenset[str]) -> str:
+def arguments_text(
+    args: tuple[Any, ...], kwargs: dict[str, Any], names: Collection[str], hidden: frozenset[str]
+) -> str:
     """`'a', 2, password=***`.
 
     Args:

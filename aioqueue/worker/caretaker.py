@@ -1,4 +1,4 @@
-"""What every worker does for the whole namespace: what is due goes into the queues, what dead workers held goes back."""
+"""What every worker does for the whole namespace: queue what is due, and give back what dead workers held."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Delivery
@@ -60,8 +61,8 @@ async def run_eagerly(
             if task.is_coroutine:
                 value = await task.function(*call_args, **run.kwargs)
             else:
-                context = contextvars.copy_context()
-                value = await loop.run_in_executor(None, lambda: context.run(task.function, *call_args, **run.kwargs))  # noqa: B023
+                call = partial(contextvars.copy_context().run, task.function, *call_args, **run.kwargs)
+                value = await loop.run_in_executor(None, call)
                 value = await value if inspect.isawaitable(value) else value
             settlement = rules.success(run, value, 0)
         except Exception as error:

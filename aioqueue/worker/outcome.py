@@ -123,7 +123,7 @@ class Rules:
             data = encode_record(record)
         except Exception as error:
             raise PayloadError(
-                f"The meta of {run.task.name} cannot be sent ({error}): it takes numbers, text, lists and dicts of them."
+                f"The meta of {run.task.name} cannot be sent ({error}): use numbers, text, and lists or dicts of them."
             ) from None
         return Settlement(
             run.delivery, acknowledge=False, guarded=not run.acknowledged, record=data, expires=self._keep
@@ -171,9 +171,7 @@ class Rules:
         data = encode_message(message)
         message.retries, message.eta, message.max_retries = before
         settlement = self._settlement(run)
-        settlement.sends = (
-            Outgoing(run.delivery.id, run.delivery.queue, message.priority, data, due, delay or None),
-        )
+        settlement.sends = (Outgoing(run.delivery.id, run.delivery.queue, message.priority, data, due, delay or None),)
         return settlement
 
     def _is_retried(self, task: Task[..., Any], error: BaseException) -> bool:

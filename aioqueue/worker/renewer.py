@@ -77,7 +77,8 @@ class Renewer:
         blocked = monotonic() - self._turned
         if blocked > _BLOCKED_AFTER and not self._warned:
             self._warned = True
-            frame = sys._current_frames().get(self._loop_thread)
+            frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+            frame = frames.get(self._loop_thread)
             stack = "".join(traceback.format_stack(frame)[-8:]) if frame is not None else ""
             logger.warning(
                 "The event loop has not turned for %.1f s: something blocks it. Its tasks are kept alive, but none of "

@@ -196,7 +196,10 @@ class RedisBroker:
     async def _check_server(self) -> None:
         """Refuse what cannot work, and remember what may go wrong."""
         info: bytes = await self._call("INFO")
-        fields = dict(line.partition(":")[::2] for line in _text(info).splitlines() if ":" in line)
+        fields: dict[str, str] = {}
+        for line in _text(info).splitlines():
+            field, _, value = line.partition(":")
+            fields[field] = value
         name = fields.get("server_name", "redis")
         version = fields.get("valkey_version") or fields.get("redis_version", "0")
         self.version = f"{name} {version}"

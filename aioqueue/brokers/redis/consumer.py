@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import hiredis
 import msgspec
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.brokers.redis import keys
-from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient
+from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient, pack
 from aioqueue.brokers.redis.outbox import Row, rows
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.subscription import listen
@@ -76,9 +74,7 @@ class RedisConsumer:
 
     async def join(self) -> None:
         about = msgspec.msgpack.encode(self._worker)
-        await self._run(
-            "join", self.id, self._lease, self._offset(), about, *self._streams, "", *self._worker.queues
-        )
+        await self._run("join", self.id, self._lease, self._offset(), about, *self._streams, "", *self._worker.queues)
 
     # Fetching
 
@@ -96,9 +92,7 @@ class RedisConsumer:
         return deliveries
 
     async def _read(self, limit: int) -> list[Delivery]:
-        reply = await self._reader.run(
-            script("fetch"), self._prefix, self.id, limit, *self._streams, timeout=_TIMEOUT
-        )
+        reply = await self._reader.run(script("fetch"), self._prefix, self.id, limit, *self._streams, timeout=_TIMEOUT)
         if reply == b"lost":
             raise LeaseLost(self._lease_lost)
         deliveries: list[Delivery] = []
@@ -134,7 +128,7 @@ class RedisConsumer:
         if not reply:
             return []
         deliveries: list[Delivery] = []
-        streams: Any = reply.items() if isinstance(reply, dict) else reply
+        streams = cast("Any", reply).items() if isinstance(reply, dict) else reply
         for name, entries in streams:
             position = self._streams.index(name.decode()[len(self._prefix) :])
             self._collect(position, entries, deliveries)
@@ -183,9 +177,7 @@ class RedisConsumer:
         backoff = Backoff()
         while True:
             try:
-                letters: bytes = await self._settler.run(
-                    script("settle"), self._prefix, *arguments, timeout=_TIMEOUT
-                )
+                letters: bytes = await self._settler.run(script("settle"), self._prefix, *arguments, timeout=_TIMEOUT)
                 return [_VERDICTS[letter] for letter in letters.decode()]
             except (RedisError, OSError) as error:
                 if not is_transient(error):
@@ -276,7 +268,7 @@ class RedisConsumer:
         if self._renewals is None:
             self._renewals = self._server.blocking_connection(timeout=max(0.5, self._lease / 4000))
         try:
-            self._renewals.send_packed_command([hiredis.pack_command(arguments)], check_health=False)
+            self._renewals.send_packed_command([pack(*arguments)], check_health=False)
             return self._renewals.read_response()
         except ResponseError:
             raise
@@ -335,9 +327,7 @@ class RedisConsumer:
         flags: list[bool] = []
         for start in range(0, len(ids), _MOST_SETTLEMENTS):
             part = ids[start : start + _MOST_SETTLEMENTS]
-            scores: list[Any] = await self._commands.call(
-                "ZMSCORE", self._prefix + "revoked", *part, timeout=_TIMEOUT
-            )
+            scores: list[Any] = await self._commands.call("ZMSCORE", self._prefix + "revoked", *part, timeout=_TIMEOUT)
             flags += [score is not None for score in scores]
         return flags
 

@@ -29,10 +29,27 @@ from aioqueue.exceptions import ConfigurationError
 Argument = str | bytes | int | float
 
 CONNECT_TIMEOUT = 5.0
+_pack: Any = cast("Any", hiredis).pack_command
 _KEEPALIVE = {"socket_keepalive": True}
 
 # Replies that say "not now": the same command may well succeed a moment later.
-_TRANSIENT_PREFIXES = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "OOM", "BUSY ", "UNBLOCKED", "NOREPLICAS")
+_TRANSIENT_PREFIXES = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MISCONF",
+    "OOM",
+    "BUSY ",
+    "UNBLOCKED",
+    "NOREPLICAS",
+)
+
+
+def pack(*arguments: Argument) -> bytes:
+    """A command as it goes over the wire."""
+    return _pack(arguments)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -45,9 +62,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, redis_errors.ClusterDownError | redis_errors.OutOfMemoryError):
         return True
-    return isinstance(error, redis_errors.ResponseError) and any(
-        text in str(error) for text in _TRANSIENT_PREFIXES
-    )
+    return isinstance(error, redis_errors.ResponseError) and any(text in str(error) for text in _TRANSIENT_PREFIXES)
 
 
 class Backoff:
@@ -79,7 +94,7 @@ class Server:
         if not url.startswith("unix:"):
             self._options |= _KEEPALIVE
         try:
-            self.pool = aioredis.ConnectionPool.from_url(url, **self._options)
+            self.pool = cast("Any", aioredis.ConnectionPool).from_url(url, **self._options)
         except (ValueError, TypeError) as error:
             raise ConfigurationError(
                 f"The broker's URL {masked(url)} cannot be used: {error}. "
@@ -99,7 +114,7 @@ class Server:
         """A connection for a thread, not opened yet; `timeout` in seconds for each answer."""
         options = self._options | {"socket_connect_timeout": timeout, "retry": BlockingRetry(NoBackoff(), 0)}
         options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-        pool = redis.ConnectionPool.from_url(self.url, **options)
+        pool = cast("Any", redis.ConnectionPool).from_url(self.url, **options)
         pool.connection_kwargs["socket_timeout"] = timeout
         return pool.make_connection()
 
@@ -126,7 +141,7 @@ class Link:
 
     async def calls(self, commands: Sequence[tuple[Argument, ...]], *, timeout: float) -> list[Any]:
         """Send several commands at once; the first error among the replies is raised after all were read."""
-        packed = b"".join([cast(bytes, hiredis.pack_command(command)) for command in commands])
+        packed = b"".join([pack(*command) for command in commands])
         async with self._lock:
             try:
                 async with asyncio.timeout(timeout):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
-import hiredis
 from redis.exceptions import ConnectionError
 
-from aioqueue.brokers.redis.link import CONNECT_TIMEOUT, Server
+from aioqueue.brokers.redis.link import CONNECT_TIMEOUT, Server, pack
 
 # A connection on which nothing comes may be dead: ask after so long, and wait so long for the answer.
 _SILENCE = 10.0
@@ -27,7 +26,7 @@ async def listen(server: Server, channel: str) -> AsyncIterator[bytes | None]:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()
-            await connection.send_packed_command(hiredis.pack_command(("SUBSCRIBE", channel)), check_health=False)
+            await connection.send_packed_command(pack("SUBSCRIBE", channel), check_health=False)
         asked = False
         while True:
             try:
@@ -39,10 +38,10 @@ async def listen(server: Server, channel: str) -> AsyncIterator[bytes | None]:
                 if asked:
                     raise ConnectionError(f"{server} has been silent for {_SILENCE + _ANSWER:g} s") from None
                 asked = True
-                await connection.send_packed_command(hiredis.pack_command(("PING",)), check_health=False)
+                await connection.send_packed_command(pack("PING"), check_health=False)
                 continue
             asked = False
-            if isinstance(reply, list):
+            if isinstance(reply, list) and len(cast("list[Any]", reply)) == 3:
                 if reply[0] == b"subscribe":
                     yield None
                 elif reply[0] == b"message":

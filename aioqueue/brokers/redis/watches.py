@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from redis.exceptions import RedisError
@@ -60,7 +60,7 @@ class Watches:
         self._subscribed = asyncio.Event()
 
     @asynccontextmanager
-    async def watch(self, id: str) -> AsyncIterator[RedisWatch]:
+    async def watch(self, id: str) -> AsyncGenerator[RedisWatch]:
         """The records of a task from now on, the present one first."""
         watch = RedisWatch()
         self._watches.setdefault(id, set()).add(watch)
