@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from aioqueue.exceptions import AioQueueError, Retry
 from aioqueue.message import Message, State
@@ -240,7 +240,7 @@ class Request:
         self._context = context
 
     _SAME = ("id", "args", "kwargs", "retries", "hostname", "is_eager", "headers", "stamps", "root_id", "parent_id")
-    _OTHER: dict[str, Callable[[TaskContext], Any]] = {
+    _OTHER: ClassVar[dict[str, Callable[[TaskContext], Any]]] = {
         "task": lambda context: context.name,
         "group": lambda context: context.group_id,
         "eta": lambda context: context.eta.isoformat() if context.eta else None,

@@ -82,7 +82,7 @@ class DeadLetters:
         message = _message(letter)
         if message is None:
             raise AioQueueError(
-                f"The dead letter {id} cannot be sent again: {letter.reason}. It stays; look at its `raw`, or remove it."
+                f"The dead letter {id} cannot be sent again: {letter.reason}. It stays: look at its `raw`, or drop it."
             )
         # A new start: its retries, its eta and its expiry are over.
         message.retries, message.eta, message.expires = 0, None, None

@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_routes: queues by task name.
         task_serializer: "msgpack" or "json".
         task_compression: None, "zlib" or "zstd", for payloads from 1 KiB on.
-        task_acks_late: acknowledge a task when it has ended (True, at least once) or before it starts (False, at most once).
+        task_acks_late: acknowledge at the end (True, at least once) or before the start (False, at most once).
         task_track_started: record STARTED when a task starts; costs a write each.
         task_ignore_result: keep no results.
         task_store_errors_even_if_ignored: keep failures even so.

@@ -12,7 +12,7 @@ from aioqueue.brokers.protocol import Consumer, Settlement, Verdict
 
 MOST = 1000
 
-Settled = Callable[[Verdict], None]
+Settled = Callable[[Settlement, Verdict], None]
 
 
 class Committer:
@@ -35,7 +35,7 @@ class Committer:
         """Settle, and wait for the verdict."""
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
-        def settled(verdict: Verdict) -> None:
+        def settled(settlement: Settlement, verdict: Verdict) -> None:
             if not future.done():
                 future.set_result(verdict)
 
@@ -50,8 +50,8 @@ class Committer:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 verdicts = await self._consumer.settle([settlement for settlement, _ in batch])
-                for (_, settled), verdict in zip(batch, verdicts, strict=True):
-                    settled(verdict)
+                for (settlement, settled), verdict in zip(batch, verdicts, strict=True):
+                    settled(settlement, verdict)
             self._empty.set()
 
     async def flush(self) -> None:

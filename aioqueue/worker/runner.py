@@ -243,17 +243,14 @@ class Runner:
             return
         run.done = True
 
-        def settled(verdict: Verdict) -> None:
-            if verdict is Verdict.FENCED and settlement.guarded:
-                self._log(run, "ended after its lease was lost; another worker has it, and this end counts for nothing")
-            self._settled(verdict)
-
-        self._committer.add(settlement, settled)
+        self._committer.add(settlement, self._settled)
         self._leave(run, unsettled=True)
 
     def _leave(self, run: Run, *, unsettled: bool = False) -> None:
         """The run's place is free."""
         run.done = True
+        # The context knows the run: without this the two would wait for the garbage collector.
+        run.context = run.coroutine = run.job = None
         if run in self.stuck:
             self.stuck.discard(run)
             return
@@ -265,7 +262,12 @@ class Runner:
             self.start_ready()
         self.changed.set()
 
-    def _settled(self, verdict: Verdict) -> None:
+    def _settled(self, settlement: Settlement, verdict: Verdict) -> None:
+        if verdict is Verdict.FENCED and settlement.guarded:
+            logger.warning(
+                "Task %s ended after its lease was lost: another worker has it, and this end counts for nothing",
+                settlement.delivery.id,
+            )
         self.unsettled -= 1
         self.changed.set()
 
@@ -294,7 +296,7 @@ class Runner:
             await self._committer.settle(self._rules.news(run, state, meta))
 
     def _tell(self, run: Run, state: str, meta: Any) -> None:
-        self._committer.add(self._rules.news(run, state, meta), lambda verdict: None)
+        self._committer.add(self._rules.news(run, state, meta), lambda settlement, verdict: None)
 
     # Ending from outside
 

@@ -203,7 +203,7 @@ class RedisBroker:
         name = fields.get("server_name", "redis")
         version = fields.get("valkey_version") or fields.get("redis_version", "0")
         self.version = f"{name} {version}"
-        major, minor = (int(part) for part in (re.findall(r"\d+", version) + ["0", "0"])[:2])
+        major, minor = (int(part) for part in [*re.findall(r"\d+", version), "0", "0"][:2])
         if (major, minor) < ((7, 2) if name == "valkey" else (7, 0)):
             raise ConfigurationError(
                 f"{self._label} is {self.version}; aioqueue needs Redis 7.0 or Valkey 7.2, or later."
