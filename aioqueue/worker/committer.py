@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from aioqueue.brokers.protocol import Consumer, Settlement, Verdict
+from aioqueue.logs import logger
 
 MOST = 1000
 
@@ -49,10 +50,19 @@ class Committer:
             self._wake.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-                verdicts = await self._consumer.settle([settlement for settlement, _ in batch])
+                verdicts = await self._settle([settlement for settlement, _ in batch])
                 for (settlement, settled), verdict in zip(batch, verdicts, strict=True):
                     settled(settlement, verdict)
             self._empty.set()
+
+    async def _settle(self, settlements: list[Settlement]) -> list[Verdict]:
+        """Until it is done: the broker repeats what can be repeated, and nothing else may end this loop."""
+        while True:
+            try:
+                return await self._consumer.settle(settlements)
+            except Exception:
+                logger.exception("The ends of %d tasks could not be settled; tried again", len(settlements))
+                await asyncio.sleep(1.0)
 
     async def flush(self) -> None:
         """Wait until everything is settled."""

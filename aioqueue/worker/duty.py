@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
 
 _LOOK_AT_LIMITS = 1.0
-_LEAVE_TIMEOUT = 5.0
+_LEAVE_TIMEOUT = 2.0
 
 
 class Duty:
@@ -86,7 +86,9 @@ class Duty:
         )
         promoter = Promoter(consumer)
         renewer = Renewer(consumer, self._timeout, self._lost.set)
-        await consumer.join()
+        if not await self._join():
+            await consumer.close()
+            return True
         renewer.start()
         loops: list[Coroutine[Any, Any, None]] = [
             promoter.run(),
@@ -107,6 +109,20 @@ class Duty:
             await renewer.close()
             await consumer.close()
         return clean
+
+    async def _join(self) -> bool:
+        """Take out the lease; the broker may be away for now. False: told to stop before that."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                await self._consumer.join()
+                return True
+            except Exception as error:
+                failures += 1
+                if failures in (1, 10) or failures % 60 == 0:
+                    logger.warning("Worker %s cannot begin (%s); it goes on trying", self._worker.hostname, error)
+                await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)))
+        return False
 
     async def _fetch_until_stopped(self, group: asyncio.TaskGroup, fetcher: Fetcher) -> None:
         fetching = asyncio.ensure_future(fetcher.run())
@@ -175,14 +191,19 @@ class Duty:
 
     async def _listen(self, runner: Runner, promoter: Promoter) -> None:
         """Do what the broker's notices ask for, until cancelled."""
-        async for notice in self._consumer.notices():
-            if notice.kind == "due":
-                promoter.wake()
-            elif notice.kind == "revoked":
-                runner.revoke(notice.ids, notice.terminate)
-            elif notice.kind == "connected":
-                promoter.wake()
-                await self._look_for_revoked(runner)
+        while True:
+            try:
+                async for notice in self._consumer.notices():
+                    if notice.kind == "due":
+                        promoter.wake()
+                    elif notice.kind == "revoked":
+                        runner.revoke(notice.ids, notice.terminate)
+                    elif notice.kind == "connected":
+                        promoter.wake()
+                        await self._look_for_revoked(runner)
+            except Exception as error:  # anybody may publish anything
+                logger.warning("A notice could not be understood (%s); listening again", error)
+                await asyncio.sleep(1.0)
 
     async def _look_for_revoked(self, runner: Runner) -> None:
         """What was revoked while nobody listened."""

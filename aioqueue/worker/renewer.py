@@ -49,7 +49,7 @@ class Renewer:
     async def close(self) -> None:
         """Stop the thread."""
         self._closed.set()
-        await asyncio.to_thread(self._thread.join, 5.0)
+        await asyncio.to_thread(self._thread.join, 1.0)
 
     def _run(self) -> None:
         renewed = monotonic()

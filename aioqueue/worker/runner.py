@@ -10,7 +10,7 @@ import contextvars
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
 from aioqueue.context import Done, Line, TaskContext, current
@@ -27,8 +27,6 @@ from aioqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-
-T = TypeVar("T")
 
 # For how long a cancelled task may clean up before it is given up.
 _GRACE = 0.5
@@ -136,14 +134,13 @@ class Runner:
         task = run.task
         run.started = self._now()
         run.started_at = self._loop.time()
-        line = _CoroutineLine if task.is_coroutine else _ThreadLine
         run.context = context = TaskContext(
             task,
             run.delivery.id,
             run.message,
             run.args,
             run.kwargs,
-            line=line(self, run),
+            line=_RunnerLine(self, run, self._loop),
             hostname=self._hostname,
             deliveries=run.delivery.deliveries,
             state=self._state,
@@ -373,12 +370,13 @@ class Runner:
         logger.info("Task %s[%s] " + text, run.task.name, run.delivery.id, *arguments)
 
 
-class _CoroutineLine(Line):
-    """From a coroutine to its runner."""
+class _RunnerLine(Line):
+    """From a task to its runner."""
 
-    def __init__(self, runner: Runner, run: Run) -> None:
+    def __init__(self, runner: Runner, run: Run, loop: asyncio.AbstractEventLoop) -> None:
         self._runner = runner
         self._run = run
+        self._loop = loop
 
     async def report(self, state: str, meta: Any) -> None:
         await self._runner.report(self._run, state, meta)
@@ -386,16 +384,16 @@ class _CoroutineLine(Line):
     async def acknowledge(self) -> None:
         await self._runner.acknowledge(self._run)
 
-
-class _ThreadLine(_CoroutineLine):
-    """From a thread."""
-
-    def __init__(self, runner: Runner, run: Run) -> None:
-        super().__init__(runner, run)
-        self._loop = asyncio.get_running_loop()
-
-    def perform(self, action: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        return Done(asyncio.run_coroutine_threadsafe(action, self._loop).result())
+    def perform(self, action: Coroutine[Any, Any, None]) -> Awaitable[None]:
+        # Where the caller is decides, not what the task's function is: a plain one may return a coroutine, a coroutine
+        # may go into a thread, and a thread may have an event loop of its own.
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return Done(asyncio.run_coroutine_threadsafe(action, self._loop).result())
+        if here is self._loop:
+            return action
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action, self._loop))
 
 
 async def _hook(function: Callable[..., Any], *arguments: Any) -> None:

@@ -167,6 +167,7 @@ class Worker:
     async def __aenter__(self) -> Worker:
         self._started = asyncio.Event()
         self._background = asyncio.create_task(self.run(install_signals=False), name=f"aioqueue {self.hostname}")
+        self._background.add_done_callback(_report)
         started = asyncio.create_task(self._started.wait())
         try:
             await asyncio.wait({self._background, started}, return_when=asyncio.FIRST_COMPLETED)
@@ -185,6 +186,12 @@ class Worker:
         if self._background is not None:
             self.stop()
             await self._background
+
+
+def _report(background: asyncio.Task[int]) -> None:
+    """The program may be far from the end of its `async with`, where it would hear of it."""
+    if not background.cancelled() and (error := background.exception()) is not None:
+        logger.error("The worker has failed: %s", error, exc_info=error)
 
 
 def name_of(pattern: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 import msgspec
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
@@ -103,7 +103,7 @@ class Outbox:
                 # Two tries fit into a timeout: the first may go into a connection that is half open.
                 attempt = max(0.05, remaining if backoff.failures else remaining / 2)
                 letters: bytes = await self._link.run(script("send"), self._prefix, *arguments, timeout=attempt)
-            except (RedisError, OSError) as error:
+            except Exception as error:
                 if not is_transient(error):
                     for parcel in parcels:
                         parcel.fail(self._refused(error))

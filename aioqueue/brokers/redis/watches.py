@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from redis.exceptions import RedisError
-
 from aioqueue.brokers.redis.link import Backoff, Link, Server
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.subscription import listen
@@ -97,7 +95,7 @@ class Watches:
                         self._register_all()
                     else:
                         self._tell(news)
-            except (RedisError, OSError):
+            except Exception:  # a lost connection, or something that others published: waiters must not hang
                 self._subscribed.clear()
                 await backoff.wait()
 
@@ -137,7 +135,7 @@ class Watches:
                 values: list[bytes | None] = await self._link.run(
                     script("wait"), self._prefix, self._client, self._offset(), *ids, timeout=_TIMEOUT
                 )
-            except (RedisError, OSError):
+            except Exception:
                 self._unregistered |= dict.fromkeys(id for id in ids if id in self._watches)
                 await backoff.wait()
                 continue
