@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 _SECRET = ("password", "passwd", "token", "secret", "key", "auth")
 
@@ -21,6 +21,6 @@ def masked(url: str) -> str:
             for name, value in parse_qsl(parts.query, keep_blank_values=True)
         ]
         query = urlencode(options, safe="*/", quote_via=quote)
-        return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+        return f"{parts.scheme}://{netloc}{parts.path}{'?' + query if query else ''}"
     except ValueError:
         return "a URL that cannot be read"

@@ -8,6 +8,7 @@
 -- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
 -- the first write, and the first write is the acknowledgement, which runs while the broker is out of memory.
 -- use: clock
+-- use: kinds
 -- use: once
 -- use: delayed
 -- use: enqueue
@@ -65,6 +66,23 @@ for i, settlement in ipairs(settlements) do
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
   end
+end
+
+if #sends + #dead > 0 then
+  local kinds = {}
+  for _, message in ipairs(sends) do
+    kinds['q:' .. message[2] .. ':' .. message[3]] = 'stream'
+    kinds['delayed'] = 'zset'
+    kinds['delayed:data'] = 'hash'
+    kinds['delayed:count'] = 'hash'
+  end
+  if #dead > 0 then
+    kinds['dead'] = 'zset'
+    kinds['dead:data'] = 'hash'
+    kinds['dead:count'] = 'string'
+  end
+  local wrong = wrong_kind(prefix, kinds)
+  if wrong then return wrong end
 end
 
 for s, entries in pairs(done) do

@@ -1,0 +1,158 @@
+"""What is Redis' own: connections, protocols, scripts, servers that are too old."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+import pytest
+import redis
+
+from aioqueue.brokers.protocol import Settlement, Verdict
+from aioqueue.brokers.redis import RedisBroker, keys
+from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.url import masked
+from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
+from tests.brokers.steps import message, within, worker_status
+
+SCRIPTS = sorted(path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua"))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisBroker]:
+    broker = RedisBroker(url, "tests")
+    await broker.open()
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+@pytest.mark.parametrize("options", ["?protocol=2", "?protocol=3", "?socket_timeout=0.1", "?decode_responses=True"])
+async def test_one_life_with_each_protocol_and_option(redis_url: str, options: str) -> None:
+    async with opened(redis_url + options) as broker:
+        worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        # The read waits for longer than any socket timeout in the URL.
+        waiting = asyncio.create_task(worker.fetch(10, wait=5))
+        async with broker.watch("a") as watch:
+            await asyncio.sleep(0.3)  # the read blocks meanwhile: that is what is tested
+            await broker.send([message("a", priority=3)], timeout=5)
+            [delivery] = await within(waiting)
+            assert (delivery.id, delivery.data, delivery.deliveries) == ("a", b"a", 1)
+            settlement = Settlement(delivery, record=b"\xff\x00record", final=True, expires=60_000)
+            assert await worker.settle([settlement]) == [Verdict.APPLIED]
+            assert await within(watch.next()) == b"\xff\x00record"
+        assert await broker.records(["a"]) == [b"\xff\x00record"]
+        assert [status.waiting for status in await broker.queues()] == [0]
+        assert worker.renew()
+        assert [status.name for status in await broker.workers()] == ["w@here"]
+        await worker.leave()
+        await worker.close()
+
+
+async def test_over_a_unix_socket(redis_server: object) -> None:
+    url: str = redis_server.unix_url  # type: ignore[attr-defined]
+    async with opened(url) as broker:
+        await broker.send([message("a")], timeout=5)
+        assert [status.waiting for status in await broker.queues()] == [1]
+
+
+async def test_nobody_there_is_said_so_without_the_password() -> None:
+    broker = RedisBroker("redis://user:S3CR3T@127.0.0.1:1/0", "tests", timeout=0.3)
+    with pytest.raises(BrokerUnavailable) as raised:
+        await broker.open()
+    assert "127.0.0.1:1" in str(raised.value)
+    assert "S3CR3T" not in str(raised.value)
+
+
+async def test_a_wrong_password_is_said_at_once(redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    client.execute_command("ACL", "SETUSER", "somebody", "on", ">right", "+@all", "~*", "&*")
+    broker = RedisBroker(redis_url.replace("redis://", "redis://somebody:S3CR3T@"), "tests", timeout=60)
+    with pytest.raises(BrokerUnavailable, match="does not let us in") as raised:
+        await within(broker.open())
+    assert "S3CR3T" not in str(raised.value)
+    client.execute_command("ACL", "DELUSER", "somebody")
+
+
+@pytest.mark.parametrize("url", ["redis://host:port/0", "redis://host/0?socket_timeout=soon"])
+def test_a_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="redis://"):
+        RedisBroker(url, "tests")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://user:S3CR3T@db:6379/0", "redis://user:***@db:6379/0"),
+        ("redis://:S3CR3T@db", "redis://:***@db"),
+        ("rediss://db/1?password=S3CR3T&protocol=3", "rediss://db/1?password=***&protocol=3"),
+        ("redis://user:S3@CR3T@db/0", "redis://user:***@db/0"),
+        ("unix:///run/a.sock?db=1", "unix:///run/a.sock?db=1"),
+    ],
+)
+def test_urls_are_shown_without_secrets(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_says_what_it_takes_and_gives(name: str) -> None:
+    text = (files("aioqueue.brokers.redis") / "lua" / name).read_text()
+    head = text[: re.search(r"^[^-]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+    assert "-- KEYS[1] prefix" in head
+    assert "ARGV" in head
+    assert "Returns" in head
+    assert "-- use:" not in script(name.removesuffix(".lua")).text
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_runs_no_code_of_others(name: str) -> None:
+    text = script(name.removesuffix(".lua")).text
+    assert not re.search(r"\b(loadstring|load|dofile|EVAL|KEYS \*)\b", text)
+    assert not re.search(r"redis\.p?call\(\s*[^'\s]", text), "a command's name is a literal"
+
+
+@pytest.mark.parametrize("name", ["a{b}", "{x", "}", "plain"])
+def test_a_namespace_has_one_hash_tag(name: str) -> None:
+    prefix = keys.prefix(name)
+    assert prefix.count("{") == prefix.count("}") == 1
+    assert prefix.startswith("{")
+    assert prefix.endswith(":0}:")
+
+
+@pytest.mark.parametrize("queue", ["q", "a:b", "a:9", ":", "q:front"])
+async def test_any_queue_name_is_data(redis_url: str, queue: str) -> None:
+    async with opened(redis_url) as broker:
+        assert keys.queue_of(keys.stream(queue, 9)) == queue
+        worker = broker.consumer(worker_status("w", queue), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        await broker.send([message("a", queue=queue), message("b", queue=queue, delay=1)], timeout=5)
+        [delivery] = await within(worker.fetch(10, wait=5))
+        assert delivery.queue == queue
+        assert await worker.hand_back([]) == 1
+        assert [d.queue for d in await within(worker.fetch(10, wait=5))] == [queue]
+        assert [status.name for status in await broker.queues()] == [queue]
+        await worker.close()
+
+
+async def test_a_key_of_the_wrong_kind_stops_only_what_needs_it(redis_url: str) -> None:
+    async with opened(redis_url) as broker:
+        worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        await broker.send([message("good"), message("bad")], timeout=5)
+        good, bad = await within(worker.fetch(10, wait=5))
+        redis.Redis.from_url(redis_url).set("{tests:0}:dead", "not a sorted set")
+        settlements = [
+            Settlement(good, record=b"r", final=True),
+            Settlement(bad, record=b"r", final=True, dead=b"letter"),
+        ]
+        assert await within(worker.settle(settlements)) == [Verdict.APPLIED, Verdict.FENCED]
+        # Nothing of the refused one was applied: its message is still there.
+        assert await broker.records(["good", "bad"]) == [b"r", None]
+        assert await worker.hand_back([]) == 1
+        await worker.close()
