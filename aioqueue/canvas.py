@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from aioqueue.exceptions import ConfigurationError
-from aioqueue.options import SendOptions, checked
+from aioqueue.options import SendOptions, checked, overlaid
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -49,7 +50,7 @@ class Signature(Generic[R]):
 
     def set(self, **options: Unpack[SendOptions]) -> Signature[R]:
         """Set options, in place; returns the signature itself."""
-        self.options.update(checked(options))
+        self.options = overlaid(self.options, options)
         return self
 
     async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
@@ -87,7 +88,10 @@ class Signature(Generic[R]):
             "task": self.task,
             "args": list(self.args),
             "kwargs": dict(self.kwargs),
-            "options": dict(self.options),
+            "options": {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in self.options.items()
+            },
             "immutable": self.immutable,
         }
 
@@ -106,7 +110,7 @@ class Signature(Generic[R]):
             task,
             tuple(data.get("args") or ()),
             data.get("kwargs"),
-            checked(data.get("options") or {}),
+            checked({name: _moment(name, value) for name, value in (data.get("options") or {}).items()}),
             immutable=bool(data.get("immutable")),
         )
 
@@ -118,3 +122,13 @@ class Signature(Generic[R]):
     def __repr__(self) -> str:
         shown = [repr(value) for value in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]
         return f"{self.task}({', '.join(shown)})"
+
+
+def _moment(name: str, value: Any) -> Any:
+    """Times travel as text (ISO 8601): the data of a signature are fit for JSON."""
+    if name not in ("eta", "expires") or not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return value  # refused with all that is wrong

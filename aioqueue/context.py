@@ -41,9 +41,10 @@ class Line:
     async def acknowledge(self) -> None:
         """Take the message out of the queue now."""
 
-    def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
+    def perform(self, action: Coroutine[Any, Any, None]) -> Awaitable[None]:
         """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""
-        return action
+        action.close()  # nobody listens, and a plain function would not await it
+        return Done(None)
 
 
 class Done(Awaitable[_T]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypedDict, get_type_hints
+from typing import Any, TypedDict, cast, get_type_hints
 
 from aioqueue.exceptions import ConfigurationError, PayloadError, suggest
 
@@ -68,6 +68,14 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if "countdown" in found and "eta" in found:
         raise ConfigurationError("Give a countdown or an eta, not both. Nothing was sent.")
     return found
+
+
+def overlaid(before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`before`, and over it the options that are set, checked. Of a countdown and an eta the later word counts."""
+    found = checked(options)
+    replaced = {"countdown": "eta", "eta": "countdown"}
+    dropped = {replaced[name] for name in found if name in replaced}
+    return {**{name: value for name, value in before.items() if name not in dropped}, **found}
 
 
 def milliseconds(moment: datetime) -> int:
@@ -140,7 +148,29 @@ def _task_id(name: str, value: Any) -> str:
     return check_name("id of a task", value)
 
 
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, Any]", value)
+    raise ConfigurationError(f"The option {name} is a dict, not {value!r}. Nothing was sent.")
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise ConfigurationError(f"The option {name} is text, not {value!r}. Nothing was sent.")
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"The option {name} is True or False, not {value!r}. Nothing was sent.")
+
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "headers": _mapping,
+    "stamps": _mapping,
+    "routing_key": _text,
+    "ignore_result": _flag,
     "queue": _queue,
     "task_id": _task_id,
     "priority": _priority,

@@ -82,7 +82,14 @@ def outgoing(
         if parent.stamps:
             message.stamps = {**parent.stamps, **message.stamps}
         parent.children.append(id)
-    return Outgoing(id, queue, priority, encode_message(message), due, delay)
+    try:
+        data = encode_message(message)
+    except Exception as error:
+        raise PayloadError(
+            f"The headers or the stamps of {name} cannot be sent ({error}): they take numbers, text, lists and dicts "
+            "of them. Nothing was sent."
+        ) from None
+    return Outgoing(id, queue, priority, data, due, delay)
 
 
 def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int | None, int | None]:

@@ -22,7 +22,7 @@ from typing import (
 from aioqueue.context import Line, TaskContext, current
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.message import Message
-from aioqueue.options import SendOptions, check_name, checked
+from aioqueue.options import SendOptions, check_name, overlaid
 from aioqueue.payload.signature import Parameters
 
 if TYPE_CHECKING:
@@ -217,8 +217,8 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Celery's way to send with options; `options(...).send(...)` is the typed one."""
-        merged = {**self.sending, **checked(options)}
-        return await self.app.post(self, tuple(args or ()), dict(kwargs or {}), merged)
+        sending = overlaid(self.sending, options)
+        return await self.app.post(self, tuple(args or ()), dict(kwargs or {}), sending)
 
     async def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result, for up to `timeout` seconds.
@@ -231,7 +231,7 @@ class Task(Generic[P, R]):
     def options(self, **options: Unpack[SendOptions]) -> Task[P, R]:
         """This task, to be sent with these options."""
         other = copy.copy(self)
-        other.sending = {**self.sending, **checked(options)}
+        other.sending = overlaid(self.sending, options)
         return other
 
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
@@ -252,8 +252,8 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> Signature[R]:
         """A call to be sent later, with options."""
-        merged = {**self.sending, **checked(options)}
-        return self.app.make_signature(self, tuple(args or ()), dict(kwargs or {}), merged, immutable=immutable)
+        sending = overlaid(self.sending, options)
+        return self.app.make_signature(self, tuple(args or ()), dict(kwargs or {}), sending, immutable=immutable)
 
     @property
     def sync(self) -> SyncTask[P, R]:

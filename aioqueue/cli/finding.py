@@ -45,10 +45,7 @@ def find_app(place: str) -> AioQueue:
     module_name, _, attribute = place.partition(":")
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
         raise AppNotFound(_malformed(place, module_name, attribute))
-    if attribute:
-        found = _attribute(_module(module_name, place), attribute)
-    else:
-        found = _search(module_name, place)
+    found = _attribute(_module(module_name, place), attribute) if attribute else _search(module_name, place)
     _guarded(found.import_tasks, f"the modules that {place} includes")
     return found
 
@@ -109,6 +106,8 @@ def _is_ours(file: str) -> bool:
 
 def _no_module(name: str, place: str) -> str:
     package, _, last = name.rpartition(".")
+    if last == "py":
+        return f"{place!r} names a file; give the module, without the .py: {package}"
     parent = _import(package) if package else None
     if package and parent is None:
         return _no_module(package, place)
@@ -135,7 +134,9 @@ def _attribute(module: ModuleType, path: str) -> AioQueue:
         return value
     apps = _apps_in(module)
     if value is not None:
-        raise AppNotFound(f"{module.__name__}:{path} is a {type(value).__name__}, not an AioQueue.{_there(module, apps)}")
+        raise AppNotFound(
+            f"{module.__name__}:{path} is a {type(value).__name__}, not an AioQueue.{_there(module, apps)}"
+        )
     names = apps or [name for name in vars(module) if not name.startswith("_")]
     raise AppNotFound(f"{module.__name__} has no {path!r}.{suggest(path, names)}{_there(module, apps)}")
 

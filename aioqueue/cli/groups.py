@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,11 @@ class Group(_Group):
     command_class = Command
 
     def __init__(
-        self, *args: Any, sections: Mapping[str, Mapping[str, str]] | None = None, default: str | None = None, **more: Any
+        self,
+        *args: Any,
+        sections: Mapping[str, Mapping[str, str]] | None = None,
+        default: str | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(*args, **more)
         self.sections = dict(sections or {})
@@ -53,10 +57,10 @@ class Group(_Group):
         return getattr(import_module(module), attribute)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if self.default is not None and not any(word in self.commands for word in args) and "--help" not in args:
-            # `queues -A shop` is `queues list -A shop`; a word that is no command is the app, or a mistake.
-            words = [word for word in args if not word.startswith("-")]
-            if not words or ":" in words[0] or args[0].startswith("-"):
+        if self.default is not None and not {*args} & {*self.commands, "-h", "--help"}:
+            # `queues -A shop` is `queues list -A shop`. A word that is no command is the app, or a mistake.
+            first = next((word for word in args if not word.startswith("-")), "")
+            if not args or args[0].startswith("-") or not suggest(first, self.commands):
                 args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -66,15 +70,21 @@ class Group(_Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             known = self.list_commands(ctx)
-            raise click.UsageError(f"No such command {name!r}.{suggest(name, known)} There are: {', '.join(known)}.", ctx)
+            raise click.UsageError(
+                f"No such command {name!r}.{suggest(name, known)} There are: {', '.join(known)}.", ctx
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The plain help's list of commands, by section."""
-        sections: Mapping[str, Sequence[str]] = self.sections or {"Commands": self.list_commands(ctx)}
+        sections = {title: list(names) for title, names in self.sections.items()} or {
+            "Commands": self.list_commands(ctx)
+        }
         width = max(len(name) for name in self.list_commands(ctx))
         for title, names in sections.items():
             found = [(name, self.get_command(ctx, name)) for name in names]
-            rows = [(name.ljust(width), command.get_short_help_str(80)) for name, command in found if command is not None]
+            rows = [
+                (name.ljust(width), command.get_short_help_str(80)) for name, command in found if command is not None
+            ]
             with formatter.section(title):
                 formatter.write_dl(rows)

@@ -27,15 +27,20 @@ def set_up_logging(level: str, form: str = "text", file: str | None = None) -> N
         level: one of `LEVELS`.
         form: "text", in colour on a terminal, or "json", an object a line.
         file: in place of stderr.
+
+    Raises:
+        FileError: it cannot be written.
     """
     logging.captureWarnings(True)
     logging.getLogger(_OURS).setLevel(level.upper())
     root = logging.getLogger()
     if root.handlers:
         return
-    handler: logging.StreamHandler[Any]
-    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(handler.stream))
+    try:
+        handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from error
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(None if file else sys.stderr))
     root.addHandler(handler)
     root.setLevel(level.upper())
 
@@ -43,10 +48,10 @@ def set_up_logging(level: str, form: str = "text", file: str | None = None) -> N
 class TextFormatter(logging.Formatter):
     """`12:03:04.567 INFO  a message` on a terminal; elsewhere with the date, and without colours."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str] | None) -> None:
         super().__init__()
-        self._terminal = stream.isatty()
-        self._colours = is_fancy(stream)
+        self._terminal = stream is not None and stream.isatty()
+        self._colours = stream is not None and is_fancy(stream)
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as one line, with the traceback below."""

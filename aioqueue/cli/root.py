@@ -12,7 +12,7 @@ import click
 
 from aioqueue._version import __version__
 from aioqueue.cli.groups import Group
-from aioqueue.cli.target import Target, target_options
+from aioqueue.cli.target import Target, target, target_options
 from aioqueue.cli.terminal import complain, is_fancy, note
 from aioqueue.exceptions import AioQueueError
 
@@ -51,48 +51,39 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
-@click.group(
-    cls=Group, sections=_SECTIONS, name="aioqueue", context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=Group, sections=_SECTIONS, name="aioqueue", context_settings={"help_option_names": ["-h", "--help"]})
 @target_options
 @click.option("--debug", is_flag=True, help="Show the traceback of errors. Also $AIOQUEUE_DEBUG.")
-@click.option("--version", "-V", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
-@click.pass_context
-def root(ctx: click.Context, debug: bool) -> None:
+@click.option(
+    "--version", "-V", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it."
+)
+def root(debug: bool) -> None:
     """The task queue of Python's async world.
 
     An app is named as module:attribute, such as shop.tasks:app: after the command, with -A before or after it, or in
     the environment as $AIOQUEUE_APP.
     """
-    ctx.ensure_object(Target)
+    about = target()
+    about.debug = about.debug or debug
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` say, by default those of the process; returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words[: _command_at(words)] or os.environ.get("AIOQUEUE_DEBUG", "0") not in ("", "0")
+    about = Target(debug=os.environ.get("AIOQUEUE_DEBUG", "0") not in ("", "0"))
     try:
-        code = root.main(words, prog_name="aioqueue", standalone_mode=False)
+        code = root.main(arguments, prog_name="aioqueue", standalone_mode=False, obj=about)
         return code if isinstance(code, int) else 0
-    except click.Abort:
-        return _INTERRUPTED
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except click.ClickException as error:
-        if debug:
+        if about.debug:
             traceback.print_exception(error)
         return _refuse(error)
     except AioQueueError as error:
-        if debug:
+        if about.debug:
             traceback.print_exception(error)
         complain(str(error) or type(error).__name__)
         return 1
-
-
-def _command_at(words: list[str]) -> int:
-    """Where the command's own words begin, about: `--debug` is looked for before."""
-    known = {name for commands in _SECTIONS.values() for name in commands}
-    return next((at for at, word in enumerate(words) if word in known), len(words))
 
 
 def _refuse(error: click.ClickException) -> int:

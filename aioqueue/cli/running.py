@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    import asyncio
 
 R = TypeVar("R")
 
@@ -23,6 +25,8 @@ def run(coroutine: Coroutine[Any, Any, R], *, fast: bool = False) -> R:
         coroutine: what to run.
         fast: on uvloop, where there is one.
     """
+    import asyncio  # costs as much as the whole of `aioqueue --help`
+
     with asyncio.Runner(loop_factory=_fast_loop() if fast else None) as runner:
         return runner.run(coroutine)
 

@@ -27,6 +27,7 @@ class Target:
     place: str | None = None
     broker: str | None = None
     namespace: str | None = None
+    debug: bool = False
 
     def take(self, words: tuple[str, ...], *, alone: bool = False) -> tuple[str, ...]:
         """Take the app from the first of a command's words, if it is there; returns the others.
@@ -83,9 +84,9 @@ class Target:
 
 def target_options(function: _F) -> _F:
     """`-A`, `--broker` and `--namespace`; a command asks `target()` for what they say."""
-    function = _option("namespace", "--namespace", metavar="NAME", help="The prefix of the app's keys; by default its name.")(
-        function
-    )
+    function = _option(
+        "namespace", "--namespace", metavar="NAME", help="The prefix of the app's keys; by default its name."
+    )(function)
     function = _option("broker", "-b", "--broker", metavar="URL", help="In place of the app's own.")(function)
     return _option("place", "-A", "--app", metavar="MODULE:APP", help="The app. Also $AIOQUEUE_APP.")(function)
 

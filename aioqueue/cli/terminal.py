@@ -81,7 +81,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
     to_right = frozenset(right)
     for row in cells:
         last = row[-1] if _length(row[-1]) <= room else one_line(click.unstyle(row[-1]), room)
-        shown = [_pad(cell, width, column in to_right) for column, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        shown = [
+            _pad(cell, width, column in to_right) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         shown[-1] = _pad(last, min(widths[-1], room), len(row) - 1 in to_right)
         say("  ".join(shown).rstrip())
 

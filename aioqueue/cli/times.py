@@ -3,58 +3,54 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|min|m|h|d|)")
 
 
-class Span(click.ParamType[float]):
-    """Seconds, or with a unit: `90`, `1.5`, `250ms`, `5m`, `2h`, `1d`."""
+def parse_span(text: str) -> float:
+    """Seconds, or with a unit: `90`, `1.5`, `250ms`, `5m`, `2h`, `1d`.
 
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        match = _SPAN.fullmatch(str(value).strip().lower())
-        if match is None:
-            self.fail(f"{value!r} is no span of time; give seconds, or a unit: 90, 1.5, 250ms, 5m, 2h, 1d.", param, ctx)
-        return float(match[1]) * _UNITS[match[2]]
+    Raises:
+        BadParameter: it is no span of time.
+    """
+    match = _SPAN.fullmatch(text.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no span of time: 90 (seconds), 1.5, 250ms, 5m, 2h, 1d.")
+    return float(match[1]) * _UNITS[match[2]]
 
 
-class Moment(click.ParamType[datetime]):
-    """A date and time in ISO 8601; one without a zone is UTC."""
+def parse_moment(text: str) -> datetime:
+    """A date and time in ISO 8601; one without a zone is UTC.
 
-    name = "iso-time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(str(value).strip())
-        except ValueError:
-            self.fail(f"{value!r} is no date and time; write it as 2026-12-31T18:00:00+01:00.", param, ctx)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    Raises:
+        BadParameter: it is no date and time.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no date and time; write it as 2026-12-31T18:00:00+01:00.") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-class SpanOrMoment(click.ParamType[float | datetime]):
-    """Either of them."""
+def parse_span_or_moment(text: str) -> float | datetime:
+    """Either of them.
 
-    name = "seconds|iso-time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | datetime:
-        if isinstance(value, datetime) or "-" in str(value):
-            return MOMENT.convert(value, param, ctx)
-        return SPAN.convert(value, param, ctx)
+    Raises:
+        BadParameter: it is neither.
+    """
+    return parse_moment(text) if "-" in text else parse_span(text)
 
 
-SPAN = Span()
-MOMENT = Moment()
-SPAN_OR_MOMENT = SpanOrMoment()
+def span_option(*names: str, help: str) -> Callable[[_F], _F]:
+    """An option that takes a span of time; its value is in seconds."""
+    return click.option(*names, type=parse_span, metavar="SECONDS", help=help)
 
 
 def span_text(seconds: float | None) -> str:

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from time import time
+from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from aioqueue.worker.duty import Duty
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+
+# A container's runtime and the shell inside may both pass the same signal on.
+_SAME_SIGNAL = 0.1
 
 
 class Worker:
@@ -73,6 +76,7 @@ class Worker:
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._cold = asyncio.Event()
+        self._signalled_at = float("-inf")
         self._background: asyncio.Task[int] | None = None
         self.duty: Duty | None = None
 
@@ -146,6 +150,10 @@ class Worker:
             self._cold.set()
 
     def _signalled(self, number: signal.Signals) -> None:
+        now = monotonic()
+        if now - self._signalled_at < _SAME_SIGNAL:
+            return
+        self._signalled_at = now
         if self._stop.is_set():
             logger.warning("Worker %s: %s again, it leaves now and hands its tasks back", self.hostname, number.name)
             self.stop(now=True)
