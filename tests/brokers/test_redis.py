@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -12,13 +14,17 @@ import pytest
 import redis
 
 from aioqueue.brokers.protocol import Settlement, Verdict
-from aioqueue.brokers.redis import RedisBroker, keys
+from aioqueue.brokers.redis import RedisBroker, keys, subscription
+from aioqueue.brokers.redis.link import Server
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 from tests.brokers.steps import message, within, worker_status
+from tests.conftest import RedisServer
 
-SCRIPTS = sorted(path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua"))
+SCRIPTS = sorted(
+    path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua")
+)
 
 
 @asynccontextmanager
@@ -54,9 +60,37 @@ async def test_one_life_with_each_protocol_and_option(redis_url: str, options: s
         await worker.close()
 
 
-async def test_over_a_unix_socket(redis_server: object) -> None:
-    url: str = redis_server.unix_url  # type: ignore[attr-defined]
-    async with opened(url) as broker:
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_a_silent_subscription_stands(redis_url: str, protocol: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "_SILENCE", 0.05)
+    client = redis.Redis.from_url(redis_url)
+    pings = client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"]
+    news = subscription.listen(Server(f"{redis_url}?protocol={protocol}"), "channel")
+    assert await within(anext(news)) is None
+    coming = asyncio.create_task(anext(news))
+    while client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < pings + 3:
+        await asyncio.sleep(0.01)
+    assert client.publish("channel", "news") == 1
+    assert await within(coming) == b"news"
+    await news.aclose()
+
+
+async def test_a_subscription_on_a_dead_line_ends(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "_SILENCE", 0.05)
+    monkeypatch.setattr(subscription, "_ANSWER", 0.2)
+    news = subscription.listen(Server(redis_server.url), "channel")
+    assert await within(anext(news)) is None
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(redis.ConnectionError, match="silent"):
+            await within(anext(news))
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+
+
+async def test_over_a_unix_socket(redis_server: RedisServer) -> None:
+    redis_server.flush()
+    async with opened(redis_server.unix_url) as broker:
         await broker.send([message("a")], timeout=5)
         assert [status.waiting for status in await broker.queues()] == [1]
 

@@ -2,6 +2,7 @@
 
 timeline    what happens at a moment: a heap from which entries can be taken out again
 queues      messages that wait, by queue and priority, and the consumers that wait for them
+inbox       from any thread into an event loop
 records     what became of tasks, with its expiry and those who watch it
 leases      which workers are alive
 store       all of it together, and the atomic steps that change it

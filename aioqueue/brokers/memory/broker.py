@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import islice
 
 from aioqueue.brokers.memory.consumer import MemoryConsumer
 from aioqueue.brokers.memory.store import Store
@@ -14,8 +13,9 @@ from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch
 class MemoryBroker:
     """Queues in this process's memory: gone with the object, never away, and as strict as a real broker.
 
-    Clients and workers that share the object share its queues. It belongs to one event loop at a time; only
-    `Consumer.renew` may be called from other threads. What an operation costs does not grow with what is queued.
+    Clients and workers that share the object share its queues, in whatever event loops and threads they are; a
+    consumer belongs to one loop, except for `Consumer.renew`. What an operation costs does not grow with what is
+    queued.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,10 @@ class MemoryBroker:
     def shift_clock(self, milliseconds: int) -> None:
         """Move the clock, for tests: delays, leases and the expiry of records follow it at once."""
         self._store.shift_clock(milliseconds)
+
+    async def postpone_leases(self, milliseconds: int) -> None:
+        """Let the leases end later, for tests: when the clock is moved as much, the workers stay alive."""
+        self._store.leases.postpone(milliseconds)
 
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
         """Put all of the messages into their queues, or none.
@@ -67,10 +71,10 @@ class MemoryBroker:
 
     async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
         """The dead letters, newest first; or the one of that id."""
-        dead = self._store.dead
         if id is not None:
-            return [StoredLetter(id, dead[id])] if id in dead else []
-        return [StoredLetter(id, data) for id, data in islice(reversed(dead.items()), limit)]
+            data = self._store.dead.get(id)
+            return [StoredLetter(id, data)] if data is not None else []
+        return [StoredLetter(id, data) for id, data in self._store.letters(limit)]
 
     async def requeue_dead(self, message: Outgoing) -> bool:
         """Put the dead letter of that id back into a queue, and drop its record. False: there is none."""
@@ -82,16 +86,7 @@ class MemoryBroker:
 
     async def queues(self) -> list[QueueStatus]:
         """All queues that have been used, by name."""
-        return [
-            QueueStatus(
-                name=queue.name,
-                waiting=queue.waiting,
-                running=queue.running,
-                delayed=queue.delayed,
-                oldest=queue.oldest(),
-            )
-            for _, queue in sorted(self._store.queues.by_name.items())
-        ]
+        return self._store.all_queues()
 
     async def purge(self, queue: str) -> int:
         """Drop what waits in a queue; what runs and what waits for its time stays. Returns how many."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 
+from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.exceptions import LeaseLost
@@ -22,7 +22,7 @@ class MemoryConsumer:
         self._lease = round(visibility_timeout * 1000)
         self._dead_letters_max_length = dead_letters_max_length
         self._joined = False
-        self._listeners: list[asyncio.Queue[Notice]] = []
+        self._listeners: list[Inbox[Notice]] = []
 
     @property
     def id(self) -> str:
@@ -38,8 +38,7 @@ class MemoryConsumer:
         if self._joined:
             self._require_lease()
         self._joined = True
-        for name in self._worker.queues:
-            self._store.queues[name]  # from now on they are queues that have been used
+        self._store.use(self._worker.queues)
         self._store.leases.start(self._worker, self._lease_end())
 
     async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
@@ -90,7 +89,7 @@ class MemoryConsumer:
 
     async def notices(self) -> AsyncIterator[Notice]:
         """What happens, as it happens."""
-        listener: asyncio.Queue[Notice] = asyncio.Queue()
+        listener: Inbox[Notice] = Inbox()
         self._listeners.append(listener)
         self._store.listeners.add(listener)
         try:

@@ -57,6 +57,12 @@ class Leases:
                 del self._leases[worker.id]
         return silent
 
+    def postpone(self, milliseconds: int) -> None:
+        """Move all ends."""
+        with self._lock:
+            for lease in self._leases.values():
+                lease.until += milliseconds
+
     def first_end(self, *, but: str) -> int | None:
         """When the first lease of the others ends, if it is not extended."""
         with self._lock:

@@ -9,6 +9,8 @@ from itertools import count
 
 import msgspec
 
+from aioqueue.brokers.memory.inbox import call_in
+
 _PRIORITIES = 10
 _LANES = _PRIORITIES + 1
 _FRONT = 0
@@ -107,6 +109,8 @@ class Queues:
         names = list(names)
         for name in names:
             self._waiters.setdefault(name, {})[woken] = None
+        if any(self[name].waiting for name in names):
+            _release(woken)  # another thread put it there just now
         try:
             async with asyncio.timeout(timeout):
                 await woken
@@ -128,16 +132,20 @@ class Queues:
     def wake_all(self, names: Iterable[str]) -> None:
         """Let everyone who waits for these queues look again: one of them may have lost its lease."""
         for name in names:
-            for waiter in self._waiters.get(name, ()):
+            for waiter in tuple(self._waiters.get(name, ())):
                 _release(waiter)
 
     def _wake(self, name: str) -> None:
-        for waiter in self._waiters.get(name, ()):
+        for waiter in tuple(self._waiters.get(name, ())):
             if not waiter.done():
                 _release(waiter)
                 return
 
 
 def _release(waiter: asyncio.Future[None]) -> None:
+    call_in(waiter.get_loop(), _set, waiter)
+
+
+def _set(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.timeline import Expiring
 
 
@@ -13,7 +14,7 @@ class Watcher:
     """One who watches a task: the records that he has not seen yet."""
 
     def __init__(self) -> None:
-        self.unseen: asyncio.Queue[bytes] = asyncio.Queue()
+        self.unseen: Inbox[bytes] = Inbox()
 
     async def next(self) -> bytes:
         """The next record."""
@@ -23,13 +24,15 @@ class Watcher:
 class Records:
     """The records of tasks, each until it expires."""
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], lock: threading.RLock) -> None:
+        self._lock = lock
         self._records: Expiring[tuple[bytes, bool]] = Expiring(now)
         self._watchers: dict[str, set[Watcher]] = {}
 
     def get(self, id: str) -> bytes | None:
         """A task's record."""
-        kept = self._records.get(id)
+        with self._lock:
+            kept = self._records.get(id)
         return None if kept is None else kept[0]
 
     def has_ended(self, id: str) -> bool:
@@ -44,23 +47,26 @@ class Records:
             return
         self._records.set(id, (record, final), expires)
         for watcher in self._watchers.get(id, ()):
-            watcher.unseen.put_nowait(record)
+            watcher.unseen.put(record)
 
     def drop(self, id: str) -> None:
         """Forget a record."""
-        self._records.remove(id)
+        with self._lock:
+            self._records.remove(id)
 
     @asynccontextmanager
     async def watch(self, id: str) -> AsyncGenerator[Watcher, None]:
         """Watch a task: its record, if there is one, and then each one that is written."""
         watcher = Watcher()
-        if (record := self.get(id)) is not None:
-            watcher.unseen.put_nowait(record)
-        self._watchers.setdefault(id, set()).add(watcher)
+        with self._lock:
+            if (record := self.get(id)) is not None:
+                watcher.unseen.put(record)
+            self._watchers.setdefault(id, set()).add(watcher)
         try:
             yield watcher
         finally:
-            watchers = self._watchers[id]
-            watchers.discard(watcher)
-            if not watchers:
-                del self._watchers[id]
+            with self._lock:
+                watchers = self._watchers[id]
+                watchers.discard(watcher)
+                if not watchers:
+                    del self._watchers[id]

@@ -1,33 +1,52 @@
 """Everything that the memory broker holds, and the steps that change it.
 
-Each step is a plain function without an `await`, so that nothing comes between its parts: on one event loop that is
-what a script is on a Redis server.
+Each step is a plain function without an `await`, under one lock, so that nothing comes between its parts: that is what
+a script is on a Redis server.
 """
 
 from __future__ import annotations
 
-import asyncio
+import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from itertools import islice
+from typing import Concatenate, ParamSpec, TypeVar
 
+from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.leases import Leases
 from aioqueue.brokers.memory.queues import Message, Queues
 from aioqueue.brokers.memory.records import Records
 from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
-from aioqueue.brokers.protocol import Delivery, Notice, Outgoing, Settlement, Verdict
+from aioqueue.brokers.protocol import Delivery, Notice, Outgoing, QueueStatus, Settlement, Verdict
 from aioqueue.exceptions import QueueFull
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _step(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
+    """A step that no other one comes into, from whatever thread."""
+
+    @wraps(method)
+    def step(self: Store, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.lock:
+            return method(self, *args, **kwargs)
+
+    return step
 
 
 class Store:
     """What all clients and workers of one memory broker share."""
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.clock = Clock()
         self.queues = Queues()
         self.leases = Leases()
-        self.records = Records(self.clock.now)
+        self.records = Records(self.clock.now, self.lock)
         self.dead: OrderedDict[str, bytes] = OrderedDict()
-        self.listeners: set[asyncio.Queue[Notice]] = set()
+        self.listeners: set[Inbox[Notice]] = set()
         self._delayed: Timeline[Outgoing] = Timeline()
         self._lent: defaultdict[str, dict[int, Message]] = defaultdict(dict)
         # How many messages of each id wait in queues or are with workers, and the ids whose messages are to be
@@ -37,6 +56,7 @@ class Store:
 
     # Into the queues
 
+    @_step
     def send(self, messages: Sequence[Outgoing], max_length: int | None = None) -> None:
         """Queue messages, or put them by until they are due; all of them or none."""
         now = self.clock.now()
@@ -81,6 +101,7 @@ class Store:
         self.queues[message.queue].delayed -= 1
         return True
 
+    @_step
     def promote(self) -> float | None:
         """Queue what is due."""
         now = self.clock.now()
@@ -90,6 +111,7 @@ class Store:
         earliest = self._delayed.earliest()
         return None if earliest is None else (earliest - now) / 1000
 
+    @_step
     def purge(self, name: str) -> int:
         """Drop what waits in a queue."""
         if name not in self.queues.by_name:
@@ -101,6 +123,7 @@ class Store:
 
     # To the workers and back
 
+    @_step
     def lend(self, worker: str, names: Sequence[str], limit: int) -> list[Delivery]:
         """Take messages out of the queues for a worker."""
         messages = self.queues.take(names, limit)
@@ -112,6 +135,7 @@ class Store:
             for m in messages
         ]
 
+    @_step
     def take_back(self, worker: str, *, but: Iterable[int] = (), counts: bool = False) -> int:
         """Put what is lent to a worker at the front of its queues, except some; `counts` if that was a delivery."""
         lent = self._lent.get(worker, {})
@@ -128,12 +152,14 @@ class Store:
             self._lent.pop(worker, None)
         return len(handles)
 
+    @_step
     def take_over(self, worker: str) -> None:
         """Declare silent workers fallen, and put what they held back into the queues."""
         for fallen in self.leases.end_silent(self.clock.now(), by=worker):
             self.take_back(fallen.id, counts=True)
             self.queues.wake_all(fallen.queues)
 
+    @_step
     def settle(self, worker: str, settlement: Settlement, dead_letters_max_length: int) -> Verdict:
         """Apply a settlement whole, or not at all."""
         id, handle = settlement.delivery.id, settlement.delivery.handle
@@ -165,8 +191,29 @@ class Store:
             del self._present[message.id]
             self._revoked.remove(message.id)
 
+    @_step
+    def use(self, names: Iterable[str]) -> None:
+        """Make queues, which are from now on among those that have been used."""
+        for name in names:
+            self.queues[name]
+
+    @_step
+    def all_queues(self) -> list[QueueStatus]:
+        """The queues that have been used, by name."""
+        return [
+            QueueStatus(
+                name=queue.name,
+                waiting=queue.waiting,
+                running=queue.running,
+                delayed=queue.delayed,
+                oldest=queue.oldest(),
+            )
+            for _, queue in sorted(self.queues.by_name.items())
+        ]
+
     # Ends that come from outside
 
+    @_step
     def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
         """End tasks that have not ended."""
         ended: list[bool] = []
@@ -183,10 +230,12 @@ class Store:
             self.tell(Notice("revoked", told, terminate))
         return ended
 
+    @_step
     def is_revoked(self, id: str) -> bool:
         """Whether a task was revoked and a message of it may still be met."""
         return id in self._revoked
 
+    @_step
     def requeue_dead(self, message: Outgoing) -> bool:
         """Give a dead letter another life: no record, no revocation of the old one."""
         if self.dead.pop(message.id, None) is None:
@@ -197,17 +246,24 @@ class Store:
         self.send([message])
         return True
 
+    @_step
+    def letters(self, limit: int) -> list[tuple[str, bytes]]:
+        """The newest dead letters."""
+        return list(islice(reversed(self.dead.items()), limit))
+
     def _bury(self, id: str, letter: bytes, max_length: int) -> None:
         self.dead[id] = letter
         self.dead.move_to_end(id)
         while len(self.dead) > max_length:
             self.dead.popitem(last=False)
 
+    @_step
     def tell(self, notice: Notice) -> None:
         """Give a notice to all consumers."""
-        for listener in self.listeners:
-            listener.put_nowait(notice)
+        for listener in tuple(self.listeners):
+            listener.put(notice)
 
+    @_step
     def shift_clock(self, milliseconds: int) -> None:
         """Move the clock; what waits for its time may be due now."""
         self.clock.shift += milliseconds

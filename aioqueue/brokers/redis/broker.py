@@ -79,6 +79,22 @@ class RedisBroker:
     def shift_clock(self, milliseconds: int) -> None:
         self._shift += milliseconds
 
+    async def postpone_leases(self, milliseconds: int) -> None:
+        """Let the leases end later, for tests: when the clock is moved as much, the workers stay alive."""
+        leases = self._prefix + "leases"
+        for worker in await self._call("ZRANGE", leases, 0, -1):
+            await self._call("ZADD", leases, "XX", "INCR", milliseconds, worker)
+
+    async def erase(self) -> None:
+        """Drop everything in the namespace, for tests; the server must be no cluster."""
+        pattern, cursor = re.sub(r"([\[\]*?\\])", r"\\\1", self._prefix) + "*", b"0"
+        while True:
+            cursor, names = await self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE)
+            if names:
+                await self._call("UNLINK", *names)
+            if cursor == b"0":
+                return
+
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
         await self._outbox.send(messages, timeout=timeout, max_length=max_length)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from redis.exceptions import ConnectionError
@@ -16,7 +16,7 @@ _SILENCE = 10.0
 _ANSWER = 5.0
 
 
-async def listen(server: Server, channel: str) -> AsyncIterator[bytes | None]:
+async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
     """What is published on a channel; None first, when the subscription stands.
 
     Raises:
@@ -31,8 +31,9 @@ async def listen(server: Server, channel: str) -> AsyncIterator[bytes | None]:
         while True:
             try:
                 async with asyncio.timeout(_ANSWER if asked else _SILENCE):
+                    # A read that the timeout ends loses nothing, so it must not close the connection.
                     reply: Any = await connection.read_response(
-                        disable_decoding=True, timeout=math.inf, push_request=True
+                        disable_decoding=True, timeout=math.inf, push_request=True, disconnect_on_error=False
                     )
             except TimeoutError:
                 if asked:
