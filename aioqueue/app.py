@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import cached_property
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
-from weakref import WeakKeyDictionary
 
 from aioqueue import shared
 from aioqueue.brokers.connect import connect
@@ -22,7 +21,7 @@ from aioqueue.options import SendOptions, checked
 from aioqueue.payload.naming import importable_name
 from aioqueue.result import AsyncResult
 from aioqueue.sending import outgoing
-from aioqueue.session import Session
+from aioqueue.session import Route
 from aioqueue.settings import Settings
 from aioqueue.sync import Portal
 from aioqueue.task import BoundDecorator, Decorator, Task, TaskOptions
@@ -79,8 +78,7 @@ class AioQueue:
         self.include = tuple(include)
         self.tasks: dict[str, Task[..., Any]] = {}
         self.observers: list[Observer] = []
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
-        self._substitute: Broker | None = None
+        self._route = Route(self._connect)
         shared.adopt(self)
 
     # Tasks
@@ -181,18 +179,11 @@ class AioQueue:
 
     async def open(self) -> Broker:
         """Connect, in this event loop; `close` once for each `open`."""
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            session = self._sessions[loop] = Session(self._connect)
-        return await session.enter()
+        return await self._route.enter()
 
     async def close(self) -> None:
         """Undo one `open`; the last one disconnects."""
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is not None and await session.leave():
-            self._sessions.pop(loop, None)
+        await self._route.leave()
 
     async def __aenter__(self) -> AioQueue:
         await self.open()
@@ -205,28 +196,18 @@ class AioQueue:
 
     async def broker(self) -> Broker:
         """The broker in this event loop; connects first if nobody has, and then stays open as long as the loop."""
-        session = self._sessions.get(asyncio.get_running_loop())
-        if session is not None and session.broker is not None:
-            return session.broker
-        return await self.open()
+        return self._route.broker or await self.open()
 
     async def _connect(self, stack: AsyncExitStack) -> Broker:
-        if self._substitute is not None:
-            return self._substitute
         broker = await connect(self.conf.broker, name=self.name, namespace=self.namespace, stack=stack)
         for warning in getattr(broker, "warnings", ()):
             logger.warning("%s", warning)
         return broker
 
-    @asynccontextmanager
-    async def using(self, broker: Broker) -> AsyncGenerator[None]:
-        """Send through, and work for, another broker for a while; it is opened and closed by the caller."""
-        before, sessions = self._substitute, self._sessions
-        self._substitute, self._sessions = broker, WeakKeyDictionary()
-        try:
-            yield
-        finally:
-            self._substitute, self._sessions = before, sessions
+    def reroute(self, route: Route) -> Route:
+        """Connect another way from now on; returns the way before, to be put back like this. For tests."""
+        before, self._route = self._route, route
+        return before
 
     @cached_property
     def portal(self) -> Portal:

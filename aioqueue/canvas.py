@@ -105,12 +105,13 @@ class Signature(Generic[R]):
         task = data.get("task")
         if not isinstance(task, str):
             raise ConfigurationError(f"A signature names its task: {{'task': 'module.name', …}}, not {dict(data)!r}.")
+        options: Mapping[str, Any] = data.get("options") or {}
         return Signature(
             app,
             task,
             tuple(data.get("args") or ()),
             data.get("kwargs"),
-            checked({name: _moment(name, value) for name, value in (data.get("options") or {}).items()}),
+            checked({name: _moment(name, value) for name, value in options.items()}),
             immutable=bool(data.get("immutable")),
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from aioqueue.exceptions import AioQueueError, TaskFailed, TaskRevoked, TimeoutError
+from aioqueue.logs import logger
 from aioqueue.message import Record, State, decode_record, encode_record
 from aioqueue.options import moment
 from aioqueue.payload.codec import decode
@@ -152,7 +153,13 @@ class AsyncResult(Generic[R]):
             return None
         value = decode(record.result, record.content, max_size=2**31)
         convert = self._convert or self._app.result_converter(self.name or record.task)
-        return convert(value) if convert is not None else value
+        if convert is None:
+            return value
+        try:
+            return convert(value)
+        except Exception as error:  # the task said it returns something else: what it did return is better than nothing
+            logger.warning("The result of task %s does not fit its annotation: %s", self.id, error)
+            return value
 
     async def _record(self) -> Record | None:
         data = (await (await self._app.broker()).records([self.id]))[0]

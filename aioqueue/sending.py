@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.context import current
+from aioqueue.exceptions import PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
 from aioqueue.options import check_name, milliseconds
@@ -76,12 +77,12 @@ def outgoing(
     if expires is not None:
         message.expires = milliseconds(expires) if isinstance(expires, datetime) else now + int(expires * 1000)
     id = options.get("task_id") or new_id()
-    if (parent := current.get()) is not None and parent.id:
+    parent = current.get()
+    if parent is not None and parent.id:
         message.parent_id = parent.id
         message.root_id = parent.root_id
         if parent.stamps:
             message.stamps = {**parent.stamps, **message.stamps}
-        parent.children.append(id)
     try:
         data = encode_message(message)
     except Exception as error:
@@ -89,6 +90,8 @@ def outgoing(
             f"The headers or the stamps of {name} cannot be sent ({error}): they take numbers, text, lists and dicts "
             "of them. Nothing was sent."
         ) from None
+    if parent is not None and parent.id:
+        parent.children.append(id)
     return Outgoing(id, queue, priority, data, due, delay)
 
 

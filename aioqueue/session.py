@@ -1,10 +1,11 @@
-"""An app's connection in one event loop."""
+"""An app's connections: one in each event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from weakref import WeakKeyDictionary
 
 from aioqueue.brokers.protocol import Broker
 
@@ -45,3 +46,47 @@ class Session:
             if stack is not None:
                 await stack.aclose()
             return True
+
+    async def end(self) -> None:
+        """Disconnect, whoever still uses it."""
+        self._users = 1
+        await self.leave()
+
+
+class Route:
+    """How an app connects, and where it has: replaced as a whole for tests."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
+
+    @property
+    def broker(self) -> Broker | None:
+        """The open broker of this event loop."""
+        session = self._sessions.get(asyncio.get_running_loop())
+        return session.broker if session is not None else None
+
+    async def enter(self) -> Broker:
+        """Connect in this event loop, or count one more user."""
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            session = self._sessions[loop] = Session(self._connect)
+        return await session.enter()
+
+    async def leave(self) -> None:
+        """Undo one `enter`."""
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is not None and await session.leave():
+            self._sessions.pop(loop, None)
+
+    async def end(self) -> None:
+        """Disconnect in all event loops that run."""
+        here = asyncio.get_running_loop()
+        for loop, session in list(self._sessions.items()):
+            if loop is here:
+                await session.end()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(session.end(), loop))
+        self._sessions.clear()

@@ -21,7 +21,7 @@ ENVIRONMENT_PREFIX = "AIOQUEUE_"
 _MIB = 1024 * 1024
 
 # Names under AIOQUEUE_ that are not settings: they say where things are, before an app exists.
-_OTHER_VARIABLES = frozenset({"app", "server_binary", "runtime_dir", "data_dir"})
+_OTHER_VARIABLES = frozenset({"app", "debug", "server_binary", "runtime_dir", "data_dir"})
 
 
 class Settings(msgspec.Struct, kw_only=True):
@@ -200,14 +200,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_text(name: str, text: str) -> Any:
     """A variable's text as a value: JSON for lists and tables, the text itself for the rest; empty is None."""
-    if text == "" and name not in ("broker",):
+    if not text:
         return None
-    if text[:1] in "[{":
+    if text[0] in "[{":
         try:
             return msgspec.json.decode(text.encode())
         except msgspec.DecodeError as error:
             raise ConfigurationError(f"{ENVIRONMENT_PREFIX}{name.upper()} is not valid JSON: {error}.") from None
-    return text or None
+    return text
 
 
 def _from_pyproject(directory: Path) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import importlib
 import pkgutil
 import sys
 import traceback
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -18,6 +19,7 @@ from aioqueue.exceptions import AioQueueError, suggest
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
+_R = TypeVar("_R")
 _USUAL_NAMES = ("app", "aioqueue", "celery")
 _USUAL_MODULES = ("app", "tasks", "aioqueue", "celery")
 
@@ -56,6 +58,12 @@ def looks_like_app(word: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in f"{module}.{attribute}".split("."))
 
 
+def is_here(word: str) -> bool:
+    """Whether a word on the command line names a module or a package in the current directory."""
+    path = Path(*word.split("."))
+    return bool(word) and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
 def _malformed(place: str, module: str, attribute: str) -> str:
     path = module.removesuffix(".py").strip("./").replace("/", ".")
     better = f"{path}:{attribute}" if attribute else path
@@ -78,7 +86,7 @@ def _import(name: str) -> ModuleType | None:
         return None
 
 
-def _guarded(act: Any, what: str) -> Any:
+def _guarded(act: Callable[[], _R], what: str) -> _R:
     """`act()`; errors of the user's code are shown as such, without the frames of this program and of importlib."""
     try:
         return act()

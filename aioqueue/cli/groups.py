@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aioqueue.cli.finding import is_here
 from aioqueue.cli.terminal import is_fancy
 from aioqueue.exceptions import suggest
 
@@ -54,13 +55,14 @@ class Group(_Group):
         if home is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = home.partition(":")
-        return getattr(import_module(module), attribute)
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if self.default is not None and not {*args} & {*self.commands, "-h", "--help"}:
+        if self.default is not None and not ctx.resilient_parsing and not {*args} & {*self.commands, "-h", "--help"}:
             # `queues -A shop` is `queues list -A shop`. A word that is no command is the app, or a mistake.
             first = next((word for word in args if not word.startswith("-")), "")
-            if not args or args[0].startswith("-") or not suggest(first, self.commands):
+            if is_here(first) or args[:1] != [first] or not suggest(first, self.commands):
                 args = [self.default, *args]
         return super().parse_args(ctx, args)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import sys
@@ -69,7 +70,11 @@ def root(debug: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` say, by default those of the process; returns the exit code."""
-    about = Target(debug=os.environ.get("AIOQUEUE_DEBUG", "0") not in ("", "0"))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a task's text may hold what the terminal has no letter for
+    # Taken out of the environment: to an app it would be a setting, and there is none of that name.
+    about = Target(debug=os.environ.pop("AIOQUEUE_DEBUG", "0") not in ("", "0"))
     try:
         code = root.main(arguments, prog_name="aioqueue", standalone_mode=False, obj=about)
         return code if isinstance(code, int) else 0

@@ -29,18 +29,16 @@ class Target:
     namespace: str | None = None
     debug: bool = False
 
-    def take(self, words: tuple[str, ...], *, alone: bool = False) -> tuple[str, ...]:
+    def take(self, words: tuple[str, ...], *, first: bool = False) -> tuple[str, ...]:
         """Take the app from the first of a command's words, if it is there; returns the others.
 
         Args:
             words: the command's arguments.
-            alone: the command needs an app, and the first word is one if nothing else names it.
+            first: the first of them is the app, unless -A has named it; else it must look like one.
         """
-        if words and self.place is None and not self.broker:
-            wanted = alone and not os.environ.get("AIOQUEUE_APP")
-            if looks_like_app(words[0]) or wanted:
-                self.place = words[0]
-                return words[1:]
+        if words and self.place is None and (first or looks_like_app(words[0])):
+            self.place = words[0]
+            return words[1:]
         return words
 
     @property

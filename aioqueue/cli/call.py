@@ -1,0 +1,177 @@
+"""`aioqueue call`: send a task, and wait for it if asked to."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aioqueue.cli.groups import Command
+from aioqueue.cli.outcome import as_data, exit_code, raw_result, show_end, wait, warn_without_worker
+from aioqueue.cli.running import end, run
+from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.terminal import say, say_json
+from aioqueue.cli.times import parse_moment, parse_span_or_moment, span_option
+from aioqueue.cli.values import parse_list, parse_object, split
+from aioqueue.exceptions import AioQueueError, PayloadError
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.brokers.protocol import Outgoing
+    from aioqueue.task import Task
+
+_NUMBER = re.compile(r"-\.?\d.*")
+_MARK = "\0"
+
+
+class _CallCommand(Command):
+    """Takes negative numbers as arguments, where click would see options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with_value = {
+            name
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for name in option.opts
+        }
+        before = [None, *args]
+        words = [
+            _MARK + word if _NUMBER.fullmatch(word) and last not in with_value else word
+            for last, word in zip(before, args, strict=False)
+        ]
+        return super().parse_args(ctx, words)
+
+
+@click.command(cls=_CallCommand)
+@target_options
+@click.option("-a", "--args", "args_json", metavar="JSON", help="Arguments by position, as a JSON list.")
+@click.option("-k", "--kwargs", "kwargs_json", metavar="JSON", help="Arguments by name, as a JSON object.")
+@click.option("--wait/--no-wait", "-w", "waits", default=False, help="Wait for the result and print it.")
+@span_option("--timeout", help="Wait for no longer; then the exit code is 3.")
+@span_option("--countdown", help="Start it that much later.")
+@click.option("--eta", type=parse_moment, metavar="TIME", help="Start it then; without a zone it is UTC.")
+@click.option("--expires", type=parse_span_or_moment, metavar="SECONDS|TIME", help="Do not start it later than that.")
+@click.option("-Q", "--queue", metavar="NAME", help="In place of the task's own.")
+@click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="Higher runs first.")
+@click.option("--task-id", metavar="ID", help="In place of a new one.")
+@json_option
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] TASK [ARG|NAME=VALUE]...")
+def call(
+    words: tuple[str, ...],
+    args_json: str | None,
+    kwargs_json: str | None,
+    waits: bool,
+    timeout: float | None,
+    as_json: bool,
+    **options: float | datetime | str | int | None,
+) -> None:
+    """Send a task; print its id, or with --wait its result.
+
+    An argument is read as JSON if it is JSON (5, true, null, "5", [1, 2]), else as text; for a parameter annotated as
+    str it is text anyway. The task's name may be short: add means shop.tasks.add, where only one task ends like that.
+
+    Exit codes: 0 sent, or with --wait: succeeded; 1 the task failed, or could not be sent; 2 there is no such task, or
+    the arguments don't fit it; 3 it has not ended within --timeout.
+    """
+    words = tuple(word.removeprefix(_MARK) for word in words)
+    about = target()
+    name, *rest = about.take(words, first=about.app_place is None and not about.namespace) or ("",)
+    app = about.connection()
+    if not name:
+        raise click.UsageError(f"Which task? {_known(app)}")
+    task = _find(app, name, need=about.app_place is not None)
+    args, kwargs = split(rest, None if isinstance(task, str) else task)
+    args = [*parse_list(args_json, "--args"), *args]
+    kwargs = {**parse_object(kwargs_json, "--kwargs"), **kwargs}
+    if not isinstance(task, str):
+        _check(task, args, kwargs)
+    given = {option: value for option, value in options.items() if value is not None}
+    if "countdown" in given and "eta" in given:
+        raise click.UsageError("Give --countdown or --eta, not both.")
+    end(
+        run(_call(app, task, args, kwargs, given, waits=waits or timeout is not None, timeout=timeout, as_json=as_json))
+    )
+
+
+async def _call(
+    app: AioQueue,
+    task: Task[..., Any] | str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    waits: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    import asyncio
+
+    sent: list[Outgoing] = []
+
+    def observe(task: object, args: object, kwargs: object, options: object, message: Outgoing) -> None:
+        sent.append(message)
+
+    app.observers.append(observe)
+    name = task if isinstance(task, str) else task.name
+    if waits:
+        # A task that keeps no result could be waited for in vain.
+        options["ignore_result"] = False
+    async with app:
+        result = await app.send_task(name, args, kwargs, **options)
+        if not waits:
+            if as_json:
+                say_json({"id": result.id, "task": name, "queue": sent[0].queue if sent else None})
+            else:
+                say(result.id)
+            return 0
+        warning = asyncio.create_task(warn_without_worker(app, sent[0].queue)) if sent else None
+        try:
+            info = await wait(raw_result(app, result.id, name, sent=True), timeout)
+        finally:
+            if warning is not None:
+                warning.cancel()
+                with suppress(asyncio.CancelledError, AioQueueError):
+                    await warning
+    if as_json:
+        say_json(as_data(info))
+    else:
+        show_end(info)
+    return exit_code(info)
+
+
+def _find(app: AioQueue, name: str, *, need: bool) -> Task[..., Any] | str:
+    """The task of that name, or the only one whose name ends like that; the name itself where no code is at hand."""
+    if name in app.tasks:
+        return app.tasks[name]
+    if not need:
+        return name
+    ends = [known for known in app.tasks if known.endswith(f".{name}")]
+    if len(ends) == 1:
+        return app.tasks[ends[0]]
+    if ends:
+        raise click.UsageError(f"Several tasks are called {name!r}: {', '.join(sorted(ends))}. Say which.")
+    short = {known.rpartition(".")[2]: known for known in app.tasks}
+    near = get_close_matches(name, [*app.tasks, *short], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise click.UsageError(f"The app {app.name!r} has no task {name!r}.{hint} {_known(app)}")
+
+
+def _known(app: AioQueue) -> str:
+    names = sorted(app.tasks)
+    if not names:
+        return "It has no tasks; are the modules with the tasks imported (include=[...])?"
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"It has {', '.join(names[:8])}{more}."
+
+
+def _check(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
+    """Whether the arguments fit: an error of the command line, which the user can put right."""
+    try:
+        task.parameters.check(args, kwargs, task_name=task.name)
+        task.parameters.convert(args, kwargs, content="json", task_name=task.name)
+    except (TypeError, PayloadError) as error:
+        raise click.UsageError(str(error)) from error

@@ -1,0 +1,171 @@
+"""What became of a task, waited for and shown: for `call` and `result`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aioqueue.cli.running import FAILED, NOT_ENDED
+from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, shown
+from aioqueue.cli.times import moment_text, span_text
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.result import AsyncResult, TaskInfo
+
+_COLOURS = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "magenta", "RETRY": "yellow"}
+_WARN_AFTER = 1.0
+
+
+def raw_result(app: AioQueue, id: str, name: str = "", *, sent: bool = False) -> AsyncResult[Any]:
+    """The result as it is stored: to be shown, it need not fit the task's annotation."""
+    from aioqueue.result import AsyncResult
+
+    return AsyncResult(app, id, name=name, convert=_as_it_is, sent=sent)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+async def wait(result: AsyncResult[Any], timeout: float | None) -> TaskInfo:
+    """The task's end, or what is known of it after `timeout` seconds."""
+    import asyncio
+
+    try:
+        async with asyncio.timeout(timeout):
+            async for info in result.watch():
+                if info.ready:
+                    return info
+    except TimeoutError:
+        pass
+    return await result.info()
+
+
+async def warn_without_worker(app: AioQueue, queue: str) -> None:
+    """Tell somebody who waits that nobody is there to do it."""
+    import asyncio
+
+    await asyncio.sleep(_WARN_AFTER)
+    workers = await (await app.broker()).workers()
+    if not any(queue in worker.queues for worker in workers):
+        note(f"No worker consumes the queue {queue!r} so far; this waits for one: aioqueue worker … -Q {queue}")
+
+
+def exit_code(info: TaskInfo) -> int:
+    """0 after a success, 1 after a failure, 3 as long as the task goes on."""
+    if not info.ready:
+        return NOT_ENDED
+    return 0 if info.state == "SUCCESS" else FAILED
+
+
+def as_data(info: TaskInfo) -> dict[str, Any]:
+    """Everything about a task, for JSON."""
+    timings = info.timings
+    return {
+        "id": info.id,
+        "task": info.name or None,
+        "state": info.state,
+        "ready": info.ready,
+        "result": info.result,
+        "exception": exception_data(info.exception),
+        "traceback": info.traceback,
+        "reason": info.reason,
+        "meta": info.meta,
+        "retries": info.retries,
+        "args": info.args or None,
+        "worker": info.worker or None,
+        "sent": timings.sent,
+        "started": timings.started,
+        "ended": timings.ended,
+        "wait": timings.wait,
+        "run": timings.run,
+        "dead": info.dead,
+        "parent_id": info.parent_id,
+        "root_id": info.root_id,
+        "group_id": info.group_id,
+        "children": info.children,
+    }
+
+
+def exception_data(error: BaseException | None) -> dict[str, str] | None:
+    """An exception for JSON."""
+    return None if error is None else {"type": exception_name(error), "message": str(error)}
+
+
+def exception_name(error: BaseException) -> str:
+    """Its class, as its task's module calls it."""
+    named = getattr(error, "exception_type", "")
+    if named:
+        return str(named).replace(":", ".")
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def exception_text(error: BaseException | None) -> str:
+    """`ValueError: no such user`."""
+    if error is None:
+        return ""
+    name, message = exception_name(error), str(error)
+    # A TaskFailed tells the original type in its own message.
+    return printable(message if not message or message.startswith(name) else f"{name}: {message}") or name
+
+
+def show(info: TaskInfo) -> None:
+    """Everything about a task, for people."""
+    timings = info.timings
+    started = moment_text(timings.started)
+    if started and timings.wait is not None:
+        started += f", after waiting {span_text(timings.wait)}"
+    ended = moment_text(timings.ended)
+    if ended and timings.run is not None:
+        ended += f", ran {span_text(timings.run)}"
+    facts(
+        [
+            ("id", bold(printable(info.id))),
+            ("task", printable(f"{info.name}{_arguments(info)}")),
+            ("state", click.style(info.state, fg=_COLOURS.get(info.state), bold=True) + _more(info)),
+            ("result", shown(info.result) if info.state == "SUCCESS" else ""),
+            ("error", click.style(exception_text(info.exception), fg="red") if info.exception is not None else ""),
+            ("progress", "" if info.meta is None else shown(info.meta)),
+            ("retries", str(info.retries) if info.retries else ""),
+            ("worker", printable(info.worker)),
+            ("sent", moment_text(timings.sent)),
+            ("started", started),
+            ("ended", ended),
+            ("parent", info.parent_id or ""),
+            ("children", "\n".join(info.children)),
+        ]
+    )
+    if info.traceback:
+        say()
+        say(printable(info.traceback.rstrip()))
+
+
+def _arguments(info: TaskInfo) -> str:
+    text = one_line(info.args, 200)
+    return text if not text or text.startswith("(") else f"({text})"
+
+
+def _more(info: TaskInfo) -> str:
+    if info.dead:
+        return f"  among the dead letters, see `aioqueue dead show {info.id}`"
+    if info.state == "PENDING":
+        return "  nothing is known of it: not sent, still waiting, or its result has expired"
+    return ""
+
+
+def show_end(info: TaskInfo) -> None:
+    """What a call came to: its result on stdout, or its error on stderr."""
+    if info.state == "SUCCESS":
+        say(shown(info.result))
+    elif info.ready:
+        error = exception_text(info.exception) or info.reason or info.state
+        frames = printable((info.traceback or "").rstrip()).removesuffix(error).rstrip()
+        if frames:
+            say(dim(frames), err=True)
+        complain(error)
+    else:
+        complain(f"Task {info.id} has not ended yet (its state is {info.state}). It goes on.")
+        note(f"Wait again with `aioqueue result {info.id} --wait`, or end it with `aioqueue revoke {info.id}`.")

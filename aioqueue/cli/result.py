@@ -1,0 +1,42 @@
+"""`aioqueue result`: what became of a task."""
+
+from __future__ import annotations
+
+import click
+
+from aioqueue.cli.groups import Command
+from aioqueue.cli.outcome import as_data, exit_code, raw_result, show, wait
+from aioqueue.cli.running import end, run
+from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.terminal import say_json
+from aioqueue.cli.times import span_option
+
+
+@click.command(cls=Command)
+@target_options
+@click.option("--wait/--no-wait", "-w", "waits", default=False, help="Until it has ended.")
+@span_option("--timeout", help="Wait for no longer.")
+@json_option
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID")
+def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: bool) -> None:
+    """Show a task's state, its result or its error, and its timings.
+
+    Exit codes: 0 it succeeded; 1 it failed or was revoked; 3 it has not ended yet, or nothing is known of it.
+    """
+    about = target()
+    ids = about.take(words) if len(words) > 1 else words
+    if len(ids) != 1:
+        raise click.UsageError(f"It takes one id, not {len(ids)}: {' '.join(ids)}")
+    app = about.connection()
+
+    async def look() -> int:
+        async with app:
+            sent = raw_result(app, ids[0])
+            info = await wait(sent, timeout) if waits or timeout is not None else await sent.info()
+        if as_json:
+            say_json(as_data(info))
+        else:
+            show(info)
+        return exit_code(info)
+
+    end(run(look()))

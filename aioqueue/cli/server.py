@@ -1,0 +1,157 @@
+"""`aioqueue server`: the private server that apps without a broker use."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from aioqueue.cli.groups import Group
+from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.terminal import bold, dim, facts, note, printable, say, say_json, table
+from aioqueue.cli.times import span_text
+from aioqueue.exceptions import AioQueueError
+
+if TYPE_CHECKING:
+    from aioqueue.embedded import ServerStatus
+
+
+@click.group(cls=Group, default="status")
+@target_options
+def server() -> None:
+    """The private server of an app without a broker's URL. Without a command: status.
+
+    It starts with the first process that needs it and stops with the last; `start` keeps it until `stop`.
+    """
+
+
+@server.command()
+@target_options
+@click.option("--durable/--no-durable", default=True, help="Write to disk; the default.")
+@json_option
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+def start(words: tuple[str, ...], durable: bool, as_json: bool) -> None:
+    """Start the server and keep it until `aioqueue server stop`, also without users."""
+    from aioqueue import embedded
+
+    _show_one(embedded.start(_name(words), durable=durable), as_json)
+
+
+@server.command()
+@target_options
+@json_option
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+def stop(words: tuple[str, ...], as_json: bool) -> None:
+    """Stop the server, also when it is used. Its data are kept."""
+    from aioqueue import embedded
+
+    name = _name(words)
+    stopped = embedded.stop(name)
+    if as_json:
+        say_json({"name": name, "stopped": stopped})
+    else:
+        say(f"The server of {name!r} {'has been stopped; its data are kept' if stopped else 'was not running'}.")
+
+
+@server.command()
+@target_options
+@json_option
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+def status(words: tuple[str, ...], as_json: bool) -> None:
+    """Show the server of one app, or list all of this user.
+
+    Exit codes: 0 also where none runs; see "running" in the JSON.
+    """
+    from aioqueue import embedded
+
+    if words or target().app_place is not None:
+        _show_one(embedded.status(_name(words)), as_json)
+        return
+    found = embedded.statuses()
+    if as_json:
+        say_json([_as_data(one) for one in found])
+    elif found:
+        table(
+            ["server", "", "pid", "users", "up", "program", "data"],
+            [
+                [
+                    bold(printable(one.name)),
+                    _state(one),
+                    str(one.pid or dim("-")),
+                    str(one.users) if one.running and one.users is not None else dim("-"),
+                    span_text(one.uptime) or dim("-"),
+                    f"{one.program} {one.version}".strip(),
+                    str(one.data_dir or ""),
+                ]
+                for one in found
+            ],
+            right=(2, 3, 4),
+        )
+    else:
+        note("No server has been used so far; one starts with the first app that names no broker.")
+
+
+def _name(words: tuple[str, ...]) -> str:
+    """The server's name: as given, or that of the app's server."""
+    about = target()
+    rest = about.take(words)
+    if len(rest) > 1:
+        raise click.UsageError(f"It takes one name, not {len(rest)}: {' '.join(rest)}")
+    if rest:
+        return rest[0]
+    if about.app_place is None:
+        raise click.UsageError("Whose server? Give a name (`aioqueue server status` lists them), or the app.")
+    app = about.app()
+    url = app.conf.broker
+    if url and urlsplit(url).scheme != "embedded":
+        from aioqueue.brokers.url import masked
+
+        raise AioQueueError(f"The app {app.name!r} has the broker {masked(url)}, not a server of its own.")
+    return urlsplit(url or "").netloc or app.name
+
+
+def _state(one: ServerStatus) -> str:
+    if not one.running:
+        return dim("stopped")
+    return click.style("running, kept" if one.kept else "running", fg="green")
+
+
+def _show_one(one: ServerStatus, as_json: bool) -> None:
+    if as_json:
+        say_json(_as_data(one))
+        return
+    facts(
+        [
+            ("server", f"{bold(printable(one.name))}  {_state(one)}"),
+            ("program", f"{one.program} {one.version}".strip()),
+            ("pid", str(one.pid or "")),
+            ("up", span_text(one.uptime)),
+            ("users", str(one.users) if one.running and one.users is not None else ""),
+            ("restarts", str(one.restarts) if one.restarts else ""),
+            ("socket", os.fspath(one.socket) if one.running else ""),
+            ("data", f"{one.data_dir}{'' if one.durable else '  (not written to disk)'}" if one.data_dir else ""),
+            ("log", os.fspath(one.log) if one.log is not None else ""),
+        ]
+    )
+    if not one.running and one.data_dir is None:
+        note("It has never been started.")
+
+
+def _as_data(one: ServerStatus) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "running": one.running,
+        "kept": one.kept,
+        "pid": one.pid,
+        "users": one.users,
+        "uptime": one.uptime,
+        "program": one.program,
+        "version": one.version,
+        "durable": one.durable,
+        "restarts": one.restarts,
+        "socket": os.fspath(one.socket),
+        "data_dir": None if one.data_dir is None else os.fspath(one.data_dir),
+        "log": None if one.log is None else os.fspath(one.log),
+    }

@@ -1,0 +1,58 @@
+"""`aioqueue workers`: who is at work."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from aioqueue.cli.groups import Command
+from aioqueue.cli.running import run
+from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.terminal import bold, note, printable, say_json, table
+from aioqueue.cli.times import span_text
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.brokers.protocol import WorkerStatus
+
+
+@click.command(cls=Command)
+@target_options
+@json_option
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+def workers(words: tuple[str, ...], as_json: bool) -> None:
+    """List the workers that are alive."""
+    about = target()
+    if rest := about.take(words, first=not about.namespace):
+        raise click.UsageError(f"One argument too many: {' '.join(rest)}")
+    app = about.connection()
+    found, now, place = run(_ask(app))
+    found.sort(key=lambda worker: worker.name)
+    if as_json:
+        say_json(found)
+    elif found:
+        table(
+            ["worker", "pid", "concurrency", "up", "lease", "queues"],
+            [
+                [
+                    bold(printable(worker.name)),
+                    str(worker.pid),
+                    str(worker.concurrency),
+                    span_text((now - worker.started) / 1000),
+                    span_text(worker.lease / 1000),
+                    printable(", ".join(worker.queues)),
+                ]
+                for worker in found
+            ],
+            right=(1, 2, 3, 4),
+        )
+    else:
+        note(f"No worker of {app.namespace!r} is alive ({place}).")
+
+
+async def _ask(app: AioQueue) -> tuple[list[WorkerStatus], float, str]:
+    async with app:
+        broker = await app.broker()
+        return await broker.workers(), time.time() * 1000, broker.description

@@ -1,0 +1,196 @@
+"""Each test runs the command as people do: in a process of its own, in a folder with an app, against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOP = """
+import asyncio
+
+from aioqueue import AioQueue, Reject
+
+app = AioQueue("shop")
+
+
+@app.task
+async def add(x: int, y: int) -> int:
+    '''Add two numbers.
+
+    More about it.
+    '''
+    return x + y
+
+
+@app.task
+async def echo(*args: object, **kwargs: object) -> list[object]:
+    return [args, kwargs]
+
+
+@app.task
+async def greet(name: str, loud: bool = False) -> str:
+    return f"Hello, {name}!".upper() if loud else f"Hello, {name}!"
+
+
+@app.task
+async def fail(text: str = "no") -> None:
+    raise ValueError(text)
+
+
+@app.task(queue="slow")
+async def sleep(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    return "slept"
+
+
+@app.task(ignore_result=True)
+def quiet() -> int:
+    return 17
+
+
+@app.task
+async def reject() -> None:
+    raise Reject("not for me")
+"""
+
+
+@dataclass
+class Run:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+
+class Shell:
+    """A folder with a module `shop`, and an environment in which commands are run."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self._started: list[Process] = []
+
+    def write(self, path: str, text: str) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def __call__(self, *words: str, text: str | None = None, **environment: str) -> Run:
+        """Run `aioqueue` with these words to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "aioqueue", *words],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            input=text or "",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str, **environment: str) -> Process:
+        """Start `aioqueue` with these words; it is ended with the test."""
+        process = Process(self, list(words), environment)
+        self._started.append(process)
+        return process
+
+    def worker(self, *words: str) -> Process:
+        """A worker of the app, ready to work."""
+        process = self.start("worker", "shop:app", *words)
+        process.wait_for("is ready")
+        return process
+
+    def close(self) -> None:
+        for process in self._started:
+            process.end()
+
+
+class Process:
+    """A command that runs."""
+
+    def __init__(self, shell: Shell, words: list[str], environment: dict[str, str]) -> None:
+        count = len(list(shell.folder.glob("*.log")))
+        self._log = shell.folder / f"process-{count}.log"
+        self._out = shell.folder / f"process-{count}.out"
+        with self._log.open("wb") as log, self._out.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "aioqueue", *words],
+                cwd=shell.folder,
+                env={**shell.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def err(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    def wait_for(self, text: str) -> None:
+        """Until it has written `text` to stderr."""
+        until(lambda: text in self.err or self._process.poll() is not None, f"{text!r} of {self._process.args}")
+        assert text in self.err, f"ended with {self._process.returncode}:\n{self.err}"
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        return self._process.wait(timeout=40)
+
+    def end(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(timeout=10)
+
+
+def until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not in {timeout} s: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def folder_shell(tmp_path: Path) -> Iterator[Shell]:
+    """Without a broker."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIOQUEUE_")}
+    for name in ("NO_COLOR", "CI", "FORCE_COLOR"):
+        kept.pop(name, None)
+    shell = Shell(tmp_path, {**kept, "COLUMNS": "200"})
+    shell.write("shop.py", SHOP)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def aioqueue(folder_shell: Shell, redis_url: str) -> Shell:
+    """With an empty Redis server as the broker."""
+    folder_shell.environment["AIOQUEUE_BROKER"] = redis_url
+    return folder_shell

@@ -1,0 +1,193 @@
+"""`aioqueue call`, and `result` and `revoke` of what it sent."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from .conftest import Shell, until
+
+
+def sent(aioqueue: Shell, *words: str) -> str:
+    """The id of a task that is sent."""
+    run = aioqueue("call", "shop", *words)
+    assert (run.code, run.err) == (0, ""), run.err
+    return run.out.strip()
+
+
+def burst(aioqueue: Shell) -> None:
+    run = aioqueue("worker", "shop", "--burst", "-l", "warning", "-Q", "default,slow")
+    assert run.code == 0, run.err
+
+
+def test_it_prints_the_id_and_the_result_can_be_asked_for(aioqueue: Shell) -> None:
+    id = sent(aioqueue, "add", "2", "3")
+    waiting = aioqueue("result", "-A", "shop", id, "--json")
+    assert (waiting.code, waiting.json["state"], waiting.json["ready"]) == (3, "PENDING", False)
+    burst(aioqueue)
+    run = aioqueue("result", "shop:app", id)
+    assert run.code == 0
+    lines = dict(line.split(None, 1) for line in run.out.splitlines())
+    assert (lines["id"], lines["state"], lines["result"]) == (id, "SUCCESS", "5")
+    data = aioqueue("-A", "shop", "result", id, "--json").json
+    assert (data["task"], data["result"], data["exception"], data["retries"]) == ("shop.add", 5, None, 0)
+    assert data["sent"] <= data["started"] <= data["ended"]
+
+
+@pytest.mark.parametrize(
+    ("words", "result"),
+    [
+        (["add", "2", "3"], 5),
+        (["shop.add", "2", "y=3"], 5),
+        (["add", "x=-2", "y=-3"], -5),
+        (["add", "-2", "-3"], -5),
+        (["add", "--wait", "-2", "--timeout", "20", "-3"], -5),
+        (["add", "-a", "[2, 3]"], 5),
+        (["add", "2", "--kwargs", '{"y": 3}'], 5),
+        (["greet", "you"], "Hello, you!"),
+        (["greet", "17", "loud=true"], "HELLO, 17!"),
+        (["greet", "a=b"], "Hello, a=b!"),
+        (["greet", '"name=x"'], "Hello, name=x!"),
+        (
+            ["echo", "1", "1.5", "true", "null", '"1"', "[1, {}]", "text", "k=[1]", "NaN", ""],
+            [[1, 1.5, True, None, "1", [1, {}], "text", "NaN", ""], {"k": [1]}],
+        ),
+        (["echo", "--", "--wait"], [["--wait"], {}]),
+        (["quiet"], 17),
+    ],
+)
+def test_arguments_and_results(aioqueue: Shell, words: list[str], result: Any) -> None:
+    process = aioqueue.start("call", "shop:app", "--json", "--timeout", "30", *words)
+    until(lambda: aioqueue("queues", "shop", "--json").json, "the task in its queue")
+    burst(aioqueue)
+    assert process.wait() == 0, process.err
+    assert json.loads(process.out)["result"] == result
+
+
+def test_results_for_people(aioqueue: Shell) -> None:
+    aioqueue.worker()
+    assert aioqueue("call", "shop", "greet", "you", "--wait").out == "Hello, you!\n"
+    assert aioqueue("call", "shop", "echo", "a", "b=1", "-w").out == '[["a"],{"b":1}]\n'
+    assert aioqueue("call", "-A", "shop", "quiet", "--wait").out == "17\n"
+    # Nothing that could act on a terminal.
+    assert aioqueue("call", "shop", "greet", "\x1b]0;bad\x07", "--wait").out == "Hello, \\x1b]0;bad\\x07!\n"
+
+
+def test_a_failing_task(aioqueue: Shell) -> None:
+    aioqueue.worker()
+    run = aioqueue("call", "shop", "fail", "oh dear", "--wait")
+    assert (run.code, run.out) == (1, "")
+    assert "raise ValueError(text)" in run.err
+    assert run.err.endswith("Error: ValueError: oh dear\n")
+    data = aioqueue("call", "shop", "fail", "--wait", "--json")
+    assert (data.code, data.json["state"], data.json["exception"]) == (
+        1,
+        "FAILURE",
+        {"type": "ValueError", "message": "no"},
+    )
+    shown = aioqueue("result", "shop:app", data.json["id"])
+    assert shown.code == 1
+    assert "ValueError: no" in shown.out
+    assert "raise ValueError(text)" in shown.out
+
+
+def test_waiting_ends_and_says_that_nobody_works(aioqueue: Shell) -> None:
+    run = aioqueue("call", "shop", "add", "1", "2", "--wait", "--timeout", "1500ms")
+    assert (run.code, run.out) == (3, "")
+    assert "No worker consumes the queue 'default'" in run.err
+    assert "has not ended yet" in run.err
+    assert "--wait" in run.err
+
+
+def test_ctrl_c_while_waiting(aioqueue: Shell) -> None:
+    process = aioqueue.start("call", "shop", "add", "1", "2", "--wait")
+    process.wait_for("No worker consumes")
+    process.signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert "Traceback" not in process.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ad", "1", "2"], "Did you mean 'add'?"),
+        (["shop.ad", "1", "2"], "Did you mean 'shop.add'?"),
+        (["add", "1"], "missing a required argument: 'y'"),
+        (["add", "1", "2", "3"], "too many positional arguments"),
+        (["add", "1", "z=2"], "no parameter 'z'"),
+        (["greet", "you", "luod=true"], "Did you mean 'loud'?"),
+        (["add", "-a", "1"], "--args takes JSON"),
+        (["add", "-k", "[1]"], "--kwargs takes JSON"),
+        (["add", "1", "2", "--countdown", "1", "--eta", "2030-01-01"], "not both"),
+        (["add", "1", "2", "--countdown", "soon"], "no span of time"),
+        (["add", "1", "2", "--eta", "tomorrow"], "no date and time"),
+        (["add", "1", "2", "--priority", "11"], "priority"),
+        ([], "Which task?"),
+    ],
+)
+def test_a_wrong_call_sends_nothing(aioqueue: Shell, words: list[str], said: str) -> None:
+    run = aioqueue("call", "shop", *words)
+    assert (run.code, run.out) == (2, "")
+    assert said in run.err
+    assert aioqueue("queues", "shop", "--json").json == []
+
+
+def test_options_of_a_call(aioqueue: Shell) -> None:
+    id = sent(
+        aioqueue, "add", "1", "2", "--queue", "other", "--task-id", "order-17", "--priority", "9", "--expires", "1h"
+    )
+    assert id == "order-17"
+    assert sent(aioqueue, "add", "1", "2", "--countdown", "2h", "-Q", "later")
+    assert sent(aioqueue, "add", "1", "2", "--eta", "2999-01-01T00:00:00+02:00", "-Q", "later")
+    queues = {queue["queue"]: queue for queue in aioqueue("queues", "shop", "--json").json}
+    assert (queues["other"]["waiting"], queues["later"]["delayed"]) == (1, 2)
+    data = aioqueue("call", "shop", "add", "1", "2", "--queue", "other", "--json").json
+    assert (data["task"], data["queue"]) == ("shop.add", "other")
+
+
+def test_without_the_code_of_the_app(aioqueue: Shell, redis_url: str) -> None:
+    del aioqueue.environment["AIOQUEUE_BROKER"]
+    run = aioqueue("call", "--namespace", "shop", "--broker", redis_url, "shop.add", "20", "3")
+    assert run.code == 0, run.err
+    assert aioqueue("worker", "shop", "-b", redis_url, "--burst").code == 0
+    result = aioqueue("result", run.out.strip(), "-b", redis_url, "--namespace", "shop")
+    assert (result.code, "23" in result.out) == (0, True)
+    aioqueue.environment["AIOQUEUE_BROKER"] = redis_url
+    assert aioqueue("result", run.out.strip(), AIOQUEUE_NAMESPACE="shop").code == 0
+    elsewhere = aioqueue("result", run.out.strip(), "--namespace", "other")
+    assert (elsewhere.code, "nothing is known of it" in elsewhere.out) == (3, True)
+
+
+def test_result_waits_for_the_end(aioqueue: Shell) -> None:
+    id = sent(aioqueue, "add", "1", "2")
+    waiting = aioqueue.start("result", "shop:app", id, "--wait")
+    burst(aioqueue)
+    assert waiting.wait() == 0
+    assert "SUCCESS" in waiting.out
+    assert aioqueue("result", "shop:app", "unknown", "--timeout", "100ms").code == 3
+
+
+def test_revoke(aioqueue: Shell) -> None:
+    ids = [sent(aioqueue, "add", "1", "2") for _ in range(2)]
+    run = aioqueue("revoke", "shop:app", *ids, "--reason", "changed my mind")
+    assert run.code == 0
+    assert [line.split() for line in run.out.splitlines()] == [[id, "revoked"] for id in ids]
+    again = aioqueue("-A", "shop", "revoke", ids[0], "--json")
+    assert (again.code, again.json) == (1, [{"id": ids[0], "revoked": False}])
+    result = aioqueue("result", "shop:app", ids[0])
+    assert result.code == 1
+    assert "REVOKED" in result.out
+    assert "changed my mind" in result.out
+
+
+def test_revoke_terminates_what_runs(aioqueue: Shell) -> None:
+    worker = aioqueue.worker()
+    id = sent(aioqueue, "sleep", "1000")
+    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    assert aioqueue("revoke", "-A", "shop", id, "--terminate").code == 0
+    worker.wait_for("was revoked while it ran")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0

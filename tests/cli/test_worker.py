@@ -1,0 +1,175 @@
+"""`aioqueue worker`: what it shows, what it takes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from aioqueue import __version__
+
+from .conftest import Shell, until
+
+
+def test_the_banner(aioqueue: Shell) -> None:
+    worker = aioqueue.worker("-Q", "high,default", "-Q", "slow", "-c", "7", "-n", "worker1@%h", "--loglevel", "INFO")
+    banner = worker.err
+    assert f"aioqueue {__version__}  worker1@{socket.gethostname()}  pid {worker.pid} · CPython" in banner
+    assert "uvloop" in banner
+    for line in (
+        r"app +shop",
+        r"broker +.*redis://127\.0\.0\.1:\d+",
+        r"queues +high, default, slow",
+        r"concurrency +7 tasks at once",
+        r"tasks +shop\.add\(x: int, y: int\) -> int",
+        r" +shop\.greet\(name: str, loud: bool = False\) -> str",
+    ):
+        assert re.search(f"^{line}", banner, re.MULTILINE), line
+    assert "\x1b" not in banner
+    assert re.search(r"^\d{4}-\d\d-\d\d \S+ INFO +Worker worker1@\S+ is ready$", banner, re.MULTILINE)
+    found = aioqueue("workers", "shop", "--json").json
+    assert [(one["name"], one["pid"], one["concurrency"], one["queues"]) for one in found] == [
+        (f"worker1@{socket.gethostname()}", worker.pid, 7, ["high", "default", "slow"])
+    ]
+    assert f"worker1@{socket.gethostname()}" in aioqueue("workers", "shop").out
+
+
+def test_a_password_is_never_shown(folder_shell: Shell, redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis://:s3cret@")
+    shown = [
+        folder_shell("worker", "shop", "--burst", "-b", url),
+        folder_shell("workers", "shop", "-b", url),
+        folder_shell("--debug", "workers", "shop", "-b", url),
+    ]
+    assert [run for run in shown if "s3cret" in run.out + run.err] == []
+
+
+def test_celerys_order_of_words(aioqueue: Shell) -> None:
+    words = [
+        "-A",
+        "shop",
+        "worker",
+        "-l",
+        "info",
+        "-c",
+        "4",
+        "-Q",
+        "a,b",
+        "-n",
+        "w1@%h",
+        "-P",
+        "gevent",
+        "-Ofair",
+        "-E",
+    ]
+    run = aioqueue(*words, "--without-gossip", "--without-mingle", "--burst")
+    assert run.code == 0, run.err
+    assert re.search(r"^queues +a, b$", run.err, re.MULTILINE)
+    assert [option for option in ("--pool", "--optimization", "--without-gossip") if option not in run.err] == []
+    assert "has no effect" in run.err
+
+
+def test_burst_runs_what_is_there_and_ends(aioqueue: Shell) -> None:
+    ids = [aioqueue("call", "shop", "add", str(n), "1").out.strip() for n in range(3)]
+    run = aioqueue("worker", "shop:app", "--burst")
+    assert (run.code, run.out) == (0, "")
+    for id in ids:
+        assert re.search(rf"INFO +Task shop\.add\[{id}\] succeeded", run.err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
+    worker = aioqueue.worker()
+    id = aioqueue("call", "shop", "sleep", "2").out.strip()
+    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    worker.signal(number)
+    assert worker.wait() == 0
+    assert "Traceback" not in worker.err
+    assert aioqueue("result", "shop:app", id, "--json").json["result"] == "slept"
+    assert aioqueue("workers", "shop", "--json").json == []
+
+
+def test_what_does_not_end_in_time_goes_back(aioqueue: Shell) -> None:
+    worker = aioqueue.worker("--shutdown-timeout", "200ms")
+    aioqueue("call", "shop", "sleep", "1000")
+    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 1
+    (queue,) = [queue for queue in aioqueue("queues", "shop", "--json").json if queue["queue"] == "slow"]
+    assert (queue["waiting"], queue["running"]) == (1, 0)
+
+
+def test_a_failing_task_is_logged_with_its_traceback(aioqueue: Shell) -> None:
+    aioqueue("call", "shop", "fail", "oh dear")
+    run = aioqueue("worker", "shop", "--burst")
+    assert re.search(r"ERROR +Task shop\.fail\[.*\] failed", run.err)
+    assert "raise ValueError(text)" in run.err
+
+
+def test_json_logs(aioqueue: Shell) -> None:
+    aioqueue("call", "shop", "add", "1", "2")
+    run = aioqueue("worker", "shop", "--burst", "--logformat", "json")
+    entries = [json.loads(line) for line in run.err.splitlines()]
+    assert all(entry["level"] == "info" and entry["logger"].startswith("aioqueue") for entry in entries)
+    assert any("shop.add" in entry["message"] and "succeeded" in entry["message"] for entry in entries)
+
+
+def test_the_level_and_the_file(aioqueue: Shell) -> None:
+    aioqueue("call", "shop", "add", "1", "2")
+    assert aioqueue("worker", "shop", "--burst", "-l", "warning").err == ""
+    run = aioqueue("worker", "shop", "--burst", "-f", "worker.log", "--logformat", "json")
+    assert run.err == ""
+    assert "is ready" in (aioqueue.folder / "worker.log").read_text()
+    assert aioqueue("worker", "shop", "--burst", "-f", "no/such/folder.log").code == 1
+
+
+def test_errors_at_the_start_are_one_line(folder_shell: Shell) -> None:
+    unreachable = folder_shell("worker", "shop", "-b", "redis://127.0.0.1:1", AIOQUEUE_SEND_TIMEOUT="1")
+    assert (unreachable.code, "Traceback" in unreachable.err) == (1, False)
+    assert unreachable.err.startswith("Error: ")
+    for words in (["-c", "0"], ["-Q", ","], ["-l", "loud"], ["more", "words"]):
+        run = folder_shell("worker", "shop:app", *words)
+        assert (run.code, "Traceback" in run.err) == (2, False)
+
+
+@pytest.mark.parametrize("plain", ["", "NO_COLOR", "CI", "TERM"])
+def test_colours_are_for_terminals(aioqueue: Shell, plain: str) -> None:
+    environment = {**aioqueue.environment, "TERM": "xterm-256color"}
+    if plain:
+        environment[plain] = "dumb" if plain == "TERM" else "1"
+    output = in_terminal(aioqueue, ["worker", "shop", "--burst"], environment)
+    assert ("\x1b[" in output) is (plain == "")
+    assert "is ready" in output
+    helped = in_terminal(aioqueue, ["--help"], environment)
+    assert ("╭" in helped) is (plain == "")
+    assert "Look inside" in helped
+
+
+def in_terminal(shell: Shell, words: list[str], environment: dict[str, str]) -> str:
+    """What the command writes to a terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "aioqueue", *words]
+    process = subprocess.Popen(command, cwd=shell.folder, env=environment, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    written = b""
+    try:
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # Linux says so at the end
+                break
+            if not part:
+                break
+            written += part
+    finally:
+        process.kill() if process.poll() is None and not written else None
+        process.wait(timeout=30)
+        os.close(master)
+    return written.decode()
