@@ -152,7 +152,9 @@ class AioQueue:
         plain = {
             name.lower(): value
             for name, value in values.items()
-            if not isinstance(value, ModuleType | type) and not callable(value)
+            if not isinstance(value, ModuleType | type)
+            and not callable(value)
+            and type(value).__module__ != "__future__"  # `from __future__ import annotations` is an attribute
         }
         self.conf.update(plain)
 

@@ -12,7 +12,7 @@ from aioqueue.exceptions import PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
 from aioqueue.options import check_name, milliseconds
-from aioqueue.payload.codec import encode
+from aioqueue.payload.signature import Parameters
 from aioqueue.routing import route
 
 if TYPE_CHECKING:
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from aioqueue.task import Task
 
 _good_queues: set[str] = set()
+
+
+def _anything(*args: Any, **kwargs: Any) -> None:
+    """A function of which only the name is known."""
+
+
+_ANYTHING = Parameters(_anything)
 
 
 def outgoing(
@@ -47,20 +54,16 @@ def outgoing(
     name = target if isinstance(target, str) else target.name
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
-    if task is None:
-        body, content = encode(
-            [args, kwargs], serializer=serializer, compression=compression, max_size=conf.max_payload_size
-        )
-    else:
-        task.parameters.check(args, kwargs, task_name=name)
-        body, content = task.parameters.encode(
-            args,
-            kwargs,
-            serializer=serializer,
-            compression=compression,
-            max_size=conf.max_payload_size,
-            task_name=name,
-        )
+    parameters = _ANYTHING if task is None else task.parameters
+    parameters.check(args, kwargs, task_name=name)
+    body, content = parameters.encode(
+        args,
+        kwargs,
+        serializer=serializer,
+        compression=compression,
+        max_size=conf.max_payload_size,
+        task_name=name,
+    )
     queue = options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
     if queue not in _good_queues:
         _good_queues.add(check_name("name of a queue", queue))

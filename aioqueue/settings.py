@@ -184,6 +184,20 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise ConfigurationError(f"The setting {where} must be at least 1 second, not {value!r}.")
     if name == "task_default_priority" and int(value or 0) > 9:
         raise ConfigurationError(f"The setting {where} must be from 0 to 9, not {value!r}.")
+    text = str(value)
+    if name == "task_default_queue" and (not 0 < len(text) <= 255 or not text.isprintable() or " " in text):
+        raise ConfigurationError(
+            f"The setting {where} is the name of a queue, 1 to 255 printable characters without spaces, not {value!r}."
+        )
+    if name == "timezone" and value != "UTC":
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(text)
+        except (KeyError, ValueError, OSError):
+            raise ConfigurationError(
+                f"The setting {where} is the name of a time zone, such as 'Europe/Berlin', not {value!r}."
+            ) from None
     if name == "partitions" and value != 1:
         raise ConfigurationError(f"The setting {where} must be 1 in this version, not {value!r}.")
     return value

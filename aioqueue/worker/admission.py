@@ -52,9 +52,7 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
         )
         return bury(app, delivery, message, error, now, hostname)
     if message.expires is not None and message.expires <= now:
-        logger.info("Task %s[%s] expired before it started", message.task, delivery.id)
-        record = Record(state=State.REVOKED, task=message.task, reason="expired", sent=message.sent, ended=now)
-        return Settlement(delivery, record=encode_record(record), final=True, expires=keep_for(app))
+        return expire(app, delivery, message, now)
     task = app.tasks.get(message.task)
     if task is None:
         error = NotRegistered(
@@ -69,6 +67,13 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
     except AioQueueError as error:
         return bury(app, delivery, message, error, now, hostname)
     return Run(delivery, message, task, args, kwargs)
+
+
+def expire(app: AioQueue, delivery: Delivery, message: Message, now: int) -> Settlement:
+    """The settlement of a task whose time is over."""
+    logger.info("Task %s[%s] expired before it started", message.task, delivery.id)
+    record = Record(state=State.REVOKED, task=message.task, reason="expired", sent=message.sent, ended=now)
+    return Settlement(delivery, record=encode_record(record), final=True, expires=keep_for(app))
 
 
 def bury(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from aioqueue.brokers.protocol import Consumer, Settlement, Verdict
+from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
 from aioqueue.logs import logger
 
 MOST = 1000
@@ -22,6 +22,7 @@ class Committer:
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
         self._waiting: list[tuple[Settlement, Settled]] = []
+        self._under_way: list[tuple[Settlement, Settled]] = []
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -43,6 +44,10 @@ class Committer:
         self.add(settlement, settled)
         return await future
 
+    def deliveries(self) -> list[Delivery]:
+        """What is not settled yet."""
+        return [settlement.delivery for settlement, _ in (*self._under_way, *self._waiting)]
+
     async def run(self) -> None:
         """Settle what comes, until cancelled."""
         while True:
@@ -50,7 +55,9 @@ class Committer:
             self._wake.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                self._under_way = batch
                 verdicts = await self._settle([settlement for settlement, _ in batch])
+                self._under_way = []
                 for (settlement, settled), verdict in zip(batch, verdicts, strict=True):
                     settled(settlement, verdict)
             self._empty.set()

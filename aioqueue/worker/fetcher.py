@@ -64,10 +64,10 @@ class Fetcher:
         while True:
             room = await self._room()
             try:
-                deliveries = await self._consumer.fetch(room, wait=0 if self._burst else _WAIT)
+                deliveries = await self._consumer.fetch(room, wait=0 if self._burst or failures else _WAIT)
                 if failures:
                     # A read whose answer was lost has lent us messages that we have never seen.
-                    await self._consumer.hand_back(self._runner.held() + self._runner.ready())
+                    await self._consumer.hand_back(self._runner.held() + self._runner.ready() + deliveries)
                     logger.info("Worker %s is connected again", self._hostname)
                     failures = 0
             except LeaseLost:

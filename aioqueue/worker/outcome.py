@@ -76,9 +76,7 @@ class Rules:
         if isinstance(error, Reject):
             if error.requeue:
                 return "REQUEUED", error, self._again(run, run.message.retries, 0, None)
-            settlement = self.failure(run, error, now)
-            self._bury(run, settlement, error.reason, error, now)
-            return State.FAILURE, error, settlement
+            return State.FAILURE, error, self.failure(run, error, now, dead=error.reason)
         asked = error if isinstance(error, Retry) else None
         if asked is None and not self._is_retried(run.task, error):
             return State.FAILURE, error, self.failure(run, error, now)
@@ -98,8 +96,8 @@ class Rules:
             settlement.record = encode_record(record)
         return State.RETRY, cause or error, settlement
 
-    def failure(self, run: Run, error: BaseException, now: int) -> Settlement:
-        """The task has failed for good."""
+    def failure(self, run: Run, error: BaseException, now: int, *, dead: str | None = None) -> Settlement:
+        """The task has failed for good; `dead` is the reason to put it among the dead letters."""
         settlement = self._settlement(run)
         task, conf = run.task, self._app.conf
         store = task.store_errors_even_if_ignored
@@ -107,8 +105,11 @@ class Rules:
             record = self._record(run, State.FAILURE)
             record.ended = now
             record.failure = Failure.of(error)
+            record.dead, record.reason = dead is not None, dead
             settlement.record = encode_record(record)
             settlement.final = True
+        if dead is not None:
+            settlement.dead = dead_letter(run.delivery, run.message, dead, Failure.of(error), now, self._hostname)
         return settlement
 
     def news(self, run: Run, state: str, meta: Any) -> Settlement:
@@ -185,13 +186,9 @@ class Rules:
         self, run: Run, cause: BaseException | None, limit: int, now: int
     ) -> tuple[str, BaseException, Settlement]:
         error = cause or MaxRetriesExceeded(f"{run.task.name}[{run.delivery.id}] was retried {limit} times, its limit.")
-        settlement = self.failure(run, error, now)
-        if run.message.retries:
-            self._bury(run, settlement, f"failed after {run.message.retries} retries: {_brief(error)}", error, now)
-        return State.FAILURE, error, settlement
-
-    def _bury(self, run: Run, settlement: Settlement, reason: str, error: BaseException, now: int) -> None:
-        settlement.dead = dead_letter(run.delivery, run.message, reason, Failure.of(error), now, self._hostname)
+        retries = run.message.retries
+        dead = f"failed after {retries} retries: {_brief(error)}" if retries else None
+        return State.FAILURE, error, self.failure(run, error, now, dead=dead)
 
     def _delay(self, run: Run, asked: Retry | None) -> tuple[int | None, int | None]:
         """ms to wait, or when to run again."""

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
 from aioqueue.context import Done, Line, TaskContext, current
-from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded
+from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded, WorkerLost
 from aioqueue.logs import logger
 from aioqueue.message import State
 from aioqueue.payload.failure import Failure
+from aioqueue.worker.admission import expire
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.deadlines import Deadlines
 from aioqueue.worker.interruptible import interruptible
@@ -104,12 +105,15 @@ class Runner:
             if run.delivery.revoked:
                 run.done = True
                 self._committer.add(Settlement(run.delivery), self._settled)
+            elif run.message.expires is not None and run.message.expires <= (now := self._now()):
+                run.done = True
+                self._committer.add(expire(self._app, run.delivery, run.message, now), self._settled)
             else:
                 self._start(run)
 
     def held(self) -> list[Delivery]:
-        """The deliveries that have started, and those that were given up."""
-        return [run.delivery for run in (*self.running, *self.stuck)]
+        """The deliveries that have started, those that were given up, and those whose end is not settled yet."""
+        return [*[run.delivery for run in (*self.running, *self.stuck)], *self._committer.deliveries()]
 
     def ready(self) -> list[Delivery]:
         """The deliveries that have not started."""
@@ -159,7 +163,8 @@ class Runner:
             if run.time_limit is not None:
                 self._deadlines.add(run.time_limit, run, self._exceed)
             if "before_start" in task.hooks:
-                await _hook(task.before_start, context.id, run.args, run.kwargs)
+                hook = _hook(task.before_start, context.id, run.args, run.kwargs)
+                await (hook if run.soft_time_limit is None else interruptible(hook, run))
             value = await self._call(run, context)
         except BaseException as error:
             # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
@@ -199,7 +204,8 @@ class Runner:
 
     async def _failed(self, run: Run, error: BaseException) -> None:
         ending = run.ending
-        if run.done or ending in (Ending.HANDED_BACK, Ending.LEASE_LOST):
+        cut_off = ending in (Ending.HANDED_BACK, Ending.LEASE_LOST)
+        if run.done or (cut_off and not run.acknowledged):
             self._leave(run)
             return
         if ending is Ending.REVOKED:
@@ -210,7 +216,11 @@ class Runner:
             error = self._too_long(run)
         elif isinstance(error, SoftTimeLimitExceeded) and not error.args:
             error.args = (f"soft_time_limit={run.soft_time_limit or 0:g} s",)
-        state, error, settlement = self._rules.error(run, error, self._now())
+        if cut_off:
+            error = _cut_off(run)
+            state, settlement = State.FAILURE, self._rules.failure(run, error, self._now())
+        else:
+            state, error, settlement = self._rules.error(run, error, self._now())
         if run.task.hooks and state in (State.FAILURE, State.RETRY):
             await self._hooks(run, "on_retry" if state == State.RETRY else "on_failure", state, error)
         if state == State.FAILURE:
@@ -230,7 +240,7 @@ class Runner:
                 await _hook(getattr(task, name), outcome, id, run.args, run.kwargs, *extra)
             if "after_return" in task.hooks:
                 await _hook(task.after_return, state, outcome, id, run.args, run.kwargs, traceback)
-        except Exception:
+        except BaseException:  # also when it is cut off: the function has ended before it
             logger.exception("A hook of task %s[%s] failed; the task's end stands", task.name, id)
 
     def _end(self, run: Run, settlement: Settlement) -> None:
@@ -358,6 +368,8 @@ class Runner:
             if run.ending is Ending.TIME_LIMIT:
                 _, _, settlement = self._rules.error(run, self._too_long(run), self._now())
             self._committer.add(settlement, self._settled)
+        elif run.acknowledged:
+            self._committer.add(self._rules.failure(run, _cut_off(run), self._now()), self._settled)
         else:
             self.unsettled -= 1
         self.start_ready()
@@ -368,6 +380,14 @@ class Runner:
 
     def _log(self, run: Run, text: str, *arguments: Any) -> None:
         logger.info("Task %s[%s] " + text, run.task.name, run.delivery.id, *arguments)
+
+
+def _cut_off(run: Run) -> WorkerLost:
+    """Nobody will run it again, so whoever waits for it has to hear of its end (D8)."""
+    return WorkerLost(
+        f"Task {run.task.name}[{run.delivery.id}] was cut off when its worker stopped. It had been acknowledged before "
+        "its end, so it is not run again."
+    )
 
 
 class _RunnerLine(Line):

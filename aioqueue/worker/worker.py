@@ -17,6 +17,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.logs import logger
 from aioqueue.options import check_name
+from aioqueue.routing import route
 from aioqueue.worker.duty import Duty
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Worker:
 
     Args:
         app: whose tasks.
-        queues: which queues; by default `task_default_queue` and those that the app's tasks name.
+        queues: which queues; by default `task_default_queue` and those that the app's tasks name or are routed to.
         concurrency: how many tasks at once; by default `worker_concurrency`.
         hostname: its name; `%h` stands for the host's, `%p` for the process id.
         shutdown_timeout: seconds that running tasks have to end when it stops; by default `worker_shutdown_timeout`.
@@ -85,8 +86,9 @@ class Worker:
         """What it consumes."""
         if self._queues is not None:
             return self._queues
-        named = sorted({task.queue for task in self.app.tasks.values() if task.queue})
-        return list(dict.fromkeys([self.app.conf.task_default_queue, *named]))
+        conf = self.app.conf
+        named = {task.queue or route(conf.task_routes, task.name) or "" for task in self.app.tasks.values()} - {""}
+        return list(dict.fromkeys([conf.task_default_queue, *sorted(named)]))
 
     async def run(self, *, install_signals: bool = True) -> int:
         """Work until stopped.

@@ -78,6 +78,9 @@ class RedisBroker:
 
     def shift_clock(self, milliseconds: int) -> None:
         self._shift += milliseconds
+        if self._background:
+            # Who waits is noted under the minute in which he came.
+            self._background[0].get_loop().call_soon_threadsafe(self._watches.register_all)
 
     async def postpone_leases(self, milliseconds: int) -> None:
         """Let the leases end later, for tests: when the clock is moved as much, the workers stay alive."""

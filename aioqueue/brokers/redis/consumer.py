@@ -87,7 +87,8 @@ class RedisConsumer:
             if deliveries or wait <= 0:
                 return deliveries
         self._idle = False
-        deliveries = await self._blocking_read(limit, wait)
+        # A worker that is frozen while it waits must not be lent anything after its lease has ended.
+        deliveries = await self._blocking_read(limit, min(wait, self._lease / 2000))
         self._idle = not deliveries
         return deliveries
 

@@ -167,12 +167,11 @@ class Link:
             return replies
 
     async def run(self, script: Script, key: str, *arguments: Argument, timeout: float) -> Any:
-        """Run a script; it is loaded first where the server does not know it (any more)."""
+        """Run a script; with its text where the server does not know it (any more)."""
         try:
             return await self.call("EVALSHA", script.sha, 1, key, *arguments, timeout=timeout)
         except redis_errors.NoScriptError:
-            await self.call("SCRIPT", "LOAD", script.text, timeout=timeout)
-            return await self.call("EVALSHA", script.sha, 1, key, *arguments, timeout=timeout)
+            return await self.call("EVAL", script.text, 1, key, *arguments, timeout=timeout)
 
     async def close(self) -> None:
         """Close the connection; a later call would open it again."""

@@ -92,7 +92,7 @@ class Watches:
                     if news is None:
                         backoff.reset()
                         self._subscribed.set()
-                        self._register_all()
+                        self.register_all()
                     else:
                         self._tell(news)
             except Exception:  # a lost connection, or something that others published: waiters must not hang
@@ -147,9 +147,10 @@ class Watches:
     async def _register_again(self) -> None:
         while True:
             await asyncio.sleep(_AGAIN)
-            self._register_all()
+            self.register_all()
 
-    def _register_all(self) -> None:
+    def register_all(self) -> None:
+        """Note on the server once more who waits for what."""
         self._unregistered |= dict.fromkeys(self._watches)
         if self._unregistered:
             self._wake.set()

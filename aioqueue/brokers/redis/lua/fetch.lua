@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Reads messages for a worker, the front first and then from high priorities to low, without waiting.
 -- KEYS[1] prefix    ARGV worker, limit, names of streams in that order
 -- Returns {list of {position of the stream, entries}, ids among them that have been revoked}, or 'lost' when the

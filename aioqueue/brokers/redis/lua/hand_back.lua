@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Hands back what a worker holds: but for what is named ('keep'), only what is named ('these'), or everything and then
 -- the lease ('leave').
 -- KEYS[1] prefix    ARGV worker, limit, mode, names of streams, '', entries as stream NUL id

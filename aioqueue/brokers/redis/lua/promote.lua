@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Puts messages that are due into their queues, earliest first.
 -- KEYS[1] prefix    ARGV clock offset, limit
 -- Returns {how many, ms until the next is due or -1}.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Extends a worker's lease.
 -- KEYS[1] prefix    ARGV worker, ms of the lease, clock offset
 -- Returns the broker's clock in ms, or 0 when the lease is lost: never to be had again under this name (D2).

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Ends tasks as revoked, unless they have ended.
 -- KEYS[1] prefix    ARGV clock offset, record, ms to keep it, ms to remember ids that wait, terminate 0|1, ids
 -- Returns a letter per id: '1' revoked by this, '0' it had ended.

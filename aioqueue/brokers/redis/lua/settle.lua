@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Applies settlements, each whole or not at all, each at most once.
 -- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
 --   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}

@@ -1,6 +1,10 @@
+#!lua flags=allow-oom
 -- Hands back to the queues what workers held whose lease has ended, a bounded number at a time.
--- KEYS[1] prefix    ARGV worker that asks, ms of the lease, clock offset, limit, 1 to look for strays as well
+-- KEYS[1] prefix    ARGV worker that asks, ms of the lease, clock offset, limit, 1 to look for strays as well, when
+--   its own lease ends as far as it knows
 -- Returns {entries moved, 1 if there is more, ms until the next lease ends or -1}.
+-- D3: whoever's own lease has ended, or has been extended without its knowing it, was cut off from the broker until
+-- now. It may not have been alone, so it asks again when it knows more.
 -- D4: found within the second in which the lease ends. D2: a worker that has fallen stays so under that name.
 -- use: clock
 -- use: epoch
@@ -29,8 +33,11 @@ local function look_at_leases()
   end
 end
 
+local mine = tonumber(redis.call('ZSCORE', leases, me) or 0)
 look_at_leases()
-if next_end == 0 then
+if next_end == 0 and (mine <= now or mine ~= tonumber(ARGV[6])) then
+  next_end = 50
+elseif next_end == 0 then
   local truce = note_epoch(prefix, now, timeout)
   if truce > now then
     next_end = truce - now

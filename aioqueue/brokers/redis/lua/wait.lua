@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Reads records, and registers the client for the news of those tasks that have not ended. In one step, so that no
 -- end falls between the reading and the registering (D8).
 -- KEYS[1] prefix    ARGV client, clock offset, ids

@@ -1,0 +1,71 @@
+"""The time, which a test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from aioqueue.brokers.protocol import Broker, Consumer
+from aioqueue.testing.running import Runs
+from aioqueue.testing.stage import Stage
+
+
+class Clock:
+    """The clock that decides what is due: it goes on as any clock does, and `advance` moves it."""
+
+    def __init__(self, broker: Broker, stage: Stage, runs: Runs, line: Consumer, check: Callable[[], None]) -> None:
+        self._broker = broker
+        self._stage = stage
+        self._runs = runs
+        self._line = line
+        self._check = check
+        self._lock = asyncio.Lock()
+
+    @property
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.fromtimestamp(self._broker.now() / 1000, UTC)
+
+    async def advance(
+        self,
+        by: timedelta | None = None,
+        /,
+        *,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        milliseconds: float = 0,
+    ) -> None:
+        """Move the clock on, from one moment at which something is due to the next, and run what is due then.
+
+        Retries wait here for as long as their tasks say. What waits already is not run before the clock is moved, so
+        that it can expire: `drain` first to run it now.
+
+        Raises:
+            ValueError: time only goes on.
+        """
+        more = timedelta(
+            weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
+        )
+        distance = (by or timedelta()) + more
+        if distance < timedelta():
+            raise ValueError(f"The clock of a test cannot be turned back (by {distance}).")
+        self._check()
+        async with self._lock:
+            target = self._broker.now() + round(distance / timedelta(milliseconds=1))
+            while (wait := await self._next_due()) is not None and self._broker.now() + wait <= target:
+                await self._stage.move_clock(wait)
+                await self._runs.until_quiet(retry_now=False)
+            await self._stage.move_clock(max(0, target - self._broker.now()))
+            await self._runs.until_quiet(retry_now=False)
+
+    async def _next_due(self) -> int | None:
+        """For how many ms nothing will be due; None is for ever."""
+        while (seconds := await self._line.promote()) is not None:
+            if seconds > 0:
+                return math.ceil(round(seconds * 1000, 3))
+        return None

@@ -1,0 +1,80 @@
+"""The fixtures of the plugin, once for each event loop in which a test may run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncGenerator, Callable, Iterable
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.testing.testing import Testing
+    from aioqueue.worker import Worker
+
+_SHUTDOWN_TIMEOUT = 1.0
+
+
+async def _app(request: pytest.FixtureRequest) -> AsyncGenerator[AioQueue]:
+    app = _named_app(request.config)
+    async with app.testing(request.config.getini("aioqueue_broker")):
+        yield app
+
+
+async def _testing(request: pytest.FixtureRequest, aioqueue_app: AioQueue) -> AsyncGenerator[Testing]:
+    from aioqueue.testing.testing import testing_of
+
+    testing = testing_of(aioqueue_app)
+    if testing is not None:
+        yield testing
+        return
+    async with aioqueue_app.testing(request.config.getini("aioqueue_broker")) as testing:
+        yield testing
+
+
+async def _worker(aioqueue_testing: Testing) -> AsyncGenerator[Worker]:
+    # A task that is still running when the test ends is of no interest to it.
+    async with aioqueue_testing.app.worker(shutdown_timeout=_SHUTDOWN_TIMEOUT) as worker:
+        yield worker
+
+
+_FIXTURES: dict[str, Callable[..., AsyncGenerator[Any]]] = {"app": _app, "testing": _testing, "worker": _worker}
+
+
+def plugin(scopes: Iterable[str]) -> ModuleType:
+    """A pytest plugin with the fixtures for anyio's loop, and for those scopes of pytest-asyncio's loops."""
+    made = ModuleType("aioqueue_fixtures")  # in an object pytest looks at what its class has
+    for name, function in _FIXTURES.items():
+        fixture_name = f"_aioqueue_{name}_anyio"
+        setattr(made, fixture_name, pytest.fixture(_copy(function), name=fixture_name))
+        for scope in scopes:
+            import pytest_asyncio
+
+            make: Any = pytest_asyncio.fixture
+            fixture_name = f"_aioqueue_{name}_{scope}"
+            setattr(made, fixture_name, make(_copy(function), loop_scope=scope, name=fixture_name))
+    return made
+
+
+def _copy(function: Callable[..., AsyncGenerator[Any]]) -> Callable[..., AsyncGenerator[Any]]:
+    """Another function object: pytest-asyncio writes the loop's scope on it."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__, function.__globals__, function.__name__)
+
+
+def _named_app(config: pytest.Config) -> AioQueue:
+    from aioqueue.app import AioQueue
+
+    place: str = config.getini("aioqueue_app")
+    if not place:
+        return AioQueue("test", broker="memory://")
+    module, _, attribute = place.partition(":")
+    try:
+        app = getattr(importlib.import_module(module), attribute or "app")
+    except (ImportError, AttributeError) as error:
+        raise pytest.UsageError(f"The ini option aioqueue_app = {place!r} names no app: {error}.") from error
+    if not isinstance(app, AioQueue):
+        raise pytest.UsageError(f"The ini option aioqueue_app = {place!r} is a {type(app).__name__}, and no AioQueue.")
+    return app

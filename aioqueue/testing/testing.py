@@ -1,0 +1,234 @@
+"""`async with app.testing() as t:`."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from aioqueue.brokers.protocol import WorkerStatus
+from aioqueue.exceptions import AioQueueError, ConfigurationError
+from aioqueue.ids import short_id
+from aioqueue.session import Route
+from aioqueue.task import Task
+from aioqueue.testing.clock import Clock
+from aioqueue.testing.failures import Failures, Raised
+from aioqueue.testing.lifespan import SharedLifespan
+from aioqueue.testing.matching import Wanted
+from aioqueue.testing.running import Runs
+from aioqueue.testing.sent import Outbox, Sent, listed
+from aioqueue.testing.stage import Stage
+from aioqueue.testing.waiting import Waiting
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue, Lifespan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Before(NamedTuple):
+    """What a test changes in an app."""
+
+    route: Route
+    lifespan: Lifespan | None
+    always_eager: bool
+
+
+# The tests that each app is under, the innermost last.
+_open: WeakKeyDictionary[AioQueue, list[Testing]] = WeakKeyDictionary()
+
+
+class Testing:
+    """An app under test: on a broker of its own, where nothing runs but when the test says so.
+
+        async with app.testing() as t:
+            result = await add.send(2, 3)
+            t.assert_sent(add, 2, 3)
+            await t.drain()
+            assert await result.get() == 5
+
+    The code is that of a real worker. To wait for a result that nothing is going to give is an error, after a second.
+    When the block ends, the app is as it was.
+
+    Args:
+        app: the app.
+        broker: "memory"; "embedded", a private server; or the URL of a Redis server. On a server the test has a
+            namespace of its own, which is dropped at the end.
+
+    Attributes:
+        app: the app.
+        clock: the time that decides what is due; `await t.clock.advance(hours=2)`.
+    """
+
+    __test__ = False  # not a class of tests, whatever pytest makes of its name
+
+    clock: Clock
+
+    def __init__(self, app: AioQueue, broker: str = "memory") -> None:
+        self.app = app
+        self._kind = broker
+        self._outbox = Outbox(app)
+        self._failures = Failures()
+        self._stack: AsyncExitStack | None = None
+        self._before: _Before | None = None
+
+    async def __aenter__(self) -> Testing:
+        if self._stack is not None:
+            raise AioQueueError("This app.testing() is in use; call app.testing() again for another one.")
+        self._outbox = Outbox(self.app)
+        async with AsyncExitStack() as stack:
+            waiting = Waiting(self._describe)
+            stage = Stage(self.app, self._kind, waiting)
+            await stage.open(stack)
+            self._take(stack, Route(stage.connect))
+            broker = await self.app.open()
+            stack.push_async_callback(stage.clear)
+            self._runs = Runs(self.app, broker, stage, waiting)
+            line = broker.consumer(_idle(), visibility_timeout=30, dead_letters_max_length=1)
+            stack.push_async_callback(line.close)
+            self.clock = Clock(broker, stage, self._runs, line, self._require_innermost)
+            if self.app.lifespan is not None:
+                lifespan = SharedLifespan(self.app.lifespan)
+                self.app.lifespan = lifespan.enter
+                stack.push_async_callback(lifespan.close)
+            stack.callback(self._failures.close)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+    def _take(self, stack: AsyncExitStack, route: Route) -> None:
+        app = self.app
+        self._before = _Before(app.reroute(route), app.lifespan, app.conf.task_always_eager)
+        app.conf.task_always_eager = False
+        app.observers.append(self._observe)
+        _open.setdefault(app, []).append(self)
+        stack.push_async_callback(route.end)
+        stack.callback(self._give_back)
+
+    def _give_back(self) -> None:
+        app, before = self.app, self._before
+        assert before is not None
+        app.observers.remove(self._observe)
+        tests = _open[app]
+        position = tests.index(self)
+        tests.remove(self)
+        if position < len(tests):
+            tests[position]._before = before  # the one that began later, and goes on, puts it back
+            return
+        app.reroute(before.route)
+        app.lifespan = before.lifespan
+        app.conf.task_always_eager = before.always_eager
+
+    def _observe(self, *about: Any) -> None:
+        if _open[self.app][-1] is self:
+            self._outbox.observe(*about)
+
+    # What was sent
+
+    def sent(self, task: Task[..., Any] | str | None = None) -> list[Sent]:
+        """What was sent, in order: of one task, or of all; by the test and by tasks."""
+        return self._outbox.of(task)
+
+    def assert_sent(self, task: Task[..., Any] | str, /, *args: Any, **kwargs: Any) -> Sent:
+        """Assert that a task was sent with these arguments; without any, that it was sent at all.
+
+        Arguments are equal by position and by keyword. Keyword arguments that are no parameters of the task, but
+        options of sending, are compared with the options: `t.assert_sent(add, 2, 3, queue="high", countdown=10)`.
+
+        Returns:
+            The first that fits.
+        """
+        wanted = Wanted(self.app, task, args, kwargs)
+        for sent in self._outbox.of(wanted.name):
+            if wanted.fits(sent):
+                return sent
+        raise AssertionError(f"{wanted} was not sent. What was sent, in order:\n{listed(self._outbox.of())}")
+
+    def assert_not_sent(self, task: Task[..., Any] | str, /, *args: Any, **kwargs: Any) -> None:
+        """Assert that a task was not sent with these arguments; without any, that it was not sent at all."""
+        wanted = Wanted(self.app, task, args, kwargs)
+        found = [sent for sent in self._outbox.of(wanted.name) if wanted.fits(sent)]
+        if found:
+            raise AssertionError(f"{wanted} was sent:\n{listed(found)}")
+
+    def clear(self) -> None:
+        """Forget what was sent. What waits to be run goes on waiting."""
+        self._outbox.clear()
+
+    # Running
+
+    async def drain(self) -> None:
+        """Run everything that is due, and what comes of it, until nothing is.
+
+        Retries are run at once, however long they would wait. What was sent with a countdown or an eta waits for the
+        clock.
+        """
+        self._require_innermost()
+        await self._runs.until_quiet(retry_now=True)
+
+    async def run(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Send one task and run it to its end, with its retries at once.
+
+        What it sends is not run, but waits for `drain`; unless the task waits for it.
+
+        Returns:
+            What the task returned.
+
+        Raises:
+            Exception: what it raised.
+        """
+        self._require_innermost()
+        return await self._runs.run(task, args, kwargs, task.sending)
+
+    def fail_next(self, task: Task[..., Any] | str, error: Raised, times: int = 1) -> None:
+        """Let the next run of a task, or the next few, raise `error` in place of running its function.
+
+        The task's own rules follow: it is retried, or it fails.
+        """
+        self._require_innermost()
+        if times < 1:
+            raise ValueError(f"fail_next: times is 1 or more, not {times!r}.")
+        self._failures.order(self.app.find(task.name if isinstance(task, Task) else task), error, times)
+
+    # For messages
+
+    def _require_innermost(self) -> None:
+        if self._stack is None:
+            raise AioQueueError("This app.testing() is not open: use it inside of `async with app.testing() as t:`.")
+        if _open[self.app][-1] is not self:
+            raise ConfigurationError(
+                f"Another app.testing() of the app {self.app.name!r} began after this one and is still open. One at a "
+                "time can run tasks: nest them, or give tests that run at the same time an app each."
+            )
+
+    def _describe(self, id: str) -> str:
+        sent = self._outbox.get(id)
+        if sent is None:
+            return f"Task {id} has not ended, and was not sent in this test."
+        text = f"Task {sent.task} ({id}) has not ended, and nothing runs it."
+        if sent.eta is not None and sent.eta > self.clock.now:
+            wait = (sent.eta - self.clock.now).total_seconds()
+            text += f" It is due in {wait:g} s: `await t.clock.advance(seconds={wait:g})`."
+        return text
+
+    def __repr__(self) -> str:
+        return f"<Testing {self.app.name!r} on {self._kind}, {len(self._outbox.of())} sent>"
+
+
+def _idle() -> WorkerStatus:
+    """A worker that never works: its line tells when something is due."""
+    return WorkerStatus(id=short_id(), name="clock", host="", pid=0, queues=["default"], concurrency=1, started=0)
+
+
+def testing_of(app: AioQueue) -> Testing | None:
+    """The test that an app is under."""
+    tests = _open.get(app)
+    return tests[-1] if tests else None

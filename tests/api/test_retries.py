@@ -1,0 +1,355 @@
+"""Running again: asked for, by itself, with which delay, how often, and what is left when it is over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from aioqueue import AioQueue, Reject, Retry, TaskContext
+from aioqueue.exceptions import MaxRetriesExceeded
+from aioqueue.worker.outcome import backoff
+
+from .steps import PATIENCE, Fault, MakeApp, Other, ended, is_empty, lengths, outcome, until, working
+
+
+class Special(Fault):
+    pass
+
+
+# Asked for
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_ctx_retry(app: AioQueue, kind: str) -> None:
+    seen: list[tuple[int, int, str]] = []
+
+    async def coroutine(ctx: TaskContext, x: int, *, y: int) -> int:
+        return body(ctx, x, y)
+
+    def function(ctx: TaskContext, x: int, *, y: int) -> int:
+        return body(ctx, x, y)
+
+    def body(ctx: TaskContext, x: int, y: int) -> int:
+        seen.append((ctx.retries, ctx.deliveries, ctx.id))
+        if ctx.retries < 2:
+            raise ctx.retry(countdown=0)
+        return x + y
+
+    task = app.task(bind=True, name="task", max_retries=5)(coroutine if kind == "coroutine" else function)
+    async with working(app):
+        result = await task.send(1, y=2)
+        assert await result.get(timeout=PATIENCE) == 3
+        assert seen == [(0, 1, result.id), (1, 1, result.id), (2, 1, result.id)]
+        info = await result.info()
+        assert (info.state, info.retries) == ("SUCCESS", 2)
+        assert await is_empty(app)
+        assert await app.dead_letters.list() == []
+
+
+async def test_retry_can_be_raised_without_a_context(app: AioQueue) -> None:
+    runs: list[int] = []
+
+    @app.task
+    async def task() -> int:
+        runs.append(1)
+        if len(runs) < 3:
+            raise Retry(countdown=0)
+        return len(runs)
+
+    async with working(app):
+        assert await task.call(timeout=PATIENCE) == 3
+
+
+async def test_everything_but_the_count_stays_over_a_retry(app: AioQueue) -> None:
+    seen: list[Any] = []
+
+    @app.task(bind=True, max_retries=1)
+    async def task(ctx: TaskContext, x: list[int]) -> None:
+        seen.append((ctx.queue, ctx.priority, ctx.headers, ctx.stamps, ctx.routing_key, ctx.max_retries, ctx.args))
+        x.append(1)  # a task's own copy
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=0)
+
+    async with working(app, queues=["q"]):
+        sending = task.options(queue="q", priority=7, headers={"h": 1}, stamps={"s": 1}, routing_key="r", max_retries=4)
+        await sending.call([0], timeout=PATIENCE)
+        assert seen[0][:6] == seen[1][:6] == ("q", 7, {"h": 1}, {"s": 1}, "r", 4)
+        assert seen[1][6][0] == [0, 1], "what the first run did to its arguments is gone"
+
+
+async def test_a_countdown_waits_in_the_broker(app: AioQueue) -> None:
+    runs: list[datetime] = []
+
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        runs.append(datetime.now(UTC))
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=0.25)
+
+    async with working(app):
+        result = await task.send()
+        await until(lambda: _delayed(app))
+        assert await result.state() == "RETRY"
+        await result.get(timeout=PATIENCE)
+        assert 0.24 <= (runs[1] - runs[0]).total_seconds() < 0.6
+
+
+async def _delayed(app: AioQueue) -> bool:
+    return (await lengths(app))[2] == 1
+
+
+@pytest.mark.parametrize("naive", [False, True])
+async def test_an_eta(app: AioQueue, naive: bool) -> None:
+    runs: list[datetime] = []
+    seen: list[datetime | None] = []
+
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        runs.append(datetime.now(UTC))
+        seen.append(ctx.eta)
+        if ctx.retries == 0:
+            eta = runs[0] + timedelta(seconds=0.25)
+            raise ctx.retry(eta=eta.replace(tzinfo=None) if naive else eta)
+
+    async with working(app):
+        await task.call(timeout=PATIENCE)
+    assert 0.24 <= (runs[1] - runs[0]).total_seconds() < 0.6
+    assert seen[0] is None
+    assert seen[1] is not None and abs((seen[1] - runs[0]).total_seconds() - 0.25) < 0.01
+
+
+# How often
+
+
+@pytest.mark.parametrize(("limit", "runs"), [(0, 1), (1, 2), (3, 4)])
+async def test_max_retries(app: AioQueue, limit: int, runs: int) -> None:
+    ran: list[int] = []
+
+    @app.task(bind=True, name="task", max_retries=limit)
+    async def task(ctx: TaskContext) -> None:
+        ran.append(ctx.retries)
+        raise ctx.retry(countdown=0)
+
+    async with working(app):
+        error = await outcome(await task.send())
+        assert ran == list(range(runs))
+        assert type(error) is MaxRetriesExceeded
+        assert "task" in str(error) and f"{limit} times" in str(error)
+
+
+async def test_no_limit(app: AioQueue) -> None:
+    @app.task(bind=True, max_retries=None)
+    async def task(ctx: TaskContext) -> int:
+        assert ctx.max_retries is None
+        if ctx.retries < 30:
+            raise ctx.retry(countdown=0)
+        return ctx.retries
+
+    async with working(app):
+        assert await task.call(timeout=PATIENCE) == 30
+
+
+async def test_the_setting_is_the_default(make_app: MakeApp) -> None:
+    app = make_app(task_max_retries=1, task_default_retry_delay=0)
+
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        assert ctx.max_retries == 1
+        raise ctx.retry()
+
+    @app.task(bind=True, max_retries=2)
+    async def own(ctx: TaskContext) -> None:
+        assert ctx.max_retries == 2
+        raise ctx.retry()
+
+    async with working(app):
+        assert (await ended(await task.send())).retries == 1
+        assert (await ended(await own.send())).retries == 2
+        assert (await ended(await own.options(max_retries=0).send())).retries == 0
+        assert (await ended(await own.options(max_retries=3).send())).state == "FAILURE"  # the assertion in it
+
+
+async def test_max_retries_of_a_retry(app: AioQueue) -> None:
+    ran: list[int | None] = []
+
+    @app.task(bind=True, max_retries=0)
+    async def task(ctx: TaskContext) -> None:
+        ran.append(ctx.max_retries)
+        raise ctx.retry(countdown=0, max_retries=2)
+
+    async with working(app):
+        assert type(await outcome(await task.send())) is MaxRetriesExceeded
+    assert ran == [0, 2, 2]
+
+
+async def test_the_cause_is_raised_when_the_retries_are_used_up(app: AioQueue) -> None:
+    @app.task(bind=True, max_retries=1)
+    async def task(ctx: TaskContext) -> None:
+        try:
+            raise Fault("busy", ctx.retries)
+        except Fault as error:
+            raise ctx.retry(exc=error, countdown=0) from error
+
+    async with working(app):
+        error = await outcome(await task.send())
+    assert type(error) is Fault and error.args == ("busy", 1)
+
+
+# By itself
+
+
+@pytest.mark.parametrize(
+    ("error", "runs"), [(Fault, 3), (Special, 3), (Other, 1), (KeyError, 1), (ConnectionError, 3), (TimeoutError, 1)]
+)
+async def test_autoretry_for(app: AioQueue, error: type[Exception], runs: int) -> None:
+    ran: list[int] = []
+
+    @app.task(autoretry_for=(Fault, OSError), dont_autoretry_for=[TimeoutError], max_retries=2, default_retry_delay=0)
+    async def task() -> None:
+        ran.append(1)
+        raise error("busy")
+
+    async with working(app):
+        assert type(await outcome(await task.send())) is error
+    assert len(ran) == runs
+
+
+async def test_autoretry_for_does_not_catch_a_retry_or_a_rejection(app: AioQueue) -> None:
+    ran: list[int] = []
+
+    @app.task(bind=True, autoretry_for=(Exception,), max_retries=5, retry_backoff=1000)
+    async def task(ctx: TaskContext) -> None:
+        ran.append(ctx.retries)
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=0)
+        raise Reject("no use")
+
+    async with working(app):
+        result = await task.send()
+        assert (await ended(result)).state == "FAILURE"
+    assert ran == [0, 1]
+
+
+# The delay
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"retry_backoff": True}, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]),
+        ({"retry_backoff": 0.5}, [0.5, 1, 2, 4]),
+        ({"retry_backoff": 3, "retry_backoff_max": 10}, [3, 6, 10, 10]),
+        ({"retry_backoff": False}, [180, 180, 180]),
+        ({"retry_backoff": False, "default_retry_delay": 7}, [7, 7]),
+        ({}, [180, 180]),
+        ({"default_retry_delay": 0}, [0, 0]),
+        ({"retry_backoff": True, "default_retry_delay": 7}, [1, 2]),
+    ],
+)
+def test_backoff(app: AioQueue, options: dict[str, Any], expected: list[float]) -> None:
+    task = app.task(name="task", retry_jitter=False, **options)(_nothing)
+    assert [backoff(task, retries) for retries in range(len(expected))] == expected
+
+
+async def _nothing() -> None: ...
+
+
+def test_a_backoff_never_overflows(app: AioQueue) -> None:
+    task = app.task(retry_backoff=True, retry_jitter=False)(_nothing)
+    assert backoff(task, 100_000) == 600
+
+
+def test_jitter_is_between_nothing_and_the_backoff(app: AioQueue) -> None:
+    task = app.task(retry_backoff=True)(_nothing)
+    for retries, longest in ((0, 1), (3, 8), (50, 600)):
+        drawn = [backoff(task, retries) for _ in range(2000)]
+        assert min(drawn) >= 0 and max(drawn) <= longest
+        assert min(drawn) < longest * 0.1 and max(drawn) > longest * 0.9, "full jitter covers all of it"
+        assert longest * 0.4 < sum(drawn) / len(drawn) < longest * 0.6
+
+
+async def test_the_backoff_is_what_the_broker_waits_for(app: AioQueue) -> None:
+    @app.task(bind=True, autoretry_for=(Fault,), retry_backoff=20, retry_jitter=False)
+    async def task(ctx: TaskContext) -> int:
+        if ctx.retries == 0:
+            raise Fault
+        return ctx.retries
+
+    async with working(app):
+        result = await task.send()
+        await until(lambda: _delayed(app))
+        broker = await app.broker()
+        consumer = broker.consumer(_status(), visibility_timeout=30, dead_letters_max_length=1)
+        due = await consumer.promote()
+        assert due is not None and 19 < due <= 20
+        await consumer.close()
+        assert not await result.ready()
+
+
+def _status() -> Any:
+    from aioqueue.brokers.protocol import WorkerStatus
+
+    return WorkerStatus(id="t", name="t", host="t", pid=1, queues=["none"], concurrency=1, started=0)
+
+
+# Other ways to end
+
+
+async def test_reject_with_requeue_runs_again_at_once(app: AioQueue) -> None:
+    runs: list[int] = []
+
+    @app.task(bind=True, max_retries=0)
+    async def task(ctx: TaskContext) -> int:
+        runs.append(ctx.retries)
+        if len(runs) < 4:
+            raise Reject("not now", requeue=True)
+        return len(runs)
+
+    async with working(app):
+        assert await task.call(timeout=PATIENCE) == 4
+    assert runs == [0, 0, 0, 0], "it is not a retry"
+
+
+async def test_exhausted_retries_end_among_the_dead_letters(app: AioQueue) -> None:
+    @app.task(name="task", autoretry_for=(Fault,), max_retries=2, default_retry_delay=0)
+    async def task(x: int) -> None:
+        raise Fault("busy")
+
+    async with working(app):
+        result = await task.send(3)
+        info = await ended(result)
+        assert (info.state, info.dead, info.retries) == ("FAILURE", True, 2)
+        (dead,) = await app.dead_letters.list()
+        assert (dead.id, dead.name, dead.args, dead.queue) == (result.id, "task", (3,), "default")
+        assert "after 2 retries" in dead.reason and "Fault: busy" in dead.reason
+        assert isinstance(dead.exception, Fault)
+
+
+async def test_a_plain_failure_is_no_dead_letter(app: AioQueue) -> None:
+    @app.task
+    async def task() -> None:
+        raise Fault("busy")
+
+    async with working(app):
+        info = await ended(await task.send())
+        assert (info.state, info.dead) == ("FAILURE", False)
+        assert await app.dead_letters.list() == []
+
+
+async def test_a_retry_can_be_revoked(app: AioQueue) -> None:
+    runs: list[int] = []
+
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        runs.append(1)
+        raise ctx.retry(countdown=60)
+
+    async with working(app):
+        result = await task.send()
+        await until(lambda: _delayed(app))
+        assert await result.revoke() is True
+        await until(lambda: is_empty(app))
+        assert (await result.info()).state == "REVOKED"
+    assert runs == [1]

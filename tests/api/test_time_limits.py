@@ -1,0 +1,369 @@
+"""Soft and hard limits of time, in coroutines and in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from aioqueue import AioQueue, Task, TaskContext
+from aioqueue.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+
+from .steps import PATIENCE, Fault, MakeApp, ended, is_empty, outcome, until, working
+
+SHORT = 0.08
+
+
+@pytest.fixture
+def free(app: AioQueue) -> Any:
+    @app.task(name="free")
+    async def free() -> str:
+        return "free"
+
+    return free
+
+
+# Soft
+
+
+@pytest.mark.parametrize("with_hook", [False, True])
+async def test_a_coroutine_may_catch_the_soft_limit_and_return(app: AioQueue, with_hook: bool) -> None:
+    class Hooked(Task[..., Any]):
+        async def before_start(self, *given: Any) -> None:
+            await asyncio.sleep(0)
+
+    @app.task(soft_time_limit=SHORT, base=Hooked if with_hook else None)
+    async def work() -> str:
+        try:
+            await asyncio.sleep(PATIENCE)
+        except SoftTimeLimitExceeded as error:
+            await asyncio.sleep(0.02)  # it may still wait
+            return f"cleaned up: {error}"
+        return "in time"
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == f"cleaned up: soft_time_limit={SHORT:g} s"
+
+
+async def test_the_soft_limit_arrives_where_the_coroutine_waits(app: AioQueue) -> None:
+    cancelled: list[str] = []
+
+    async def below() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            cancelled.append("below")
+            raise
+
+    @app.task(soft_time_limit=SHORT)
+    async def work() -> str:
+        child = asyncio.ensure_future(below())
+        try:
+            await child
+        except SoftTimeLimitExceeded:
+            return f"cancelled: {child.cancelled()}"
+        return "in time"
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == "cancelled: True"
+    assert cancelled == ["below"]
+
+
+async def test_the_soft_limit_inside_a_task_group_and_a_timeout(app: AioQueue) -> None:
+    @app.task(soft_time_limit=SHORT)
+    async def work() -> str:
+        try:
+            async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(PATIENCE))
+                await asyncio.sleep(PATIENCE)
+        except* SoftTimeLimitExceeded:
+            pass
+        return "cleaned up"
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == "cleaned up"
+
+
+async def test_a_soft_limit_that_nobody_catches(app: AioQueue, free: Any) -> None:
+    @app.task(name="work", soft_time_limit=SHORT)
+    async def work() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    async with working(app, concurrency=1):
+        info = await ended(await work.send())
+        assert info.state == "FAILURE"
+        assert isinstance(info.exception, SoftTimeLimitExceeded)
+        assert str(info.exception) == f"soft_time_limit={SHORT:g} s"
+        assert "asyncio.sleep" in info.traceback
+        assert await free.call(timeout=PATIENCE) == "free"
+
+
+async def test_a_soft_limit_in_a_thread(app: AioQueue) -> None:
+    @app.task(soft_time_limit=SHORT)
+    def work() -> str:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while time.monotonic() < deadline:
+                time.sleep(0.005)
+        except SoftTimeLimitExceeded:
+            return "cleaned up"
+        return "in time"
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == "cleaned up"
+
+
+async def test_a_soft_limit_in_a_thread_that_nobody_catches(app: AioQueue) -> None:
+    @app.task(soft_time_limit=SHORT)
+    def work() -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            time.sleep(0.005)
+
+    async with working(app):
+        error = await outcome(await work.send())
+        assert isinstance(error, SoftTimeLimitExceeded)
+        assert str(error) == f"soft_time_limit={SHORT:g} s"
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_who_ends_in_time_is_not_disturbed(app: AioQueue, kind: str) -> None:
+    async def coroutine() -> int:
+        await asyncio.sleep(0.01)
+        return 1
+
+    def function() -> int:
+        time.sleep(0.01)
+        return 1
+
+    work = app.task(name="w", soft_time_limit=SHORT, time_limit=SHORT)(coroutine if kind == "coroutine" else function)
+
+    @app.task
+    def after() -> int:
+        time.sleep(2 * SHORT)  # in the same thread, when the limit of the other is over
+        return 2
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == 1
+        assert await after.call(timeout=PATIENCE) == 2
+
+
+async def test_the_soft_limit_can_be_retried(app: AioQueue) -> None:
+    @app.task(bind=True, soft_time_limit=SHORT, autoretry_for=(SoftTimeLimitExceeded,), default_retry_delay=0)
+    async def work(ctx: TaskContext) -> int:
+        if ctx.retries == 0:
+            await asyncio.sleep(PATIENCE)
+        return ctx.retries
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == 1
+
+
+# Hard
+
+
+async def test_a_hard_limit(app: AioQueue, free: Any) -> None:
+    cleaned: list[str] = []
+
+    @app.task(name="work", time_limit=SHORT)
+    async def work() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            cleaned.append("up")
+
+    async with working(app, concurrency=1):
+        result = await work.send()
+        info = await ended(result)
+        assert info.state == "FAILURE" and isinstance(info.exception, TimeLimitExceeded)
+        assert str(info.exception) == f"Task work[{result.id}] ran for more than {SHORT:g} s."
+        assert cleaned == ["up"]
+        assert SHORT <= info.timings.run + 0.002 < SHORT + 0.4
+        assert await free.call(timeout=PATIENCE) == "free"
+        assert await is_empty(app)
+
+
+async def test_both_limits(app: AioQueue) -> None:
+    seen: list[str] = []
+
+    @app.task(soft_time_limit=SHORT, time_limit=2 * SHORT)
+    async def work() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        except SoftTimeLimitExceeded:
+            seen.append("soft")
+            await asyncio.sleep(PATIENCE)
+
+    async with working(app):
+        assert isinstance(await outcome(await work.send()), TimeLimitExceeded)
+    assert seen == ["soft"]
+
+
+async def test_a_coroutine_that_swallows_its_cancellation(
+    app: AioQueue, free: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = asyncio.Event()
+
+    @app.task(name="stubborn", time_limit=SHORT)
+    async def stubborn() -> str:
+        while not stop.is_set():
+            try:
+                await stop.wait()
+            except asyncio.CancelledError:
+                pass
+        return "unheard"
+
+    async with working(app, concurrency=1) as worker:
+        result = await stubborn.send()
+        assert isinstance(await outcome(result), TimeLimitExceeded)
+        assert "stubborn" in caplog.text and "given up" in caplog.text
+        assert worker.duty is not None and worker.duty.runner is not None
+        assert len(worker.duty.runner.stuck) == 1
+        assert await free.call(timeout=PATIENCE) == "free", "its place is free"
+        stop.set()
+        await until(lambda: not worker.duty.runner.stuck)
+        assert await result.state() == "FAILURE", "what it returns later is not heard"
+
+
+async def test_a_coroutine_that_returns_when_it_is_cancelled(app: AioQueue) -> None:
+    @app.task(time_limit=SHORT)
+    async def late() -> str:
+        try:
+            await asyncio.sleep(PATIENCE)
+        except asyncio.CancelledError:
+            return "late"
+        return "in time"
+
+    async with working(app):
+        assert isinstance(await outcome(await late.send()), TimeLimitExceeded)
+
+
+async def test_a_thread_stuck_in_c(app: AioQueue, free: Any) -> None:
+    stuck = threading.Lock()
+    stuck.acquire()
+
+    @app.task(time_limit=SHORT)
+    def work() -> str:
+        with stuck:  # no bytecode runs while it waits
+            return "unheard"
+
+    @app.task
+    def another() -> str:
+        return "thread"
+
+    async with working(app, concurrency=1):
+        result = await work.send()
+        assert isinstance(await outcome(result), TimeLimitExceeded)
+        assert await free.call(timeout=PATIENCE) == "free"
+        assert await another.call(timeout=PATIENCE) == "thread", "another thread takes its place"
+        stuck.release()
+        assert await another.call(timeout=PATIENCE) == "thread"
+        assert await result.state() == "FAILURE"
+
+
+async def test_a_thread_that_can_be_interrupted_ends(app: AioQueue) -> None:
+    ended: list[type[BaseException] | None] = []
+
+    @app.task(time_limit=SHORT)
+    def work() -> None:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while time.monotonic() < deadline:
+                time.sleep(0.005)
+        finally:
+            ended.append(sys.exc_info()[0])
+
+    async with working(app):
+        assert isinstance(await outcome(await work.send()), TimeLimitExceeded)
+        await until(lambda: ended)
+    assert ended == [TimeLimitExceeded]
+
+
+async def test_a_hard_limit_can_be_retried(app: AioQueue) -> None:
+    @app.task(bind=True, time_limit=SHORT, autoretry_for=(TimeLimitExceeded,), default_retry_delay=0)
+    async def work(ctx: TaskContext) -> int:
+        if ctx.retries == 0:
+            await asyncio.sleep(PATIENCE)
+        return ctx.retries
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == 1
+
+
+# Where they come from
+
+
+async def test_settings_and_sendings(make_app: MakeApp) -> None:
+    app = make_app(task_time_limit=SHORT)
+
+    @app.task
+    async def by_setting() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    @app.task(time_limit=PATIENCE)
+    async def longer() -> str:
+        await asyncio.sleep(3 * SHORT)
+        return "in time"
+
+    async with working(app):
+        assert isinstance(await outcome(await by_setting.send()), TimeLimitExceeded)
+        assert await longer.call(timeout=PATIENCE) == "in time"
+        assert isinstance(await outcome(await longer.options(time_limit=SHORT).send()), TimeLimitExceeded)
+        assert isinstance(await outcome(await longer.options(soft_time_limit=SHORT).send()), SoftTimeLimitExceeded)
+        app.conf.update(task_time_limit=None, task_soft_time_limit=SHORT)
+        assert isinstance(await outcome(await by_setting.send()), SoftTimeLimitExceeded)
+
+
+async def test_many_limits_at_once(app: AioQueue) -> None:
+    @app.task
+    async def work(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async with working(app, concurrency=200):
+        limited = [work.options(time_limit=0.05 + 0.001 * n).s(PATIENCE if n % 2 else 0.0) for n in range(100)]
+        found = [await outcome(result) for result in await app.send_many(limited)]
+    assert [type(one) for one in found] == [type(None), TimeLimitExceeded] * 50
+
+
+async def test_hooks_hear_of_a_hard_limit(app: AioQueue) -> None:
+    heard: list[BaseException] = []
+
+    class Hooked(Task[..., Any]):
+        def on_failure(self, exc: BaseException, *given: Any) -> None:
+            heard.append(exc)
+
+    @app.task(base=Hooked, time_limit=SHORT)
+    async def work() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    async with working(app):
+        await outcome(await work.send())
+        await until(lambda: heard)
+    assert isinstance(heard[0], TimeLimitExceeded)
+
+
+async def test_a_soft_limit_during_before_start(app: AioQueue) -> None:
+    class Slow(Task[..., Any]):
+        async def before_start(self, *given: Any) -> None:
+            await asyncio.sleep(PATIENCE)
+
+    @app.task(base=Slow, soft_time_limit=SHORT)
+    async def work() -> None: ...
+
+    async with working(app):
+        info = await ended(await work.send())
+        assert isinstance(info.exception, SoftTimeLimitExceeded), info.exception
+
+
+async def test_limits_do_not_reach_a_task_that_failed_by_itself(app: AioQueue) -> None:
+    @app.task(soft_time_limit=SHORT, time_limit=SHORT)
+    async def work() -> None:
+        raise Fault
+
+    async with working(app):
+        assert isinstance(await outcome(await work.send()), Fault)
+        await asyncio.sleep(1.5 * SHORT)

@@ -1,0 +1,146 @@
+"""Each test has folders of its own for the server and its data, and looks for what was left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "aioqueue"]
+
+
+@dataclass
+class Run:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Stage:
+    """Where the demo runs.
+
+    Attributes:
+        root: a folder with a short path, as sockets need one.
+        environment: of the processes; nothing of the developer's own settings reaches them.
+    """
+
+    root: Path
+    environment: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIOQUEUE_")}
+        for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            kept.pop(name, None)
+        self.environment = {
+            **kept,
+            "AIOQUEUE_RUNTIME_DIR": str(self.root / "run"),
+            "AIOQUEUE_DATA_DIR": str(self.root / "data"),
+            "TMPDIR": str(self.root / "tmp"),
+            "TERM": "xterm-256color",
+        }
+        (self.root / "tmp").mkdir()
+
+    def folder(self, files: dict[str, bytes]) -> Path:
+        """A folder with these files."""
+        folder = self.root / "files"
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        return folder
+
+    def many(self, count: int, size: int) -> Path:
+        """A folder with so many files (links to one) of so many bytes."""
+        folder = self.folder({"0.py": b"x = 1\n" * (size // 6)})
+        for number in range(1, count):
+            os.link(folder / "0.py", folder / f"{number}.py")
+        return folder
+
+    def start(self, *arguments: object, **more: Any) -> subprocess.Popen[str]:
+        """Begin `aioqueue demo`."""
+        return subprocess.Popen(
+            [*COMMAND, "demo", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=self.root,
+            **more,
+        )
+
+    def demo(self, *arguments: object) -> Run:
+        """Run `aioqueue demo` to its end."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return Run(process.returncode, out, err)
+
+    def aioqueue(self, *arguments: str) -> Run:
+        """Run another command."""
+        done = subprocess.run(
+            [*COMMAND, *arguments], capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=60
+        )
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    def left(self) -> list[int]:
+        """The processes that were started here, by the environment that they inherited, and still are."""
+        mark = os.fsencode(f"AIOQUEUE_RUNTIME_DIR={self.root}")
+        found: list[int] = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    def rest(self) -> list[str]:
+        """The temporary files that are still there."""
+        return [path.name for path in (self.root / "tmp").iterdir()]
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Wait until it holds; returns what it gave."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A place for a demo; whatever is left there at the end of the test is killed."""
+    root = Path(tempfile.mkdtemp(prefix="aqd-"))
+    stage = Stage(root)
+    try:
+        yield stage
+    finally:
+        for pid in stage.left():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""The access rights of docs/reference/redis.md are enough for what it says, and not for more."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+
+import aioqueue.brokers.redis
+from aioqueue import AioQueue, Reject, TaskContext
+from aioqueue.brokers.protocol import WorkerStatus
+from aioqueue.exceptions import AioQueueError, TaskFailed
+
+from .pages import DOCS, blocks
+
+_PATIENCE = 10.0
+
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[redis.Redis]:
+    """With the users of the documentation."""
+    with redis.Redis.from_url(redis_url) as client:
+        users: list[str] = []
+        for block in blocks(DOCS / "reference" / "redis.md", "acl"):
+            _, name, *rules = block.text.split()
+            users.append(name)
+            if client.info("server").get("redis_version", "").startswith("7.0"):
+                rules = [rule for rule in rules if rule != "+client|setinfo"]
+            client.execute_command("ACL", "SETUSER", name, *rules)
+        client.acl_log_reset()
+        yield client
+        client.acl_deluser(*users)
+
+
+def _app(url: str, user: str) -> AioQueue:
+    place = urlsplit(url)
+    return AioQueue(
+        "shop",
+        broker=f"redis://{user}:a-password@{place.hostname}:{place.port}/0",
+        visibility_timeout=1,
+        queue_max_length=100,
+        result_expires=60,
+    )
+
+
+def _refused(server: redis.Redis) -> list[str]:
+    return [f"{entry['username']}: {entry['reason']} {entry['object']}" for entry in server.acl_log()]
+
+
+async def test_a_producer_sends_and_sees_nothing(server: redis.Redis, redis_url: str) -> None:
+    async with _app(redis_url, "shop-producer") as app:
+        sent = await app.send_task("add", (1, 2))
+        await app.send_many([app.signature("add", (n, n), countdown=60) for n in range(20)])
+        await app.send_task("add", (1, 2), countdown=90, task_id="again")
+        await app.send_task("add", (1, 2), countdown=60, task_id="again")
+        assert _refused(server) == []
+        with pytest.raises(AioQueueError, match="permission"):
+            await sent.state()
+        with pytest.raises(AioQueueError, match="permission"):
+            await sent.revoke()
+        with pytest.raises(AioQueueError, match="permission"):
+            await (await app.broker()).workers()
+
+
+async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -> None:
+    async with _app(redis_url, "shop-client") as app:
+        later = await app.send_task("add", (1, 2), countdown=60)
+        waiting = await app.send_task("add", (1, 2))
+        waiter = asyncio.create_task(waiting.get(timeout=_PATIENCE))
+        await asyncio.sleep(0.1)
+        assert await later.revoke() and await waiting.revoke(terminate=True)
+        with pytest.raises(AioQueueError, match="revoked"):
+            await waiter
+        assert await waiting.state() == "REVOKED"
+        await waiting.forget()
+        assert _refused(server) == []
+        with pytest.raises(AioQueueError, match="permission"):
+            await app.dead_letters.list()
+
+
+async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> None:
+    app = _app(redis_url, "shop-worker")
+
+    @app.task(name="add")
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    @app.task(name="broken", autoretry_for=(ValueError,), max_retries=1, default_retry_delay=0.05)
+    async def broken() -> None:
+        raise ValueError
+
+    @app.task(name="rejected", bind=True, acks_late=False)
+    async def rejected(ctx: TaskContext) -> None:
+        await ctx.progress(1, 2)
+        raise Reject("no")
+
+    @app.task(name="slow", bind=True)
+    async def slow(ctx: TaskContext) -> None:
+        await asyncio.sleep(3600)
+
+    async with app, _app(redis_url, "shop-client") as client:
+        broker = await app.broker()
+        # A worker that dies with a task in its hands.
+        dead = WorkerStatus(id="d", name="d", host="h", pid=1, queues=["default"], concurrency=1, started=0)
+        consumer = broker.consumer(dead, visibility_timeout=1, dead_letters_max_length=10)
+        await consumer.join()
+        orphan = await client.send_task("add", (1, 2))
+        assert len(await consumer.fetch(5, wait=1)) == 1
+        await consumer.close()
+
+        async with app.worker(shutdown_timeout=0.1):
+            assert await orphan.get(timeout=_PATIENCE) == 3
+            for name, error in (("broken", ValueError), ("rejected", TaskFailed)):
+                with pytest.raises(error):
+                    await (await client.send_task(name)).get(timeout=_PATIENCE)
+            letters = await app.dead_letters.list()
+            assert len(letters) == 2
+            await app.dead_letters.requeue(letters[0].id)
+            revoked = await client.send_task("slow")
+            await asyncio.sleep(0.1)
+            assert await revoked.revoke(terminate=True)
+            await client.send_task("slow")
+            assert [status.name for status in await broker.queues()] == ["default"]
+            assert len(await broker.workers()) == 1
+            await asyncio.sleep(0.6)  # two renewals of the lease
+        assert await broker.purge("default") == 1
+        await app.dead_letters.purge()
+        # A look at everything, as is taken every two minutes.
+        auditor = broker.consumer(
+            WorkerStatus(id="a", name="a", host="h", pid=1, queues=["default"], concurrency=1, started=0),
+            visibility_timeout=1,
+            dead_letters_max_length=10,
+        )
+        await auditor.join()
+        auditor._audit_at = 0  # type: ignore[attr-defined]
+        await auditor.take_over()
+        await auditor.leave()
+        await auditor.close()
+    assert _refused(server) == []
+
+
+def test_the_commands_are_those_that_scripts_use() -> None:
+    """Whatever a script calls, a worker may."""
+    rules = next(block.text for block in blocks(DOCS / "reference" / "redis.md", "acl") if "shop-worker" in block.text)
+    allowed = set(re.findall(r"\+([\w|]+)", rules))
+    [folder] = aioqueue.brokers.redis.__path__
+    for file in sorted(Path(folder, "lua").rglob("*.lua")):
+        for command, sub in re.findall(r"redis\.p?call\('(\w+)'(?:, '([A-Z]+)')?", file.read_text()):
+            name = command.lower()
+            assert name in allowed or f"{name}|{sub.lower()}" in allowed, f"{command} {sub} in {file.name}"

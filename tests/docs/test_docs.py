@@ -1,0 +1,92 @@
+"""What the documentation shows works, and what it names exists.
+
+Each page's Python blocks run, in order. A block that cannot is preceded by `<!-- not run: why -->`, one that is
+synchronous by `<!-- in a thread -->`. Blocks titled `test_….py` are given to pytest, with the files that come before
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .pages import ROOT, Block, blocks, pages
+from .stage import Stage
+
+_PATIENCE = 60.0
+
+
+def _is_for_pytest(block: Block) -> bool:
+    return Path(block.title).name.startswith(("test_", "conftest"))
+
+
+def _pages_with(choose: object) -> list[object]:
+    chosen = [page for page in pages() if any(choose(block) for block in blocks(page, "python"))]  # type: ignore[operator]
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in chosen]
+
+
+@pytest.mark.parametrize("page", _pages_with(lambda block: not _is_for_pytest(block)))
+async def test_examples(page: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIOQUEUE_BROKER", redis_url)
+    monkeypatch.chdir(tmp_path)
+    todo = [block for block in blocks(page, "python") if not _is_for_pytest(block)]
+    async with asyncio.timeout(_PATIENCE), Stage(todo) as stage:
+        for block in todo:
+            if not block.remark.startswith("not run"):
+                await stage.run(block)
+
+
+@pytest.mark.parametrize("page", _pages_with(_is_for_pytest))
+def test_tests(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests in the documentation pass."""
+    monkeypatch.setenv("AIOQUEUE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("AIOQUEUE_RUNTIME_DIR", str(tmp_path / "runtime"))
+    for block in blocks(page, "python"):
+        if block.title and not block.remark.startswith("not run"):
+            file = tmp_path / "project" / block.title
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a") as written:
+                written.write(block.text)
+    configuration = [block.text for block in blocks(page, "toml") if "[tool.pytest" in block.text]
+    (tmp_path / "project" / "pyproject.toml").write_text("".join(configuration))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--timeout=50"],
+        cwd=tmp_path / "project",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "project")},
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_start_as_a_reader_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pages' commands, in two terminals, with the private server."""
+    monkeypatch.setenv("AIOQUEUE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("AIOQUEUE_RUNTIME_DIR", str(tmp_path / "runtime"))
+    page = ROOT / "docs" / "start.md"
+    hello = next(block for block in blocks(page, "python") if block.title == "hello.py")
+    (tmp_path / "hello.py").write_text(hello.text)
+    consoles = [block.text for block in blocks(page, "console")]
+    start_worker = next(text for text in consoles if "aioqueue worker" in text).removeprefix("$ ").split()
+    calls = next(text for text in consoles if "aioqueue call" in text)
+    command = [sys.executable, "-m"]
+    with subprocess.Popen([*command, *start_worker], cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
+        try:
+            for line in calls.splitlines():
+                if line.startswith("$ "):
+                    words = line.removeprefix("$ ").split()
+                    run = [sys.executable, *words[1:]] if words[0] == "python" else [*command, *words]
+                    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE)
+                    said = done.stdout.splitlines()
+                else:
+                    assert said.pop(0) == line
+            assert not said
+        finally:
+            worker.terminate()
+        assert worker.wait(_PATIENCE) == 0

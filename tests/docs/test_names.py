@@ -1,0 +1,165 @@
+"""Commands, options, settings, errors, fields and files that the documentation names are there, and the reverse."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from aioqueue import exceptions, message
+from aioqueue.brokers.redis import keys
+from aioqueue.cli.root import root
+from aioqueue.settings import Settings
+
+from .pages import DOCS, ROOT, blocks, inline_code, pages
+
+_OTHER_VARIABLES = {"APP", "DEBUG", "SERVER_BINARY", "DATA_DIR", "RUNTIME_DIR"}
+_ROW = re.compile(r"^\| `(\w+)` \| `(.*?)` \|", re.MULTILINE)
+
+
+# Commands
+
+
+def _commands(page: Path) -> Iterator[str]:
+    for block in blocks(page):
+        if block.language in ("console", "sh", "bash"):
+            text = block.text.replace("\\\n", " ")
+            for line in text.splitlines():
+                if block.language != "console" or line.startswith("$ "):
+                    yield from re.split(r"\s(?:&&|\|\||\||;)\s", line.removeprefix("$ "))
+        elif block.language == "dockerfile":
+            yield from (
+                shlex.join(json.loads(line.removeprefix("CMD ")))
+                for line in block.text.splitlines()
+                if line.startswith("CMD [")
+            )
+        elif block.language in ("ini", "yaml"):
+            yield from re.findall(r"(?:ExecStart=|command: )(.*)", block.text)
+    yield from (text for text in inline_code(page) if re.match(r"aioqueue \S", text))
+
+
+def _check(words: list[str]) -> None:
+    """Parse a command line as click would, without running it."""
+    context = root.make_context("aioqueue", words)
+    command: click.Command = root
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None
+        context, command = found.make_context(name, rest, parent=context), found
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()])
+def test_commands(page: Path) -> None:
+    for text in _commands(page):
+        words = [word for word in shlex.split(text, comments=True) if word != "…"]
+        while words and re.match(r"[A-Z_]+=", words[0]):
+            del words[0]
+        if words[:3] == ["python", "-m", "aioqueue"]:
+            words = words[2:]
+        if not words or Path(words[0]).name != "aioqueue" or len(words) == 1 or "demo" in words[1:2]:
+            continue
+        try:
+            _check(words[1:])
+        except click.exceptions.Exit:
+            pass  # --help, --version
+        except click.ClickException as error:
+            raise AssertionError(f"{page.relative_to(ROOT)}: {text}: {error.format_message()}") from None
+
+
+def _all_commands(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield f"{path} {name}".strip(), found
+            yield from _all_commands(found, f"{path} {name}".strip())
+
+
+def test_all_commands_and_options_are_in_the_reference() -> None:
+    text = (DOCS / "reference" / "cli.md").read_text()
+    for path, command in _all_commands(root):
+        assert f"`{path}`" in text or f"aioqueue {path}" in text, f"aioqueue {path}"
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                for name in (*option.opts, *option.secondary_opts):
+                    assert f"`{name}`" in text, f"{name} of aioqueue {path}"
+
+
+# Settings
+
+
+def test_the_reference_lists_all_settings_with_their_defaults() -> None:
+    listed = dict(_ROW.findall((DOCS / "reference" / "settings.md").read_text()))
+    assert {name: ast.literal_eval(text) for name, text in listed.items()} == {
+        name: getattr(Settings(), name) for name in Settings.__struct_fields__
+    }
+
+
+def test_variables_are_those_of_settings() -> None:
+    known = {name.upper() for name in Settings.__struct_fields__} | _OTHER_VARIABLES
+    for page in pages():
+        for name in re.findall(r"\bAIOQUEUE_([A-Z_]*[A-Z])\b", page.read_text()):
+            assert name in known, f"{page.relative_to(ROOT)}: AIOQUEUE_{name}"
+
+
+# Errors
+
+
+def test_the_reference_lists_all_errors() -> None:
+    text = (DOCS / "reference" / "errors.md").read_text()
+    for name, value in vars(exceptions).items():
+        if inspect.isclass(value) and issubclass(value, exceptions.AioQueueError):
+            assert f"`{name}`" in text, name
+
+
+# Messages and keys
+
+
+def test_the_reference_lists_all_fields() -> None:
+    text = (DOCS / "reference" / "messages.md").read_text()
+    for kind in (message.Message, message.Record, message.DeadLetter):
+        for name in kind.__struct_fields__:
+            assert f"`{name}`" in text, f"{name} of {kind.__name__}"
+
+
+def test_the_architecture_lists_all_keys() -> None:
+    text = (DOCS / "concepts" / "architecture.md").read_text()
+    for line in re.findall(r"^    \{ns:0\}:(.*?)  ", keys.__doc__ or "", re.MULTILINE):
+        for name in re.split(r"[, ]+", line.strip()):
+            assert f"`{{ns:0}}:{name}`" in text, name
+
+
+# Files
+
+
+@pytest.mark.skipif(not (ROOT / "mkdocs.yml").exists(), reason="a part of the repository")
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()])
+def test_files_exist(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(r"`((?:aioqueue|tests|docs|benchmarks|examples)/[\w./-]*)`", text)
+    linked = [] if page.is_relative_to(DOCS) else re.findall(r"\]\(((?!https?:)[^)#]+)", text)
+    for path in (*named, *linked):
+        assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
+
+
+@pytest.mark.skipif(not (ROOT / "mkdocs.yml").exists(), reason="a part of the repository")
+def test_the_site_builds(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

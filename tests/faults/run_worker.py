@@ -1,0 +1,110 @@
+"""Worker processes, forked from one that has everything imported: `python run_worker.py`, orders on its stdin.
+
+An order is a line of JSON; the answers are `pid <pid>` when a worker was made and `end <pid> <status>` when it ended,
+however it did. When the orders end, so do all workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import selectors
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+# Run by its path, it is in no package.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import aioqueue.brokers.redis
+import aioqueue.worker.duty
+import aioqueue.worker.worker  # noqa: F401
+from faults import tasks
+from faults.record import Writer
+
+
+class Order(msgspec.Struct):
+    """A worker to be made.
+
+    Attributes:
+        folder: of the records.
+        log: where its log goes.
+        url: of the broker.
+        settings: of the app.
+        options: of the worker.
+    """
+
+    folder: str
+    log: str
+    url: str
+    settings: dict[str, Any]
+    options: dict[str, Any]
+
+
+def main() -> None:
+    """Follow orders until they end."""
+    wakes, wake = os.pipe()
+    os.set_blocking(wake, False)
+    os.set_blocking(wakes, False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(wake)
+    selector = selectors.DefaultSelector()
+    selector.register(0, selectors.EVENT_READ)
+    selector.register(wakes, selectors.EVENT_READ)
+    workers: set[int] = set()
+    pending = b""
+    while True:
+        ready = {key.fd for key, _ in selector.select()}
+        if wakes in ready:
+            os.read(wakes, 4096)
+        while workers and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            workers.discard(ended[0])
+            say(f"end {ended[0]} {os.waitstatus_to_exitcode(ended[1])}")
+        if 0 in ready:
+            read = os.read(0, 65536)
+            if not read:
+                break
+            *lines, pending = (pending + read).split(b"\n")
+            for line in lines:
+                pid = os.fork()
+                if pid == 0:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    become_worker(msgspec.json.decode(line, type=Order))
+                workers.add(pid)
+                say(f"pid {pid}")
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+
+
+def say(text: str) -> None:
+    os.write(1, text.encode() + b"\n")
+
+
+def become_worker(order: Order) -> None:
+    """Work; does not return."""
+    status = 70
+    try:
+        os.setsid()
+        log = os.open(order.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for stream, file in ((0, null), (1, log), (2, log)):
+            os.dup2(file, stream)
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("aioqueue").setLevel(logging.INFO)
+        tasks.writer = Writer(Path(order.folder))
+        app = tasks.make_app(order.url, **order.settings)
+        worker = app.worker(**order.options, on_ready=lambda: tasks.writer.write("ready"))
+        status = asyncio.run(worker.run())
+    except BaseException:
+        logging.exception("The worker could not go on")
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The app that is tested: the same in the test, which sends, and in the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+from aioqueue import AioQueue, Reject, TaskContext
+
+from .record import Writer
+
+writer: Writer
+"""Set in the workers."""
+
+
+def make_app(url: str, **settings: Any) -> AioQueue:
+    """The app on a broker."""
+    app = AioQueue("faults", broker=url, **settings)
+    app.task(bind=True, name="work")(work)
+    app.task(bind=True, name="early", acks_late=False)(work)
+    app.task(bind=True, name="by_hand")(by_hand)
+    app.task(bind=True, name="reject")(reject)
+    app.task(bind=True, name="again", max_retries=None)(again)
+    app.task(bind=True, name="again_later", max_retries=None)(again_later)
+    app.task(bind=True, name="block")(block)
+    app.task(bind=True, name="thread")(thread)
+    app.task(bind=True, name="poison")(poison)
+    app.task(bind=True, name="poison_after")(poison_after)
+    app.task(bind=True, name="stubborn")(stubborn)
+    return app
+
+
+def outcome(ctx: TaskContext) -> str:
+    """Which run a result comes from."""
+    return f"{os.getpid()}:{ctx.deliveries}"
+
+
+async def work(ctx: TaskContext, seconds: float = 0.0) -> str:
+    with writer.body(ctx):
+        await asyncio.sleep(seconds)
+    return outcome(ctx)
+
+
+async def by_hand(ctx: TaskContext, seconds: float) -> str:
+    """Acknowledges in its middle."""
+    with writer.body(ctx):
+        await ctx.ack()
+        writer.write("acknowledged", ctx)
+        await asyncio.sleep(seconds)
+    return outcome(ctx)
+
+
+async def reject(ctx: TaskContext, seconds: float = 0.0) -> None:
+    """Ends among the dead letters, whose broker counts them: one too many would show."""
+    with writer.body(ctx):
+        await asyncio.sleep(seconds)
+    raise Reject("as asked")
+
+
+async def again(ctx: TaskContext, seconds: float, times: int) -> str:
+    """Sends itself again in its settlement."""
+    with writer.body(ctx):
+        await asyncio.sleep(seconds)
+    if ctx.retries < times:
+        raise ctx.retry(countdown=0)
+    return outcome(ctx)
+
+
+async def again_later(ctx: TaskContext, seconds: float) -> str:
+    """Is retried once, after a while."""
+    with writer.body(ctx):
+        pass
+    if not ctx.retries:
+        raise ctx.retry(countdown=seconds)
+    return outcome(ctx)
+
+
+async def block(ctx: TaskContext, seconds: float) -> str:
+    """Holds up the event loop."""
+    with writer.body(ctx):
+        time.sleep(seconds)  # noqa: ASYNC251 - that is the point
+    return outcome(ctx)
+
+
+def thread(ctx: TaskContext, seconds: float) -> str:
+    with writer.body(ctx):
+        time.sleep(seconds)
+    return outcome(ctx)
+
+
+async def poison(ctx: TaskContext, how: str) -> None:
+    """Takes its worker with it."""
+    writer.write("start", ctx)
+    if how == "exit":
+        os._exit(42)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def poison_after(ctx: TaskContext, seconds: float) -> None:
+    """The same, when it has let others start."""
+    writer.write("start", ctx)
+    await asyncio.sleep(seconds)
+    os._exit(42)
+
+
+async def stubborn(ctx: TaskContext, seconds: float) -> str:
+    """Does not let itself be cancelled."""
+    with writer.body(ctx):
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                writer.write("cancelled", ctx)
+    return outcome(ctx)
