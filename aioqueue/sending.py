@@ -95,7 +95,7 @@ def outgoing(
         ) from None
     if parent is not None and parent.id:
         parent.children.append(id)
-    return Outgoing(id, queue, priority, data, due, delay)
+    return Outgoing(id, queue, priority, data, due, delay, "task_id" in options)
 
 
 def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int | None, int | None]:

@@ -28,6 +28,8 @@ class Outgoing(msgspec.Struct, frozen=True):
         data: the message, which the broker does not look into.
         due: not to be delivered before; ms since the epoch by the broker's clock.
         delay: the same as ms from now; at most one of the two is set.
+        once: its sender chose the id, and may repeat the sending: a message of that id that waits for its time is
+            replaced, one that waits in a queue or runs is left as it is, and this one dropped.
     """
 
     id: str
@@ -36,6 +38,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     data: bytes
     due: int | None = None
     delay: int | None = None
+    once: bool = False
 
 
 class Delivery(msgspec.Struct):

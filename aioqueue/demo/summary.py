@@ -100,10 +100,10 @@ def _verdict(report: Report) -> RenderableType:
     grid = Table.grid("", "", "", padding=(0, 2, 0, 0))
     grid.columns[1].justify = "right"
     grid.columns[1].style = "bold"
-    ends = report.succeeded + report.failed
-    grid.add_row(
-        _mark("lost", report.lost == 0), count(report.lost), f"{count(report.files)} tasks, {count(ends)} ends"
-    )
+    ends = f"{count(report.files)} tasks, {count(report.succeeded + report.failed)} ends"
+    if report.lost:
+        ends += f"; none for {_some([quoted(file) for file in report.lost_files])}"
+    grid.add_row(_mark("lost", report.lost == 0), count(report.lost), ends)
     if (kill := report.kill) is not None:
         later = f"; all had run {span(kill.recovered_after)} after its end" if kill.recovered_after is not None else ""
         grid.add_row(_mark("recovered"), count(report.recovered), f"which {kill.worker} held{later}")

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from aioqueue.brokers.protocol import Broker
+from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.context import current
 from aioqueue.exceptions import AioQueueError
 from aioqueue.ids import new_id
@@ -69,12 +69,20 @@ class Runs:
             options = {**options, "task_id": id, "ignore_result": False, "countdown": None, "eta": None}
             result = await self._app.post(task, args, kwargs, options)
             with self._waiting.working():
-                await self._alongside(self._burst([queue], True), True)
+                # A burst may end in the moment in which a retry comes into the queue.
+                while True:
+                    await self._alongside(self._burst([queue], True), True)
+                    status = await self._status(queue)
+                    if not status.waiting:
+                        break
         finally:
             del self._stage.alone[id]
-        if not any(status.name == queue and _holds_any(status) for status in await self._broker.queues()):
+        if not status.running and not status.delayed:
             self._free.append(queue)
         return await self._value(result)
+
+    async def _status(self, queue: str) -> QueueStatus:
+        return next(status for status in await self._broker.queues() if status.name == queue)
 
     async def _value(self, result: AsyncResult[Any]) -> Any:
         # A task that raised `Ignore` has no end, and no value.
@@ -110,10 +118,6 @@ class Runs:
     @property
     def _alone(self) -> set[str]:
         return {*self._stage.alone.values(), *self._free}
-
-
-def _holds_any(status: Any) -> bool:
-    return bool(status.waiting or status.running or status.delayed)
 
 
 def _refuse_inside_a_task() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Delivery, Settlement
-from aioqueue.exceptions import AioQueueError, NotRegistered, PayloadError, PayloadTooLarge, WorkerLost
+from aioqueue.exceptions import NotRegistered, PayloadError, PayloadTooLarge, WorkerLost
 from aioqueue.logs import logger
 from aioqueue.message import DeadLetter, Message, Record, State, decode_message, encode_record
 from aioqueue.payload.failure import Failure
@@ -64,7 +64,7 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
         args, kwargs = task.parameters.decode(
             message.body, message.content, max_size=conf.max_payload_size, task_name=task.name
         )
-    except AioQueueError as error:
+    except Exception as error:
         return bury(app, delivery, message, error, now, hostname)
     return Run(delivery, message, task, args, kwargs)
 

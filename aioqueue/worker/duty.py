@@ -85,7 +85,8 @@ class Duty:
             burst=worker.burst,
         )
         promoter = Promoter(consumer)
-        renewer = Renewer(consumer, self._timeout, self._lost.set)
+        renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready)
+        runner.may_start = renewer.stands
         if not await self._join():
             await consumer.close()
             return True

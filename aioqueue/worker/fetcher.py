@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aioqueue.brokers.protocol import Broker, Consumer, Settlement
+from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Settlement
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
 from aioqueue.worker.admission import admit
@@ -18,6 +18,9 @@ _WAIT = 5.0
 _MOST_PREFETCH = 1000
 # Prefetched work is what runs in this time, so that little of it waits here while another worker is idle.
 _PREFETCH_SECONDS = 0.1
+# The third worker to be given a message is careful with it, and waits so long for its other tasks to end.
+_SUSPECT_FROM = 3
+_ALONE_WITHIN = 30.0
 
 
 class Fetcher:
@@ -48,6 +51,7 @@ class Fetcher:
         self._prefetch = prefetch
         self._hostname = hostname
         self._burst = burst
+        self._suspect_from = max(2, min(_SUSPECT_FROM, app.conf.max_deliveries))
         self._rate = 0.0
         self._measured_at = asyncio.get_running_loop().time()
         self._measured = 0
@@ -63,6 +67,7 @@ class Fetcher:
         failures = 0
         while True:
             room = await self._room()
+            suspect: Delivery | None = None
             try:
                 deliveries = await self._consumer.fetch(room, wait=0 if self._burst or failures else _WAIT)
                 if failures:
@@ -70,6 +75,9 @@ class Fetcher:
                     await self._consumer.hand_back(self._runner.held() + self._runner.ready() + deliveries)
                     logger.info("Worker %s is connected again", self._hostname)
                     failures = 0
+                if suspect := self._suspect(deliveries):
+                    await self._clear_for(suspect)
+                    deliveries = [suspect]
             except LeaseLost:
                 raise
             except Exception as error:
@@ -93,8 +101,38 @@ class Fetcher:
                     else:
                         self._runner.put(admitted)
                 self._runner.start_ready()
+                if suspect is not None:
+                    await self._settled(suspect)
             elif self._burst and await self._is_done():
                 return
+
+    def _suspect(self, deliveries: list[Delivery]) -> Delivery | None:
+        """A message whose workers have died again and again, perhaps of it."""
+        last = self._app.conf.max_deliveries
+        return next((one for one in deliveries if self._suspect_from <= one.deliveries <= last), None)
+
+    async def _clear_for(self, suspect: Delivery) -> None:
+        """See to it that nothing is held beside it: what a worker holds when it dies uses up a delivery (D5)."""
+        self._runner.drop_ready()
+        await self._consumer.hand_back([*self._runner.held(), suspect])
+        try:
+            async with asyncio.timeout(_ALONE_WITHIN):
+                while self._runner.unsettled:
+                    self._runner.changed.clear()
+                    await self._runner.changed.wait()
+        except TimeoutError:
+            logger.warning(
+                "Task %s has been delivered %d times and should run alone, but others have not ended in %g s",
+                suspect.id,
+                suspect.deliveries,
+                _ALONE_WITHIN,
+            )
+
+    async def _settled(self, suspect: Delivery) -> None:
+        """Wait until it has ended."""
+        while suspect in self._runner.ready() or suspect in self._runner.held():
+            self._runner.changed.clear()
+            await self._runner.changed.wait()
 
     async def _room(self) -> int:
         """Wait until fetching is worth a round trip; returns for how many there is room."""

@@ -27,12 +27,17 @@ class Renewer:
         consumer: whose lease it is.
         visibility_timeout: seconds.
         lost: called in the event loop when the lease turns out to be lost.
+        resumed: called there when it stands again after it may have been lost.
     """
 
-    def __init__(self, consumer: Consumer, visibility_timeout: float, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, consumer: Consumer, visibility_timeout: float, lost: Callable[[], None], resumed: Callable[[], None]
+    ) -> None:
         self._consumer = consumer
         self._timeout = visibility_timeout
         self._lost = lost
+        self._resumed = resumed
+        self._renewed = monotonic()
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._closed = threading.Event()
@@ -43,8 +48,13 @@ class Renewer:
         """When renewing succeeded again after it had failed for more than half of the timeout."""
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread; the lease has just been taken out."""
+        self._renewed = monotonic()
         self._thread.start()
+
+    def stands(self) -> bool:
+        """Whether the lease cannot have ended: nobody else has been given our tasks."""
+        return monotonic() - self._renewed < self._timeout
 
     async def close(self) -> None:
         """Stop the thread."""
@@ -52,8 +62,7 @@ class Renewer:
         await asyncio.to_thread(self._thread.join, 1.0)
 
     def _run(self) -> None:
-        renewed = monotonic()
-        due = renewed + self._timeout / 4
+        due = monotonic() + self._timeout / 4
         while not self._closed.wait(max(0.01, min(_LOOK_EVERY, due - monotonic()))):
             self._watch_loop()
             now = monotonic()
@@ -68,9 +77,12 @@ class Renewer:
             if not kept:
                 self._call(self._lost)
                 return
-            if monotonic() - renewed > self._timeout / 2:
+            stood = self.stands()
+            if monotonic() - self._renewed > self._timeout / 2:
                 self.resumed_at = monotonic()
-            renewed = monotonic()
+            self._renewed = now  # from when it was asked for: the broker counts from later on
+            if not stood:
+                self._call(self._resumed)
             due = now + self._timeout / 4
 
     def _watch_loop(self) -> None:

@@ -48,6 +48,9 @@ class Runner:
         stuck: those that were given up, and still have not ended.
         ended: how many have ended.
         unsettled: deliveries in hand: ready, running, or ended and not settled yet.
+        accepting: whether anything is to be started.
+        may_start: whether what is held may be started now: not while the lease may have ended, for then others may
+            have it (D3).
         changed: set when there is more room.
     """
 
@@ -82,6 +85,7 @@ class Runner:
         self.unsettled = 0
         self.changed = asyncio.Event()
         self.accepting = True
+        self.may_start: Callable[[], bool] = lambda: True
 
     # In
 
@@ -98,7 +102,7 @@ class Runner:
 
     def start_ready(self) -> None:
         """Start as many as there are places for."""
-        while self.waiting and len(self.running) < self._concurrency and self.accepting:
+        while self.waiting and len(self.running) < self._concurrency and self.accepting and self.may_start():
             ready = next(queue for queue in reversed(self._ready) if queue)
             run = ready.popleft()
             self.waiting -= 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -27,6 +29,16 @@ def note(app: AioQueue, ran: list[tuple[Any, datetime]]) -> Any:
         return ctx.eta
 
     return note
+
+
+@pytest.fixture(autouse=True)
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A naive datetime is UTC, wherever the program runs."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def _now() -> datetime:

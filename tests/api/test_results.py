@@ -200,8 +200,7 @@ async def test_watch_sees_every_change_until_the_end(app: AioQueue, gate: Gate) 
         seen: list[TaskInfo] = []
 
         async def watch() -> None:
-            async for info in result.watch():
-                seen.append(info)
+            seen.extend([info async for info in result.watch()])
 
         watching = asyncio.ensure_future(watch())
         await until(lambda: gate.came)
@@ -556,9 +555,8 @@ async def test_exceptions_that_end_programs_end_only_the_task(
     async with working(app):
         result = await fail.send()
         async with asyncio.timeout(PATIENCE):
-            async for info in result.watch():
-                pass
-        assert info.state == "FAILURE"
+            states = [info.state async for info in result.watch()]
+        assert states[-1] == "FAILURE"
         assert await fine.call(timeout=PATIENCE) == 1
 
 

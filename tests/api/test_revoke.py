@@ -104,12 +104,15 @@ async def test_waiting_in_a_worker(app: AioQueue, note: Any, ran: list[Any], gat
         await gate.wait()
 
     app.conf.worker_prefetch = 5
-    async with working(app, concurrency=1):
+    async with working(app, concurrency=1) as worker:
         await hold.send()
         await until(lambda: gate.came)
         revoked, other = await note.send(1), await note.send(2)
         await until(lambda: _running(app, 3))
         assert await revoked.revoke() is True
+        assert worker.duty is not None and worker.duty.runner is not None
+        runner = worker.duty.runner
+        await until(lambda: any(delivery.revoked for delivery in runner.ready()), "the worker has heard of it")
         gate.open()
         assert await other.get(timeout=PATIENCE) == 2
         await _revoked(revoked)
@@ -272,9 +275,7 @@ async def test_who_waits_hears_of_it(app: AioQueue, note: Any) -> None:
 
 
 async def _last(result: AsyncResult[Any]) -> Any:
-    async for info in result.watch():
-        pass
-    return info
+    return [info async for info in result.watch()][-1]
 
 
 async def test_revoked_tasks_are_not_retried(app: AioQueue, gate: Gate) -> None:

@@ -518,7 +518,7 @@ async def test_sync_from_threads(redis_app: AioQueue) -> None:
         result.forget()
         assert result.state() == "SENT"
         waiting = tasks.add.sync.options(countdown=60).send(1)
-        with pytest.raises(TimeoutError, match="has not ended after 0.02 s"):
+        with pytest.raises(TimeoutError, match=r"has not ended after 0\.02 s"):
             waiting.get(timeout=0.02)
         assert waiting.revoke(reason="late") is True
         with pytest.raises(TaskRevoked, match="late"):
@@ -631,13 +631,34 @@ async def test_a_broker_url_of_no_use(url: str, part: str) -> None:
     assert part in str(caught.value) and "hidden" not in str(caught.value)
 
 
-async def test_sent_twice_under_one_id(app: AioQueue, tasks: Tasks) -> None:
-    # The id names the result: both runs write the same record.
-    async with working(app):
-        first = await tasks.add.options(task_id="one").send(1)
-        second = await tasks.add.options(task_id="one").send(1)
+async def test_sent_again_under_one_id_while_it_waits(app: AioQueue, tasks: Tasks) -> None:
+    # A sender that does not know whether its first sending arrived repeats it.
+    async with app:
+        first = await tasks.wait.options(task_id="one").send("first")
+        second = await tasks.wait.options(task_id="one").send("second")
         assert first == second
-        assert await second.get(timeout=PATIENCE) == 11
+        assert await lengths(app) == (1, 0, 0)
+        async with app.worker():
+            await until(lambda: tasks.gate.came)
+            await tasks.wait.options(task_id="one").send("while it runs")
+            tasks.gate.open()
+            await second.get(timeout=PATIENCE)
+    assert tasks.gate.came == ["first"]
+
+
+async def test_sent_again_under_one_id_when_it_has_ended(app: AioQueue, tasks: Tasks) -> None:
+    async with working(app):
+        assert await tasks.add.options(task_id="one").call(1, timeout=PATIENCE) == 11
+        assert await tasks.add.options(task_id="one").call(2, timeout=PATIENCE) == 12
+
+
+async def test_a_delayed_task_is_replaced_under_its_id(app: AioQueue, tasks: Tasks) -> None:
+    async with working(app):
+        await tasks.add.options(task_id="one", countdown=60).send(1)
+        await tasks.add.options(task_id="one", countdown=60).send(2)
+        assert await lengths(app) == (0, 0, 1)
+        assert await tasks.add.options(task_id="one").call(3, timeout=PATIENCE) == 13
+        assert await lengths(app) == (0, 0, 0)
 
 
 async def test_a_failure_tells_the_sender(app: AioQueue) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -241,7 +241,7 @@ async def test_a_task_that_calls_another_in_place_keeps_its_context(app: AioQueu
 class Recording(Task[..., Any]):
     """Hooks as Celery's users write them."""
 
-    calls: list[tuple[Any, ...]]
+    calls: ClassVar[list[tuple[Any, ...]]]
     default_retry_delay = 0.0
 
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -287,7 +287,7 @@ class RecordingLater(Recording):
 @pytest.fixture(params=[Recording, RecordingLater], ids=["sync", "async"])
 def base(request: pytest.FixtureRequest) -> type[Recording]:
     class Fresh(request.param):  # type: ignore[name-defined, misc]
-        calls: list[tuple[Any, ...]] = []
+        calls: ClassVar[list[tuple[Any, ...]]] = []
 
     return Fresh
 

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -393,6 +394,25 @@ async def test_higher_priorities_first(app: AioQueue) -> None:
     assert order == [(priority, x) for priority in (9, 4, 1, 0) for x in range(3)]
 
 
+async def test_a_late_high_priority_overtakes_what_the_worker_holds(app: AioQueue, gate: Gate) -> None:
+    order: list[str] = []
+    app.conf.worker_prefetch = 10
+
+    @app.task
+    async def work(name: str) -> None:
+        await gate.wait()
+        order.append(name)
+
+    async with working(app, concurrency=1):
+        await app.send_many(work.s(f"low {x}") for x in range(3))
+        await until(lambda: _running(app, 3))
+        await work.options(priority=9).send("high")
+        await until(lambda: _running(app, 4))
+        gate.open()
+        await until(lambda: len(order) == 4)
+    assert order == ["low 0", "high", "low 1", "low 2"]
+
+
 async def test_a_late_high_priority_overtakes_what_waits(app: AioQueue, gate: Gate) -> None:
     order: list[str] = []
     app.conf.worker_prefetch = 0
@@ -587,15 +607,13 @@ async def test_an_include_that_is_not_there(make_app: MakeApp) -> None:
 
 
 async def test_a_blocked_loop_loses_no_lease(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
-    import time
-
     app = make_app(visibility_timeout=1.0)
     runs: list[int] = []
 
     @app.task
     async def block() -> int:
         runs.append(1)
-        time.sleep(2.5)
+        time.sleep(2.5)  # noqa: ASYNC251
         return 1
 
     async with working(app):

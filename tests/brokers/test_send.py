@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from aioqueue.brokers.protocol import Broker
+from aioqueue.brokers.protocol import Broker, Settlement
 from aioqueue.exceptions import QueueFull
 
 from .conftest import MakeConsumer
-from .steps import counts, end, fetch, fetch_one, ids, message, send
+from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, message, send
 
 
 async def test_what_is_sent_arrives_as_it_was(broker: Broker, consumer: MakeConsumer) -> None:
@@ -97,3 +98,34 @@ async def test_a_limit_is_each_sends_own(broker: Broker) -> None:
     await send(broker, "b")
     await send(broker, "c", max_length=3)
     assert await counts(broker) == (3, 0, 0)
+
+
+async def test_an_id_of_the_senders_own_can_be_sent_again(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    mine = msgspec.structs.replace(message("mine"), once=True)
+    await send(broker, mine)
+    await send(broker, mine)
+    [delivery] = await fetch(worker, 10)
+    await send(broker, mine)  # it runs
+    assert await worker.fetch(10, wait=0) == []
+    await worker.settle([Settlement(delivery, record=b"the first", final=True, expires=AN_HOUR)])
+    # It has ended: this is a new task of the same id, and what became of the first is forgotten.
+    await send(broker, mine)
+    assert await broker.records(["mine"]) == [None]
+    assert ids(await fetch(worker, 10)) == ["mine"]
+
+
+async def test_an_id_of_the_senders_own_that_waits_for_its_time_is_replaced(
+    broker: Broker, consumer: MakeConsumer
+) -> None:
+    worker = await consumer()
+    later = msgspec.structs.replace(message("mine", delay=AN_HOUR), once=True)
+    await send(broker, later)
+    await send(broker, later)
+    assert [status.delayed for status in await broker.queues()] == [1]
+    await send(broker, msgspec.structs.replace(message("mine"), once=True))
+    assert [(status.delayed, status.waiting) for status in await broker.queues()] == [(0, 1)]
+    assert ids(await fetch(worker, 10)) == ["mine"]
+    broker.shift_clock(2 * AN_HOUR)
+    await worker.promote()
+    assert await worker.fetch(10, wait=0) == []

@@ -105,12 +105,13 @@ class Stage:
         return Run(done.returncode, done.stdout, done.stderr)
 
     def left(self) -> list[int]:
-        """The processes that were started here, by the environment that they inherited, and still are."""
-        mark = os.fsencode(f"AIOQUEUE_RUNTIME_DIR={self.root}")
+        """The processes that were started here and still are, by their environment, arguments and folder."""
+        mark = os.fsencode(self.root)
         found: list[int] = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (folder / "environ").read_bytes():
+                about = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+                if mark in about or mark in os.fsencode((folder / "cwd").readlink()):
                     found.append(int(folder.name))
             except OSError:
                 continue

@@ -72,7 +72,7 @@ async def test_a_worker_that_cannot_start_says_why(course: Demo, stage: Stage, m
         return {**own(**more), "PYTHONHOME": "/nowhere"}
 
     monkeypatch.setattr(run, "environment", broken)
-    with pytest.raises(AioQueueError, match=r"(?s)worker-1 .* should be at work, and has ended with .*encodings"):
+    with pytest.raises(AioQueueError, match=r"(?s)worker-\d .* should be at work, and has ended with .*encodings"):
         await course.run()
     assert [worker.alive for worker in course.workers] == [False, False]
 

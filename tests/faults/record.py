@@ -96,9 +96,7 @@ class Reader:
     def select(self, event: str, *, pid: int | None = None, id: str | None = None) -> list[Line]:
         """The lines of one kind."""
         return [
-            line
-            for line in self.lines()
-            if line.event == event and pid in (None, line.pid) and id in (None, line.id)
+            line for line in self.lines() if line.event == event and pid in (None, line.pid) and id in (None, line.id)
         ]
 
     def runs(self, where: Callable[[Line], bool] = lambda line: True) -> dict[tuple[str, int], list[Run]]:

@@ -36,6 +36,7 @@ class Order(msgspec.Struct):
         url: of the broker.
         settings: of the app.
         options: of the worker.
+        constants: values of constants in aioqueue's modules, by full name.
     """
 
     folder: str
@@ -43,6 +44,7 @@ class Order(msgspec.Struct):
     url: str
     settings: dict[str, Any]
     options: dict[str, Any]
+    constants: dict[str, float]
 
 
 def main() -> None:
@@ -97,6 +99,10 @@ def become_worker(order: Order) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("aioqueue").setLevel(logging.INFO)
         tasks.writer = Writer(Path(order.folder))
+        for name, value in order.constants.items():
+            module, _, constant = name.rpartition(".")
+            assert hasattr(sys.modules[module], constant), name
+            setattr(sys.modules[module], constant, value)
         app = tasks.make_app(order.url, **order.settings)
         worker = app.worker(**order.options, on_ready=lambda: tasks.writer.write("ready"))
         status = asyncio.run(worker.run())

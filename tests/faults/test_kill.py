@@ -49,7 +49,11 @@ async def test_killed_under_load(arena: Arena, tasks: int, kills: int) -> None:
     assert arena.repeated(), "no kill has hit a running task"
     arena.check_repeats()
     # D4 states visibility timeout + 1 s. What was running then begins again before all that waits.
-    delays = [line.at - max(at for at in killed_at if at < line.at) for line in arena.score.select("start") if line.deliveries > 1]
+    delays = [
+        line.at - max(at for at in killed_at if at < line.at)
+        for line in arena.score.select("start")
+        if line.deliveries > 1
+    ]
     assert max(delays) <= VISIBILITY_TIMEOUT + 1 + SLACK
     await arena.at_rest()
 
@@ -91,8 +95,8 @@ async def test_poison(arena: Arena, how: str) -> None:
 async def test_neighbours_of_poison(arena: Arena) -> None:
     """D5: those that ran beside such a task are not buried with it."""
     async with arena.supervised(1, max_deliveries=3):
-        good = await arena.send("work", 1.0, count=5)
-        [poison] = await arena.send("poison_after", 0.5)
+        good = await arena.send("work", 0.4, count=5)
+        [poison] = await arena.send("poison_after", 0.2)
         with pytest.raises(WorkerLost):
             await poison.get(timeout=60)
         assert states(await arena.ended(good, 60)) == {"SUCCESS": 5}

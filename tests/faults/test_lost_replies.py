@@ -41,7 +41,7 @@ async def test_many_sends_with_cuts(arena: Arena, proxy: Proxy, delay: float) ->
             proxy.lose(loss, "send", times=None, chance=0.3, seed=seed)
             for seed, loss in enumerate((Loss.REPLY, Loss.REQUEST))
         ]
-        rounds = 30
+        rounds = 20
         work = app.tasks["work"].options(countdown=delay)
         for _ in range(rounds):
             await asyncio.gather(*[work.send() for _ in range(5)])
@@ -79,7 +79,7 @@ async def test_send_whose_reply_comes_too_late(arena: Arena, proxy: Proxy) -> No
 @pytest.mark.parametrize("loss", [Loss.REPLY, Loss.REQUEST])
 async def test_settling_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> None:
     """No outcome is lost, none is applied twice, and nothing is run again."""
-    rule = proxy.lose(loss, "settle", times=None, chance=0.5, seed=7)
+    rule = proxy.lose(loss, "settle", times=None, chance=0.3, seed=7)
     await arena.worker(url=proxy.url, concurrency=10)
     results = await arena.send("work", 0.02, count=60)
     results += await arena.send("again", 0.02, 2, count=20)
@@ -96,7 +96,7 @@ async def test_settling_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> 
 @pytest.mark.parametrize("loss", [Loss.REPLY, Loss.REQUEST])
 async def test_early_acknowledgement_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> None:
     """D9: at most once, and yet each of them once."""
-    rule = proxy.lose(loss, "settle", times=None, chance=0.5, seed=8)
+    rule = proxy.lose(loss, "settle", times=None, chance=0.3, seed=8)
     await arena.worker(url=proxy.url, concurrency=10)
     results = await arena.send("early", 0.02, count=40)
     results += await arena.send("by_hand", 0.02, count=10)
@@ -127,7 +127,9 @@ async def test_fetching_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> 
 
 async def test_everything_through_cuts(arena: Arena, proxy: Proxy) -> None:
     """All connections of two workers are cut, every tenth request, before or after it is executed."""
-    rules = [proxy.lose(loss, times=None, chance=0.05, seed=seed) for seed, loss in enumerate((Loss.REPLY, Loss.REQUEST))]
+    rules = [
+        proxy.lose(loss, times=None, chance=0.05, seed=seed) for seed, loss in enumerate((Loss.REPLY, Loss.REQUEST))
+    ]
     for _ in range(2):
         await arena.worker(url=proxy.url, visibility_timeout=10.0, ready=False)
     results = await arena.send("work", 0.02, count=300)
@@ -153,13 +155,20 @@ async def test_lease_lost_and_network_bad(arena: Arena, proxy: Proxy) -> None:
     await arena.at_rest()
 
 
-async def test_half_open_connections(arena: Arena, proxy: Proxy) -> None:
+_SHORT = {
+    "aioqueue.worker.fetcher._WAIT": 0.5,
+    "aioqueue.brokers.redis.consumer._TIMEOUT": 1.0,
+}
+
+
+@pytest.mark.parametrize("constants", [_SHORT, pytest.param({}, marks=pytest.mark.slow)], ids=["short", "real"])
+async def test_half_open_connections(arena: Arena, proxy: Proxy, constants: dict[str, float]) -> None:
     """Connections over which nothing comes any more are noticed, and made anew."""
-    worker = await arena.worker(url=proxy.url, visibility_timeout=30.0)
+    worker = await arena.worker(url=proxy.url, visibility_timeout=30.0, constants=constants)
     await arena.ended(await arena.send("work", count=5))
     assert proxy.silence()
-    # 5 s for the blocking read, 5 more until it is given up.
-    assert states(await arena.ended(await arena.send("work", count=5))) == {"SUCCESS": 5}
+    # The blocking read, the settling and the calls in between wait in turn for their answers.
+    assert states(await arena.ended(await arena.send("work", count=5), 60)) == {"SUCCESS": 5}
     assert worker.exit_code is None
     await arena.at_rest()
 
@@ -188,8 +197,9 @@ async def test_waiting_with_cuts(arena: Arena, proxy: Proxy) -> None:
         await waiter
 
 
-async def test_waiting_on_a_half_open_subscription(arena: Arena, proxy: Proxy) -> None:
+async def test_waiting_on_a_half_open_subscription(arena: Arena, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """D8: the same when the subscription has fallen silent without a word."""
+    monkeypatch.setattr("aioqueue.brokers.redis.watches._AGAIN", 1.5)
     await arena.worker()
     async with _app(proxy) as app:
         result = await app.tasks["work"].send(0.5)
@@ -201,9 +211,9 @@ async def test_waiting_on_a_half_open_subscription(arena: Arena, proxy: Proxy) -
 
 async def test_slow_network(arena: Arena, proxy: Proxy) -> None:
     """Replies that take half of the visibility timeout cost time, and nothing else."""
-    proxy.delay = 0.4
+    proxy.delay = 0.3
     await arena.worker(url=proxy.url)
-    results = await arena.send("work", 0.1, count=40)
-    assert states(await arena.ended(results)) == {"SUCCESS": 40}
+    results = await arena.send("work", 0.1, count=20)
+    assert states(await arena.ended(results)) == {"SUCCESS": 20}
     assert not arena.repeated()
     await arena.at_rest()

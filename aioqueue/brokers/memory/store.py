@@ -79,7 +79,11 @@ class Store:
                 )
 
     def _send_one(self, message: Outgoing, now: int) -> None:
-        self._cancel_delayed(message.id)
+        waited = self._cancel_delayed(message.id)
+        if message.once:
+            if not waited and self._present.get(message.id):
+                return
+            self.records.drop(message.id)
         due = _due(message, now)
         if due <= now:
             self._enqueue(message, now)

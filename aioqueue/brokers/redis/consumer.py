@@ -66,6 +66,7 @@ class RedisConsumer:
         self._serial = 0
         self._number = 0
         self._idle = False
+        self._lease_end = 0
         self._audit_at = monotonic() + random.uniform(0.1, 1.0) * _AUDIT_EVERY
 
     @property
@@ -74,7 +75,10 @@ class RedisConsumer:
 
     async def join(self) -> None:
         about = msgspec.msgpack.encode(self._worker)
-        await self._run("join", self.id, self._lease, self._offset(), about, *self._streams, "", *self._worker.queues)
+        now: int = await self._run(
+            "join", self.id, self._lease, self._offset(), about, *self._streams, "", *self._worker.queues
+        )
+        self._lease_end = now + self._lease
 
     # Fetching
 
@@ -262,6 +266,8 @@ class RedisConsumer:
             reply = self._renew_call("EVALSHA", text.sha, 1, *arguments)
         except NoScriptError:
             reply = self._renew_call("EVAL", text.text, 1, *arguments)
+        if reply:
+            self._lease_end = reply + self._lease
         return bool(reply)
 
     def _renew_call(self, *arguments: Argument) -> Any:
@@ -282,7 +288,7 @@ class RedisConsumer:
         if audit:
             self._audit_at = monotonic() + random.uniform(0.8, 1.2) * _AUDIT_EVERY
         moved, more, next_end = await self._run(
-            "take_over", self.id, self._lease, self._offset(), _TAKE_OVER_AT_ONCE, int(audit)
+            "take_over", self.id, self._lease, self._offset(), _TAKE_OVER_AT_ONCE, int(audit), self._lease_end
         )
         if moved:
             logger.warning("Took over %d tasks of workers that have been silent for longer than their lease.", moved)
@@ -348,12 +354,12 @@ def _names(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def _unusual(handle: Handle, fields: list[bytes] | None, queue: str) -> Delivery:
-    """An entry that was handed back, or that somebody else wrote."""
+    """An entry that was handed back, or that somebody else wrote: then it may lack an id, or count without end."""
     values = dict(zip(fields[::2], fields[1::2], strict=False)) if fields else {}
-    before = values.get(b"d", b"0")
+    before = values.get(b"d", b"0")[:9]
     return Delivery(
         handle,
-        values.get(b"i", b"").decode(errors="replace"),
+        values.get(b"i", b"").decode(errors="replace") or f"unnamed-{handle.entry}",
         values.get(b"m", b""),
         queue,
         int(before) + 1 if before.isdigit() else 1,

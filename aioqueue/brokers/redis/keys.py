@@ -5,6 +5,7 @@ Everything of a namespace shares one hash tag, so that a script's keys are alway
     {ns:0}:q:<queue>:<priority>   stream; fields i (task id), m (message), d (deliveries before, when not 0)
     {ns:0}:q:<queue>:front        stream; what was handed back or taken over, read before the others
     {ns:0}:delayed, delayed:data  sorted set of ids by due time; hash of their messages
+    {ns:0}:sent:<id>              for a minute after an id of the sender's own was sent
     {ns:0}:r:<id>                 record: '1' (final) or '0', then msgpack
     {ns:0}:revoked                sorted set of revoked ids whose message has not been met yet
     {ns:0}:waiters:<minute>       hash: id -> clients that want to hear of it

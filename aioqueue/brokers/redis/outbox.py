@@ -23,7 +23,7 @@ from aioqueue.exceptions import AioQueueError, BrokerUnavailable, QueueFull
 MOST_MESSAGES = 1000
 _MOST_BYTES = 4 * 1024 * 1024
 
-Row = tuple[str, str, int, int, int, int]
+Row = tuple[str, str, int, int, int, int, int]
 
 
 class _Parcel(msgspec.Struct, eq=False):
@@ -141,8 +141,8 @@ class Outbox:
 
     def _unavailable(self, error: Exception, timeout: float) -> BrokerUnavailable:
         return BrokerUnavailable(
-            f"No answer from {self._description} in {timeout:g} s ({error}). What was sent is lost, unless only the "
-            "answer was: send it again with the same task_id to be safe. Is the server running?"
+            f"No answer from {self._description} in {timeout:g} s ({error}). Is the server running? The task may have "
+            "been sent, if only the answer was lost. With a task_id of your own it can be sent again and runs once."
         )
 
     def _refused(self, error: Exception) -> AioQueueError:
@@ -159,9 +159,9 @@ def rows(messages: Sequence[Outgoing], data: list[Argument]) -> list[Row]:
     made: list[Row] = []
     for message in messages:
         data.append(message.data)
-        made.append(
-            (message.id, message.queue, message.priority, len(data) + 1, message.due or 0, max(0, message.delay or 0))
-        )
+        delay = max(0, message.delay or 0)
+        once = 1 if message.once else 0
+        made.append((message.id, message.queue, message.priority, len(data) + 1, message.due or 0, delay, once))
     return made
 
 

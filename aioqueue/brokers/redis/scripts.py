@@ -1,6 +1,8 @@
 """The Lua scripts, one a file in `lua/`, with the pieces they share in `lua/lib/`.
 
-A script names the pieces it needs in lines `-- use: name`; they are put in its place, in that order.
+A script names the pieces it needs in lines `-- use: name`; they are put in its place, in that order. A line
+`-- flags: allow-oom` lets it run while the broker is out of memory: all that end tasks or keep workers alive have it,
+for what they store is little, and what waits for them is more.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _USE = re.compile(r"^-- use: (\w+)$", re.MULTILINE)
+_FLAGS = re.compile(r"^-- flags: (.+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
@@ -29,5 +32,6 @@ def script(name: str) -> Script:
     folder = files("aioqueue.brokers.redis") / "lua"
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
     text = _USE.sub(lambda use: (folder / "lib" / f"{use[1]}.lua").read_text(encoding="utf-8"), source)
-    text = _COMMENT.sub("", text)
+    flags = _FLAGS.search(source)
+    text = (f"#!lua flags={flags[1]}\n" if flags else "") + _COMMENT.sub("", text)
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())

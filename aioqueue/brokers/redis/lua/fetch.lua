@@ -1,8 +1,8 @@
-#!lua flags=allow-oom
 -- Reads messages for a worker, the front first and then from high priorities to low, without waiting.
 -- KEYS[1] prefix    ARGV worker, limit, names of streams in that order
 -- Returns {list of {position of the stream, entries}, ids among them that have been revoked}, or 'lost' when the
 -- worker has no lease any more.
+-- flags: allow-oom
 local prefix, worker, left = KEYS[1], ARGV[1], tonumber(ARGV[2])
 if not redis.call('ZSCORE', prefix .. 'leases', worker) then return 'lost' end
 

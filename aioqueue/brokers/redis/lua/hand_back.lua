@@ -1,8 +1,8 @@
-#!lua flags=allow-oom
 -- Hands back what a worker holds: but for what is named ('keep'), only what is named ('these'), or everything and then
 -- the lease ('leave').
 -- KEYS[1] prefix    ARGV worker, limit, mode, names of streams, '', entries as stream NUL id
 -- Returns {entries moved, 1 if there is more}.
+-- flags: allow-oom
 -- use: hand_back
 local prefix, worker, left, mode = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local leaving = mode == 'leave'

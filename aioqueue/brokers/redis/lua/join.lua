@@ -1,7 +1,7 @@
-#!lua flags=allow-oom
 -- Takes out a worker's lease and makes its queues' streams and groups.
 -- KEYS[1] prefix    ARGV worker, ms of the lease, clock offset, what it says of itself, names of streams, '', queues
 -- Returns the broker's clock in ms.
+-- flags: allow-oom
 -- use: clock
 -- use: epoch
 local prefix, worker = KEYS[1], ARGV[1]

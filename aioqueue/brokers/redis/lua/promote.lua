@@ -1,8 +1,8 @@
-#!lua flags=allow-oom
 -- Puts messages that are due into their queues, earliest first.
 -- KEYS[1] prefix    ARGV clock offset, limit
 -- Returns {how many, ms until the next is due or -1}.
 -- D6: a message leaves the sorted set and enters its stream in one step, whoever asks and how often.
+-- flags: allow-oom
 -- use: clock
 -- use: delayed
 local prefix = KEYS[1]
@@ -16,8 +16,10 @@ if #ids > 0 then
   for i, id in ipairs(ids) do
     if messages[i] then
       local queue, priority, data = parts(messages[i])
-      uncount(prefix, queue)
-      redis.call('XADD', prefix .. 'q:' .. queue .. ':' .. priority, '*', 'i', id, 'm', data)
+      if queue then -- else it is not of our making, and must not hold up the others
+        uncount(prefix, queue)
+        redis.call('XADD', prefix .. 'q:' .. queue .. ':' .. priority, '*', 'i', id, 'm', data)
+      end
     end
   end
 end

@@ -1,7 +1,7 @@
-#!lua flags=allow-oom
 -- Extends a worker's lease.
 -- KEYS[1] prefix    ARGV worker, ms of the lease, clock offset
 -- Returns the broker's clock in ms, or 0 when the lease is lost: never to be had again under this name (D2).
+-- flags: allow-oom
 -- use: clock
 local prefix, worker = KEYS[1], ARGV[1]
 if not redis.call('ZSCORE', prefix .. 'leases', worker) then return 0 end

@@ -1,8 +1,8 @@
-#!lua flags=allow-oom
 -- Ends tasks as revoked, unless they have ended.
 -- KEYS[1] prefix    ARGV clock offset, record, ms to keep it, ms to remember ids that wait, terminate 0|1, ids
 -- Returns a letter per id: '1' revoked by this, '0' it had ended.
 -- F16: this and the task's own end are decided by which script comes first.
+-- flags: allow-oom
 -- use: clock
 -- use: records
 -- use: delayed

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Applies settlements, each whole or not at all, each at most once.
 -- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
 --   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}
@@ -8,6 +7,7 @@
 -- Returns a letter per settlement: '1' applied, '0' fenced, 'r' the task had been revoked.
 -- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
 -- the first write, and the first write is the acknowledgement, which runs while the broker is out of memory.
+-- flags: allow-oom
 -- use: clock
 -- use: kinds
 -- use: once

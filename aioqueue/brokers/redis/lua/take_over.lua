@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Hands back to the queues what workers held whose lease has ended, a bounded number at a time.
 -- KEYS[1] prefix    ARGV worker that asks, ms of the lease, clock offset, limit, 1 to look for strays as well, when
 --   its own lease ends as far as it knows
@@ -6,6 +5,7 @@
 -- D3: whoever's own lease has ended, or has been extended without its knowing it, was cut off from the broker until
 -- now. It may not have been alone, so it asks again when it knows more.
 -- D4: found within the second in which the lease ends. D2: a worker that has fallen stays so under that name.
+-- flags: allow-oom
 -- use: clock
 -- use: epoch
 -- use: hand_back

@@ -1,8 +1,8 @@
-#!lua flags=allow-oom
 -- Reads records, and registers the client for the news of those tasks that have not ended. In one step, so that no
 -- end falls between the reading and the registering (D8).
 -- KEYS[1] prefix    ARGV client, clock offset, ids
 -- Returns a record per id, or nil.
+-- flags: allow-oom
 -- use: clock
 -- use: records
 local prefix, client = KEYS[1], ARGV[1]

@@ -1,13 +1,32 @@
 -- Puts messages into their streams, or among the delayed when they are not due yet.
--- A message is {id, queue, priority, index of its data in ARGV, due or 0, delay or 0}.
+-- A message is {id, queue, priority, index of its data in ARGV, due or 0, delay or 0, 1 if its sender may repeat it}.
 -- Delayed: a sorted set of ids by due time, a hash id -> "queue\npriority\ndata", and a count for each queue.
+-- For how long the sender of an id of its own may repeat the sending, in ms.
+local MAY_REPEAT = 60000
+
+-- Whether a message whose sender may have sent it before is to be queued.
+local function is_new(prefix, id)
+  local marker, record = prefix .. 'sent:' .. id, prefix .. 'r:' .. id
+  if redis.call('ZREM', prefix .. 'delayed', id) == 1 then
+    uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id))))
+    redis.call('HDEL', prefix .. 'delayed:data', id)
+  elseif redis.call('EXISTS', marker) == 1 and redis.call('GETRANGE', record, 0, 0) ~= '1' then
+    return false
+  end
+  redis.call('SET', marker, '', 'PX', MAY_REPEAT)
+  redis.call('DEL', record) -- what became of it the last time
+  return true
+end
+
 local function enqueue(prefix, now, messages)
   local earliest
   for _, message in ipairs(messages) do
     local id, queue, priority, data = message[1], message[2], message[3], ARGV[message[4]]
     local due = message[5]
     if message[6] > 0 then due = now + message[6] end
-    if due > now then
+    if message[7] == 1 and not is_new(prefix, id) then
+      -- It waits in a queue, or runs.
+    elseif due > now then
       if redis.call('ZADD', prefix .. 'delayed', due, id) == 0 then
         uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id) or queue .. '\n\n')))
       end

@@ -1,0 +1,336 @@
+"""What things cost on a real Redis: counted, not timed, so that it is the same on every machine."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import redis.asyncio as aioredis
+
+from aioqueue import AioQueue
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def app(redis_url: str) -> AioQueue:
+    return AioQueue("cost", broker=redis_url)
+
+
+@pytest_asyncio.fixture
+async def client(redis_url: str) -> AsyncIterator[Any]:
+    async with aioredis.from_url(redis_url) as client:
+        yield client
+
+
+async def _counts(client: Any) -> dict[str, int]:
+    """How often the server has run each command, those inside of scripts included."""
+    stats = await client.info("commandstats")
+    ours = {"info", "config|resetstat"}
+    counts = {name.removeprefix("cmdstat_"): about["calls"] for name, about in stats.items()}
+    return {name: calls for name, calls in counts.items() if name not in ours}
+
+
+async def _since(client: Any, before: dict[str, int]) -> dict[str, int]:
+    after = await _counts(client)
+    return {name: calls - before.get(name, 0) for name, calls in after.items() if calls > before.get(name, 0)}
+
+
+async def _until(condition: Callable[[], Awaitable[Any]]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not await condition():
+        assert time.monotonic() < deadline, "it has not come true"
+        await asyncio.sleep(0.02)
+
+
+_ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+
+@asynccontextmanager
+async def _monitored(redis_url: str) -> AsyncIterator[list[tuple[bool, list[bytes]]]]:
+    """What the server is asked for: (inside of a script, the command's words), until the end of the block."""
+    seen: list[tuple[bool, list[bytes]]] = []
+    end = b"the end of what is monitored"
+    async with aioredis.from_url(redis_url) as pool, aioredis.from_url(redis_url) as other:
+        await other.ping()
+        connection = await pool.connection_pool.get_connection()
+
+        async def read() -> None:
+            while True:
+                line: bytes = await connection.read_response(disable_decoding=True)
+                words = _ARGUMENT.findall(line)
+                if end in words:
+                    return
+                if words[0].upper() not in (b"HELLO", b"CLIENT", b"SELECT", b"AUTH"):
+                    seen.append((b" lua]" in line.partition(b'"')[0], words))
+
+        await connection.send_command("MONITOR")
+        assert await connection.read_response() in (b"OK", "OK")
+        reading = asyncio.ensure_future(read())
+        yield seen
+        await other.echo(end)
+        async with asyncio.timeout(PATIENCE):
+            await reading
+        await connection.disconnect()
+
+
+def _asked(seen: list[tuple[bool, list[bytes]]]) -> list[str]:
+    return [words[0].upper().decode() for in_script, words in seen if not in_script]
+
+
+# Sending
+
+
+async def test_a_plain_send_is_one_round_trip(app: AioQueue, redis_url: str) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await nothing.send()  # the script is known from here on
+        async with _monitored(redis_url) as seen:
+            await nothing.send()
+        assert _asked(seen) == ["EVALSHA"]
+        async with _monitored(redis_url) as seen:
+            await nothing.options(countdown=60, queue="q", priority=3).send()
+        assert _asked(seen) == ["EVALSHA"]
+
+
+@pytest.mark.parametrize(("tasks", "trips"), [(1, 1), (1000, 1), (1001, 2), (10_000, 10)])
+async def test_many_are_sent_in_one_round_trip_per_thousand(
+    app: AioQueue, redis_url: str, tasks: int, trips: int
+) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await nothing.send()
+        async with _monitored(redis_url) as seen:
+            await app.send_many(nothing.s() for _ in range(tasks))
+        assert _asked(seen) == ["EVALSHA"] * trips
+
+
+async def test_what_is_sent_at_once_goes_together(app: AioQueue, client: Any) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await nothing.send()
+        before = await _counts(client)
+        await asyncio.gather(*[nothing.send() for _ in range(500)])
+        assert (await _since(client, before))["evalsha"] <= 5
+
+
+# Running
+
+
+@pytest.mark.parametrize("keep_results", [True, False])
+async def test_commands_per_task(app: AioQueue, client: Any, keep_results: bool) -> None:
+    tasks = 10_000
+
+    @app.task(ignore_result=not keep_results)
+    async def nothing() -> None: ...
+
+    async with app:
+        await app.send_many(nothing.s() for _ in range(tasks))
+        before = await _counts(client)
+        async with asyncio.timeout(PATIENCE):
+            await app.worker(burst=True).run(install_signals=False)
+        counts = await _since(client, before)
+    each = sum(counts.values()) / tasks
+    assert each <= (1.2 if keep_results else 0.2), counts
+
+
+async def test_a_single_task_is_a_handful_of_commands(app: AioQueue, redis_url: str) -> None:
+    # One that comes alone, to a worker that waits: read, settled, and nothing more than is needed to wait again.
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app, app.worker():
+        await nothing.call(timeout=PATIENCE)
+        await asyncio.sleep(0.3)
+        async with _monitored(redis_url) as seen:
+            result = await nothing.send()
+            await _until(result.ready)
+        asked = [name for name in _asked(seen) if name != "MGET"]  # which are ours
+        assert len(asked) <= 8, asked
+
+
+async def test_an_idle_worker_costs_little(app: AioQueue, client: Any) -> None:
+    seconds = 8.0
+
+    @app.task(queue="other")
+    async def nothing() -> None: ...
+
+    async with app, app.worker():
+        await nothing.call(timeout=PATIENCE)
+        await asyncio.sleep(1.0)  # what follows the start and the task is over
+        before = await _counts(client)
+        await asyncio.sleep(seconds)
+        counts = await _since(client, before)
+    assert sum(counts.values()) / seconds <= 2.0, counts
+
+
+# Connections
+
+
+async def _connections(client: Any) -> int:
+    return len(await client.client_list())
+
+
+async def test_connections_do_not_grow_with_the_waiters(app: AioQueue, client: Any) -> None:
+    gate = asyncio.Event()
+
+    @app.task
+    async def wait() -> int:
+        await gate.wait()
+        return 1
+
+    own = await _connections(client)
+    async with app:
+        async with app.worker(concurrency=2000):
+            first = asyncio.ensure_future((await wait.send()).get(timeout=PATIENCE))
+            await _until(lambda: client.keys("*waiters*"))
+            one = await _connections(client)
+            results = await app.send_many(wait.s() for _ in range(1000))
+            waits = [asyncio.ensure_future(result.get(timeout=PATIENCE)) for result in results]
+            await _until(lambda: _registered(client, 1001))
+            assert await _connections(client) == one
+            assert one - own <= 10
+            gate.set()
+            assert await asyncio.gather(first, *waits) == [1] * 1001
+        assert await _connections(client) - own <= 5
+    await _until(lambda: _is(client, own))
+
+
+async def _registered(client: Any, count: int) -> bool:
+    keys = await client.keys("*waiters*")
+    return sum([await client.hlen(key) for key in keys]) >= count
+
+
+async def _is(client: Any, connections: int) -> bool:
+    return await _connections(client) == connections
+
+
+async def test_connections_do_not_grow_with_what_is_done_at_once(app: AioQueue, client: Any) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    own = await _connections(client)
+    async with app:
+        results = await asyncio.gather(*[nothing.send() for _ in range(300)])
+        await asyncio.gather(*[result.state() for result in results])
+        await asyncio.gather(*[result.revoke() for result in results])
+        assert await _connections(client) - own <= 5
+
+
+# What stays
+
+
+async def _state(client: Any) -> tuple[set[bytes], int, list[bytes]]:
+    """The keys that stay for ever, how much memory they take, and those that expire."""
+    staying: set[bytes] = set()
+    expiring: list[bytes] = []
+    memory = 0
+    async for key in client.scan_iter(count=1000):
+        if await client.ttl(key) > 0:
+            expiring.append(key)
+        else:
+            staying.add(key)
+            memory += await client.memory_usage(key, samples=0) or 0
+    return staying, memory, expiring
+
+
+async def test_nothing_grows_with_what_has_been_done(redis_url: str, client: Any) -> None:
+    app = AioQueue("cost", broker=redis_url, result_expires=60)
+    runs: list[int] = []
+
+    @app.task(bind=True, max_retries=1)
+    async def work(ctx: Any, x: int) -> int:
+        runs.append(x)
+        if x % 10 == 0 and ctx.retries == 0:
+            raise ctx.retry(countdown=0.01)
+        return x
+
+    async def drain(count: int) -> None:
+        results = await app.send_many(
+            work.s(x).set(queue="ab"[x % 2], priority=x % 10, countdown=0.01 if x % 7 == 0 else None)
+            for x in range(count)
+        )
+        await results[1].revoke()
+        for result in results[:1] + results[2:]:
+            await result.get(timeout=PATIENCE)
+
+    async with app:
+        async with app.worker(queues=["a", "b"]):
+            await drain(200)
+        few, few_memory, expiring = await _state(client)
+        assert sum(b":r:" in key for key in expiring) == 200
+        async with app.worker(queues=["a", "b"]):
+            await drain(3000)
+        many, many_memory, _ = await _state(client)
+        assert many <= few, "keys that never go"
+        assert many_memory <= few_memory * 1.2 + 1000
+        assert not any(b":r:" in key for key in many)
+        statuses = await (await app.broker()).queues()
+        assert [(status.name, status.waiting, status.running, status.delayed) for status in statuses] == [
+            ("a", 0, 0, 0),
+            ("b", 0, 0, 0),
+        ]
+
+
+async def test_workers_leave_nothing(app: AioQueue, client: Any) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async def come_and_go() -> None:
+        async with app.worker():
+            await nothing.call(timeout=PATIENCE)
+
+    async with app:
+        await come_and_go()
+        before, _, _ = await _state(client)
+        for _ in range(10):
+            await come_and_go()
+        after, _, _ = await _state(client)
+        assert after <= before
+        for key in after:
+            if await client.type(key) == b"stream":
+                for group in await client.xinfo_groups(key):
+                    assert group["consumers"] == 0, f"{key!r} remembers workers that have left"
+
+
+# How much one script does: while it runs, nobody else is served.
+
+
+async def test_no_script_is_given_more_than_a_thousand(redis_url: str, app: AioQueue) -> None:
+    tasks = 4000
+
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        async with _monitored(redis_url) as sending:
+            await app.send_many(nothing.s() for _ in range(tasks))
+            due = time.time() + 0.3
+            await app.send_many(nothing.s().set(countdown=max(0.01, due - time.time())) for _ in range(tasks))
+        await asyncio.sleep(max(0.0, due - time.time()) + 0.1)
+        async with _monitored(redis_url) as working:
+            await app.worker(burst=True, concurrency=5000).run(install_signals=False)
+    large = (b"EVALSHA", b"XACK", b"XDEL", b"HMGET", b"HDEL", b"ZMSCORE")
+    for seen in (sending, working):
+        assert sum(words[0].upper() == b"EVALSHA" for _, words in seen) > 4
+        assert 900 < max(len(words) for _, words in seen if words[0].upper() in large) <= 2100
+        commands = most = 0
+        for in_script, words in seen:
+            if in_script:
+                commands += 1
+                most = max(most, commands)
+            elif words[0].upper() in (b"EVALSHA", b"EVAL"):
+                commands = 0
+        assert 900 < most <= 3100, "that many commands by one script"

@@ -1,0 +1,170 @@
+"""Right uses, with the types that they have. Read by type checkers, never run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, assert_type
+
+from aioqueue import (
+    AioQueue,
+    AsyncResult,
+    Signature,
+    Task,
+    TaskContext,
+    TaskInfo,
+    Worker,
+    current_context,
+    shared_task,
+)
+from aioqueue.dead_letters import DeadTask
+from aioqueue.sync import SyncResult
+
+app = AioQueue("shop", broker="memory://", result_expires=3600)
+
+
+@app.task
+async def add(x: int, y: int = 0) -> int:
+    return x + y
+
+
+@app.task
+def thumbnail(path: str, *, size: int = 100) -> bytes:
+    return path.encode()[:size]
+
+
+@app.task(queue="email", priority=5, max_retries=None, autoretry_for=(ConnectionError,), retry_backoff=True)
+async def mail(to: str) -> dict[str, str]:
+    return {"to": to}
+
+
+@app.task(time_limit=60.0, soft_time_limit=30, acks_late=True, expires=None)
+def render(n: int) -> list[int]:
+    return [n]
+
+
+@app.task(bind=True, name="bound")
+async def bound(ctx: TaskContext, order: int, *, fast: bool = False) -> str:
+    assert_type(ctx.id, str)
+    assert_type(ctx.retries, int)
+    assert_type(ctx.max_retries, int | None)
+    assert_type(ctx.queue, str)
+    assert_type(ctx.eta, datetime | None)
+    await ctx.progress(1, 2)
+    await ctx.update_state("COOKING", {"pan": 1})
+    await ctx.ack()
+    if fast:
+        raise ctx.retry(countdown=5)
+    return str(order)
+
+
+@app.task(bind=True)
+def bound_plain(ctx: TaskContext, order: int) -> float:
+    ctx.progress(1, 2)
+    return order / 2
+
+
+class Audited(Task[..., Any]):
+    def on_failure(
+        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+    ) -> None: ...
+
+
+@app.task(base=Audited)
+async def audited(x: int) -> int:
+    return x
+
+
+@shared_task
+async def shared(x: int) -> int:
+    return x
+
+
+@shared_task(bind=True, queue="q")
+def shared_bound(ctx: TaskContext, x: int) -> str:
+    return str(x)
+
+
+async def sending() -> None:
+    assert_type(await add.send(1, 2), AsyncResult[int])
+    assert_type(await add.send(1), AsyncResult[int])
+    assert_type(await add.send(x=1, y=2), AsyncResult[int])
+    assert_type(await add.delay(1, 2), AsyncResult[int])
+    assert_type(await thumbnail.send("a.png", size=3), AsyncResult[bytes])
+    assert_type(await mail.send("a@b"), AsyncResult[dict[str, str]])
+    assert_type(await render.send(3), AsyncResult[list[int]])
+    assert_type(await bound.send(7, fast=True), AsyncResult[str])
+    assert_type(await bound_plain.send(7), AsyncResult[float])
+    assert_type(await audited.send(7), AsyncResult[int])
+    assert_type(await shared.send(7), AsyncResult[int])
+    assert_type(await shared_bound.send(7), AsyncResult[str])
+    assert_type(await add.apply_async((1, 2), countdown=3), AsyncResult[int])
+    assert_type(await add.apply_async(kwargs={"x": 1}), AsyncResult[int])
+    assert_type(await add.call(1, 2, timeout=3), int)
+    assert_type(await bound.call(1), str)
+    assert_type(await app.send_task("shop.add", args=(1, 2), queue="high"), AsyncResult[Any])
+
+
+async def options() -> None:
+    high = add.options(queue="high", priority=9, expires=60, headers={"tenant": "a"}, task_id="one", max_retries=2)
+    assert_type(await high.send(1, 2), AsyncResult[int])
+    assert_type(await add.options(eta=datetime.now(), time_limit=3.0).send(1), AsyncResult[int])
+    assert_type(await bound.options(countdown=5).send(1, fast=True), AsyncResult[str])
+
+
+async def signatures() -> None:
+    assert_type(add.s(1), Signature[int])
+    assert_type(add.s(), Signature[int])
+    assert_type(add.si(1, 2), Signature[int])
+    assert_type(bound.si(1, fast=True), Signature[str])
+    assert_type(thumbnail.s("a").set(queue="q").clone(), Signature[bytes])
+    assert_type(add.signature((1, 2), {}, countdown=5), Signature[int])
+    assert_type(await add.s(1).send(2), AsyncResult[int])
+    assert_type(await add.si(1, 2).delay(), AsyncResult[int])
+    assert_type(await add.s(1).call(2, timeout=3), int)
+    assert_type(await app.send_many([add.s(i, i) for i in range(3)]), list[AsyncResult[int]])
+    assert_type(await app.send_many(thumbnail.s(name) for name in ("a", "b")), list[AsyncResult[bytes]])
+    assert_type(app.signature("shop.add", (1, 2)), Signature[Any])
+    assert_type(app.signature(add.s(1).to_dict()), Signature[Any])
+
+
+async def results() -> None:
+    result = await add.send(1, 2)
+    assert_type(await result.get(timeout=10), int)
+    assert_type(await result, int)
+    assert_type(await result.state(), str)
+    assert_type(await result.info(), TaskInfo)
+    assert_type(await result.ready(), bool)
+    assert_type(await result.revoke(terminate=True, reason="why"), bool)
+    assert_type(result.id, str)
+    async for info in result.watch():
+        assert_type(info, TaskInfo)
+        assert_type(info.retries, int)
+        assert_type(info.exception, BaseException | None)
+    assert_type(app.result("id"), AsyncResult[Any])
+    assert_type(await app.dead_letters.list(queue=None, limit=3), list[DeadTask])
+    assert_type(await app.dead_letters.requeue("id"), bool)
+
+
+async def in_place() -> None:
+    assert_type(await add(1, 2), int)
+    assert_type(thumbnail("a", size=3), bytes)
+    assert_type(await shared(1), int)
+    assert_type(await bound(1, fast=True), str)
+    assert_type(bound_plain(1), float)
+
+
+def without_a_loop() -> None:
+    assert_type(add.sync.send(1, 2), SyncResult[int])
+    assert_type(add.sync.send(1, 2).get(timeout=10), int)
+    assert_type(add.sync.call(1, timeout=3), int)
+    assert_type(add.sync.options(queue="q").send(1, 2), SyncResult[int])
+    assert_type(bound.sync.send(1).state(), str)
+
+
+async def working() -> None:
+    async with app, app.worker(queues=["default"], concurrency=100) as worker:
+        assert_type(worker, Worker)
+    assert_type(current_context(), TaskContext)
+    app.conf.update(visibility_timeout=30)
+    assert_type(app.conf.visibility_timeout, float)
+    assert_type(app.tasks["x"], Task[..., Any])

@@ -1,0 +1,132 @@
+"""Wrong uses: each line that ends in `# wrong` must be reported by the type checkers, and no other. Never run."""
+
+from __future__ import annotations
+
+from aioqueue import AioQueue, AsyncResult, Signature, TaskContext, shared_task
+
+app = AioQueue("shop")
+
+
+@app.task
+async def add(x: int, y: int = 0) -> int:
+    return x + y
+
+
+@app.task
+def thumbnail(path: str, *, size: int = 100) -> bytes:
+    return path.encode()[:size]
+
+
+@app.task(bind=True, queue="q")
+async def bound(ctx: TaskContext, order: int) -> str:
+    ctx.retries = 3  # wrong
+    ctx.nothing()  # wrong
+    raise ctx.retry(count=3)  # wrong
+
+
+@app.task(bind=True)
+def bound_plain(ctx: TaskContext, order: int) -> float:
+    return order / 2
+
+
+@shared_task
+async def shared(x: int) -> int:
+    return x
+
+
+@shared_task(bind=True)
+def shared_bound(ctx: TaskContext, x: int) -> str:
+    return str(x)
+
+
+async def not_bound(x: int) -> None: ...
+
+
+def decorating() -> None:
+    app.task(retires=3)(not_bound)  # wrong
+    app.task(queue=3)(not_bound)  # wrong
+    app.task(priority="high")(not_bound)  # wrong
+    app.task(autoretry_for=("ConnectionError",))(not_bound)  # wrong
+    app.task(bind=True)(not_bound)  # wrong
+    app.task("name")  # wrong
+    shared_task(retires=3)(not_bound)  # wrong
+    AioQueue()  # wrong
+    AioQueue("shop", broker=6379)  # wrong
+
+
+async def sending() -> None:
+    await add.send()  # wrong
+    await add.send("2", 3)  # wrong
+    await add.send(2, 3, 4)  # wrong
+    await add.send(2, z=3)  # wrong
+    await add.send(2, y="3")  # wrong
+    await add.delay("2")  # wrong
+    await thumbnail.send(3)  # wrong
+    await thumbnail.send("a", 3)  # wrong
+    await bound.send()  # wrong
+    await bound.send("7")  # wrong
+    await bound.send(None, 7)  # wrong
+    await bound_plain.send("7")  # wrong
+    await shared.send("7")  # wrong
+    await shared_bound.send("7")  # wrong
+    await add.apply_async(3)  # wrong
+    await add.apply_async((2, 3), contdown=3)  # wrong
+    await add.apply_async((2, 3), countdown="3")  # wrong
+    await add.call(1, timeout="3")  # wrong
+    await app.send_task(add)  # wrong
+    await app.send_task("add", args=(1, 2), priority="high")  # wrong
+    await app.send_many([add])  # wrong
+
+
+async def options() -> None:
+    add.options(contdown=3)  # wrong
+    add.options(eta=5)  # wrong
+    add.options(headers="tenant")  # wrong
+    add.options(task_id=7)  # wrong
+    await add.options(countdown=3).send("2")  # wrong
+    await bound.options(queue="q").send()  # wrong
+
+
+async def signatures() -> None:
+    add.si()  # wrong
+    add.si("2", 3)  # wrong
+    bound.si("7")  # wrong
+    add.s(1).set(contdown=3)  # wrong
+    text: Signature[str] = add.s(1)  # wrong
+    add.signature((1, 2), contdown=5)  # wrong
+    await text.call(timeout="3")  # wrong
+
+
+async def results() -> None:
+    result = await add.send(1, 2)
+    text: AsyncResult[str] = result  # wrong
+    name: str = await result.get(timeout=10)  # wrong
+    name = await result  # wrong
+    name = await add.call(1, 2)  # wrong
+    await result.get(10, 20)  # wrong
+    await result.revoke(terminat=True)  # wrong
+    number: int = (await result.info()).state  # wrong
+    app.result(7)  # wrong
+    print(name, number, text)
+
+
+async def in_place() -> None:
+    await add("2")  # wrong
+    thumbnail(3)  # wrong
+    await thumbnail("a")  # wrong
+    text: str = await add(1, 2)  # wrong
+    number: int = thumbnail("a")  # wrong
+    print(text, number)
+
+
+def without_a_loop() -> None:
+    add.sync.send("2")  # wrong
+    text: str = add.sync.send(1, 2).get()  # wrong
+    add.sync.options(contdown=3)  # wrong
+    bound.sync.send()  # wrong
+    print(text)
+
+
+async def forgotten() -> None:
+    add.send(1, 2)  # wrong
+    (await add.send(1, 2)).get()  # wrong
