@@ -252,6 +252,8 @@ def server_command(record: dict[str, Any]) -> list[str]:
         "dir": str(record["data_dir"]),
         "appendonly": durable,
         "appendfsync": "everysec",
+        # Else a log of up to 64 MB is read at each start.
+        "auto-aof-rewrite-min-size": "4mb",
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

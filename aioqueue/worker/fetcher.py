@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
 _WAIT = 5.0
+_BURST_LOOKS = 0.05
 _MOST_PREFETCH = 1000
 # Prefetched work is what runs in this time, so that little of it waits here while another worker is idle.
 _PREFETCH_SECONDS = 0.1
@@ -53,6 +54,7 @@ class Fetcher:
         self._burst = burst
         self._suspect_from = max(2, min(_SUSPECT_FROM, app.conf.max_deliveries))
         self._rate = 0.0
+        self._quiet = False
         self._measured_at = asyncio.get_running_loop().time()
         self._measured = 0
         self.fetched_at = self._measured_at
@@ -93,6 +95,7 @@ class Fetcher:
                 continue
             self.fetched_at = asyncio.get_running_loop().time()
             if deliveries:
+                self._quiet = False
                 now = self._broker.now()
                 for delivery in deliveries:
                     admitted = admit(self._app, delivery, now, self._hostname)
@@ -157,11 +160,21 @@ class Fetcher:
         return min(_MOST_PREFETCH, int(self._rate * _PREFETCH_SECONDS))
 
     async def _is_done(self) -> bool:
+        """Whether a burst that has just found the queues empty has nothing left to do."""
         runner = self._runner
         if runner.unsettled:
             runner.changed.clear()
-            if runner.unsettled:
-                await runner.changed.wait()
+            try:
+                # Look again meanwhile: what runs may wait for what it has sent.
+                async with asyncio.timeout(_BURST_LOOKS):
+                    await runner.changed.wait()
+            except TimeoutError:
+                pass
+            self._quiet = False
             return False
+        # What was promoted or retried since the last look is in the queues by now: done is to find nothing twice.
         due = await self._consumer.promote()
-        return due is None or due > 0
+        if due is not None and due <= 0:
+            return False
+        was_quiet, self._quiet = self._quiet, True
+        return was_quiet

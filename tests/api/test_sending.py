@@ -162,6 +162,7 @@ async def test_partial_and_immutable_signatures(app: AioQueue, tasks: Tasks) -> 
     assert (partial.task, partial.args, partial.kwargs, partial.immutable) == ("add", (), {"y": 1}, False)
     assert (whole.args, whole.immutable) == ((1, 2), True)
     assert partial.complete((5,), {}) == ((5,), {"y": 1})
+    assert tasks.add.s(1).complete((5,), {}) == ((5, 1), {}), "what comes later is put before"
     assert partial.complete((5,), {"y": 2}) == ((5,), {"y": 2})
     assert whole.complete((5,), {"y": 2}) == ((1, 2), {})
     assert repr(tasks.add.s(1, y=2)) == "add(1, y=2)"

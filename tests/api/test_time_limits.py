@@ -42,6 +42,8 @@ async def test_a_coroutine_may_catch_the_soft_limit_and_return(app: AioQueue, wi
             await asyncio.sleep(PATIENCE)
         except SoftTimeLimitExceeded as error:
             await asyncio.sleep(0.02)  # it may still wait
+            task = asyncio.current_task()
+            assert task is not None and task.cancelling() == 0, "it is not cancelled any more"
             return f"cleaned up: {error}"
         return "in time"
 

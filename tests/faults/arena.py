@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from aioqueue import AioQueue, AsyncResult
+from aioqueue import AsyncResult
 from aioqueue.brokers.redis import keys
 from aioqueue.canvas import Signature
 from aioqueue.exceptions import BrokerUnavailable
@@ -221,17 +221,18 @@ class Arena:
         """Runs after which the same task ran again, without having asked for it."""
         return [run for runs in self.score.runs().values() for run in runs[:-1]]
 
-    def check_repeats(self, *, often: bool = False) -> None:
+    def check_repeats(self, *, often: bool = False, settling: float = SLACK) -> None:
         """D3: a body was run again only if its worker was killed, frozen or cut off while it ran.
 
         Args:
             often: workers may have been frozen several times, of which only the first is known.
+            settling: for how many seconds an ended run may not have been settled yet.
         """
         broken = {worker.pid: worker.broken_at for worker in self.workers}
         for run in self.repeated():
             at = broken[run.start.pid]
             before = often or (at is not None and run.start.at <= at)
-            explained = at is not None and before and (run.end is None or run.end.at >= at - SLACK)
+            explained = at is not None and before and (run.end is None or run.end.at >= at - settling)
             assert explained, f"{run.start} to {run.end} ran again, and its worker was broken at {at}"
 
     def check_dead_letters(self, count: int) -> None:

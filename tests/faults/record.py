@@ -41,7 +41,8 @@ class Line(msgspec.Struct, omit_defaults=True):
 class Writer:
     """One process's file."""
 
-    def __init__(self, folder: Path) -> None:
+    def open(self, folder: Path) -> None:
+        """Begin to write, in a folder that all processes share."""
         self._file = os.open(folder / f"{os.getpid()}.record", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def write(self, event: str, ctx: TaskContext | None = None, note: str = "") -> None:

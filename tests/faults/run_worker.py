@@ -24,7 +24,6 @@ import aioqueue.brokers.redis
 import aioqueue.worker.duty
 import aioqueue.worker.worker  # noqa: F401
 from faults import tasks
-from faults.record import Writer
 
 
 class Order(msgspec.Struct):
@@ -98,7 +97,7 @@ def become_worker(order: Order) -> None:
             os.dup2(file, stream)
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("aioqueue").setLevel(logging.INFO)
-        tasks.writer = Writer(Path(order.folder))
+        tasks.writer.open(Path(order.folder))
         for name, value in order.constants.items():
             module, _, constant = name.rpartition(".")
             assert hasattr(sys.modules[module], constant), name

@@ -39,6 +39,19 @@ class DurableServer:
     async def start(self) -> None:
         """Start it and return when it answers."""
         assert not self.alive, "the server runs already"
+        self._launch()
+        deadline = monotonic() + _PATIENCE
+        while True:
+            try:
+                self.client.ping()
+                return
+            except redis.RedisError as error:
+                if not self.alive or monotonic() > deadline:
+                    text = (self._folder / "server.log").read_text(errors="replace")
+                    raise RuntimeError(f"{self._binary} did not start:\n{text[-2000:]}") from error
+                await asyncio.sleep(0.01)
+
+    def _launch(self) -> None:
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -52,16 +65,6 @@ class DurableServer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = monotonic() + _PATIENCE
-        while True:
-            try:
-                self.client.ping()
-                return
-            except redis.RedisError as error:
-                if not self.alive or monotonic() > deadline:
-                    text = (self._folder / "server.log").read_text(errors="replace")
-                    raise RuntimeError(f"{self._binary} did not start:\n{text[-2000:]}") from error
-                await asyncio.sleep(0.01)
 
     def kill(self) -> None:
         """End it at once; `start` brings it back with what it had."""

@@ -12,8 +12,8 @@ from aioqueue import AioQueue, Reject, TaskContext
 
 from .record import Writer
 
-writer: Writer
-"""Set in the workers."""
+writer = Writer()
+"""Opened in the workers."""
 
 
 def make_app(url: str, **settings: Any) -> AioQueue:

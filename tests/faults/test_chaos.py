@@ -109,7 +109,7 @@ class Chaos:
 
 @pytest.mark.parametrize(
     "seconds",
-    [pytest.param(12.0), pytest.param(180.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
+    [pytest.param(8.0), pytest.param(180.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
     ids=["short", "long"],
 )
 async def test_chaos(arena: Arena, proxy: Proxy, seconds: float) -> None:
@@ -135,8 +135,9 @@ async def test_chaos(arena: Arena, proxy: Proxy, seconds: float) -> None:
     count = int(arena.server.client.get(arena.key("dead:count")) or 0)
     assert len(rejected) <= count <= len(rejected) + chaos.unknown.count("reject")
     assert count == arena.server.client.zcard(arena.key("dead"))
+    # What has ended is settled late when the broker is away, and its worker may be killed before that.
     # D3: neither restarts of the broker nor a bad network nor a stop in good order is a reason to run anything again.
-    arena.check_repeats(often=True)
+    arena.check_repeats(often=True, settling=5.0)
     # Those that still live work.
     living = [worker for worker in chaos.workers if worker.exit_code is None]
     assert len(living) == _WORKERS, [worker.log[-2000:] for worker in chaos.workers if worker.exit_code is not None]

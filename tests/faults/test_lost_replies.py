@@ -41,7 +41,7 @@ async def test_many_sends_with_cuts(arena: Arena, proxy: Proxy, delay: float) ->
             proxy.lose(loss, "send", times=None, chance=0.3, seed=seed)
             for seed, loss in enumerate((Loss.REPLY, Loss.REQUEST))
         ]
-        rounds = 20
+        rounds = 12
         work = app.tasks["work"].options(countdown=delay)
         for _ in range(rounds):
             await asyncio.gather(*[work.send() for _ in range(5)])
@@ -68,7 +68,7 @@ async def test_send_whose_reply_comes_too_late(arena: Arena, proxy: Proxy) -> No
     """A send that failed may have been applied, as its error says: once, and what follows is its own."""
     async with _app(proxy, send_timeout=0.3) as app:
         rule = proxy.lose(Loss.REPLY, "send", times=None)
-        with pytest.raises(BrokerUnavailable, match="unless only the answer was"):
+        with pytest.raises(BrokerUnavailable, match="only the answer was lost"):
             await app.tasks["work"].options(task_id="unknown").send()
         assert rule.done > 1
         proxy.heal()
@@ -211,7 +211,7 @@ async def test_waiting_on_a_half_open_subscription(arena: Arena, proxy: Proxy, m
 
 async def test_slow_network(arena: Arena, proxy: Proxy) -> None:
     """Replies that take half of the visibility timeout cost time, and nothing else."""
-    proxy.delay = 0.3
+    proxy.delay = 0.2
     await arena.worker(url=proxy.url)
     results = await arena.send("work", 0.1, count=20)
     assert states(await arena.ended(results)) == {"SUCCESS": 20}

@@ -65,7 +65,7 @@ async def test_stopped_under_load_and_bad_network(arena: Arena, proxy: Proxy) ->
 async def test_running_for_longer(arena: Arena, kind: str) -> None:
     """What runs for longer than the timeout is handed back, and another worker has it at once."""
     worker = await arena.worker(visibility_timeout=_LONG_LEASE, shutdown_timeout=0.5)
-    results = await arena.send(kind, 3.0, count=5)
+    results = await arena.send(kind, 2.0, count=5)
     await arena.started(results, worker=worker)
     other = await arena.worker(visibility_timeout=_LONG_LEASE)
     worker.terminate()
@@ -119,7 +119,7 @@ async def test_idle(arena: Arena) -> None:
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
     """SIGTERM while there is no broker: it stops in bounded time, and its tasks come back when its lease ends."""
-    worker = await arena.worker(shutdown_timeout=1.0)
+    worker = await arena.worker(shutdown_timeout=1.0, constants={"aioqueue.worker.duty._LEAVE_TIMEOUT": 1.0})
     results = await arena.send("work", 0.5, count=5)
     await arena.started(results, worker=worker)
     if how == "killed":
@@ -130,8 +130,8 @@ async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
     worker.terminate()
     asked = monotonic()
     await worker.ended(60)
-    # Handing back, settling and leaving are tried for 5 s each.
-    assert monotonic() - asked < 1.0 + 3 * 5.0 + 2 * SLACK
+    # Handing back, settling and leaving are tried for so long each; a second for the thread that renews.
+    assert monotonic() - asked < 1.0 + 3 * 1.0 + 1.0 + 2 * SLACK
     if how == "killed":
         await arena.server.start()
     else:

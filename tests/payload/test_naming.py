@@ -111,7 +111,7 @@ def outer() -> object:
         (functools.partial(functools.partial(outer)), "outer"),
         (lambda: 0, "lambda"),
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__qualname__", None) or str(v)[:40].partition(" at ")[0],
 )
 def test_importable_name(obj: object, name: str) -> None:
     assert importable_name(obj) == f"{__name__}.{name}"

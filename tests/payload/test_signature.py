@@ -148,7 +148,7 @@ def test_context_and_dependencies_are_no_part_of_a_call() -> None:
 NAMES = ["x", "y", "to", "when", "urgent", "a", "b", "c", "zz", "self"]
 
 
-@pytest.mark.parametrize("function", [add, remind, positional, loose, lambda *a: 0, lambda **k: 0, lambda: 0], ids=str)
+@pytest.mark.parametrize("function", [add, remind, positional, loose, lambda *a: 0, lambda **k: 0, lambda: 0])
 @given(count=st.integers(0, 4), names=st.sets(st.sampled_from(NAMES)))
 def test_check_agrees_with_python(function: Callable[..., Any], count: int, names: set[str]) -> None:
     parameters = Parameters(function)
