@@ -201,10 +201,22 @@ class AioQueue:
         return self._route.broker or await self.open()
 
     async def _connect(self, stack: AsyncExitStack) -> Broker:
-        broker = await connect(self.conf.broker, name=self.name, namespace=self.namespace, stack=stack)
+        conf = self.conf
+        if conf.broker is not None and conf.broker.startswith("memory:"):
+            return self._memory
+        broker = await connect(
+            conf.broker, name=self.name, namespace=self.namespace, timeout=conf.send_timeout, stack=stack
+        )
         for warning in getattr(broker, "warnings", ()):
             logger.warning("%s", warning)
         return broker
+
+    @cached_property
+    def _memory(self) -> Broker:
+        """One for all event loops and threads, for as long as the app lives: there is nowhere else to find it."""
+        from aioqueue.brokers.memory import MemoryBroker
+
+        return MemoryBroker()
 
     def reroute(self, route: Route) -> Route:
         """Connect another way from now on; returns the way before, to be put back like this. For tests."""

@@ -177,11 +177,6 @@ class TaskContext:
         return moment(self._message.expires)
 
     @property
-    def fencing_token(self) -> str:
-        """Larger for each run of this task, as text: for stores that refuse writes with an older one."""
-        return f"{self.id}:{self._message.retries:06d}:{self.deliveries:06d}"
-
-    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that adds `task_id` and `task_name` to its records."""
         return logging.LoggerAdapter(

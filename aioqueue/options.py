@@ -19,7 +19,7 @@ class SendOptions(TypedDict, total=False):
         countdown: seconds to wait before it may run.
         eta: when it may run; a naive datetime is UTC.
         expires: seconds from now, or when: not to run later.
-        task_id: the id, instead of a new one. Sent again while the task waits or runs, within a minute, it is still one.
+        task_id: the id, instead of a new one. Sent again within a minute, while the task waits or runs, it is one task.
         headers: plain data that travel along, read as `ctx.headers`.
         stamps: the same, inherited by everything that comes of the task.
         max_retries: in place of the task's own; None here is the task's own, not "for ever".

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.task import Task
 
+_MOST_REMEMBERED = 10_000
 _good_queues: set[str] = set()
 
 
@@ -66,6 +67,8 @@ def outgoing(
     )
     queue = options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
     if queue not in _good_queues:
+        if len(_good_queues) >= _MOST_REMEMBERED:
+            _good_queues.clear()
         _good_queues.add(check_name("name of a queue", queue))
     priority = options.get("priority")
     if priority is None:

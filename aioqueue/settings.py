@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, kw_only=True):
         max_deliveries: how often a task may take its worker down with it before it goes to the dead letters.
         send_timeout: for how long `send` tries to reach the broker before it raises `BrokerUnavailable`.
         max_payload_size: of a task's arguments or its result, encoded and also decompressed.
-        queue_max_length: tasks that may wait in one queue; None is no limit.
+        queue_max_length: tasks that may wait or run in one queue when more are sent; None is no limit.
         queue_full: what `send` does at that limit: "raise" `QueueFull`, or "wait" for up to `send_timeout`.
         dead_letters_max_length: the oldest dead letters beyond this many are dropped.
 

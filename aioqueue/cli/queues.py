@@ -54,7 +54,7 @@ def list_queues(words: tuple[str, ...], as_json: bool) -> None:
 @json_option
 @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME...")
 def purge(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Drop the tasks that wait in a queue, also those that wait for their time. What runs goes on."""
+    """Drop the tasks that wait in a queue. What runs goes on, and so does what waits for its time."""
     about = target()
     names = about.take(words) if len(words) > 1 else words
     app = about.connection()

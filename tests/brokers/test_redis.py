@@ -68,7 +68,7 @@ async def test_a_silent_subscription_stands(redis_url: str, protocol: int, monke
     news = subscription.listen(Server(f"{redis_url}?protocol={protocol}"), "channel")
     assert await within(anext(news)) is None
     coming = asyncio.create_task(anext(news))
-    while client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < pings + 3:
+    while client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < pings + 3:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert client.publish("channel", "news") == 1
     assert await within(coming) == b"news"

@@ -83,7 +83,8 @@ class Store:
         if message.once:
             if not waited and self._present.get(message.id):
                 return
-            self.records.drop(message.id)
+            if message.id not in self._revoked:  # else it was revoked before it came
+                self.records.drop(message.id)
         due = _due(message, now)
         if due <= now:
             self._enqueue(message, now)

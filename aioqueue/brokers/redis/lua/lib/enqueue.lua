@@ -14,7 +14,8 @@ local function is_new(prefix, id)
     return false
   end
   redis.call('SET', marker, '', 'PX', MAY_REPEAT)
-  redis.call('DEL', record) -- what became of it the last time
+  -- What became of it the last time is forgotten, but not that it was revoked before it came.
+  if not redis.call('ZSCORE', prefix .. 'revoked', id) then redis.call('DEL', record) end
   return true
 end
 
