@@ -132,10 +132,8 @@ def main() -> None:
         summary[scenario] = row
         unit = "" if scenario == "commands per task" else "/s"
         digits = 2 if not unit else 0
-        print(
-            f"| {scenario} | {row['aioqueue']:,.{digits}f}{unit} | {row['floor']:,.{digits}f}{unit} | {row['ratio']:.2f} "
-            f"| {min(ratios):.2f} to {max(ratios):.2f} | {row['cpu_ratio']:.2f} |"
-        )
+        figures = f"{row['aioqueue']:,.{digits}f}{unit} | {row['floor']:,.{digits}f}{unit} | {row['ratio']:.2f}"
+        print(f"| {scenario} | {figures} | {min(ratios):.2f} to {max(ratios):.2f} | {row['cpu_ratio']:.2f} |")
     if options.json:
         options.json.write_text(json.dumps({"machine": machine, "rounds": rounds, "medians": summary}, indent=2))
 

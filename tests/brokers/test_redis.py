@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from typing import Any
 
 import pytest
 import redis
@@ -19,8 +20,8 @@ from aioqueue.brokers.redis.link import Server
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
-from tests.brokers.steps import message, within, worker_status
-from tests.conftest import RedisServer
+
+from .steps import message, within, worker_status
 
 SCRIPTS = sorted(
     path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua")
@@ -75,7 +76,7 @@ async def test_a_silent_subscription_stands(redis_url: str, protocol: int, monke
     await news.aclose()
 
 
-async def test_a_subscription_on_a_dead_line_ends(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_subscription_on_a_dead_line_ends(redis_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscription, "_SILENCE", 0.05)
     monkeypatch.setattr(subscription, "_ANSWER", 0.2)
     news = subscription.listen(Server(redis_server.url), "channel")
@@ -88,7 +89,7 @@ async def test_a_subscription_on_a_dead_line_ends(redis_server: RedisServer, mon
         os.kill(redis_server.pid, signal.SIGCONT)
 
 
-async def test_over_a_unix_socket(redis_server: RedisServer) -> None:
+async def test_over_a_unix_socket(redis_server: Any) -> None:
     redis_server.flush()
     async with opened(redis_server.unix_url) as broker:
         await broker.send([message("a")], timeout=5)

@@ -176,9 +176,8 @@ async def test_delayed_and_hostile(arena: Arena) -> None:
     """Among the delayed: no message to a due id, a message without a form."""
     await arena.worker()
     client = arena.server.client
-    client.zadd(arena.key("delayed"), {"no message": 1})
-    client.zadd(arena.key("delayed"), {"no form": 2})
     client.hset(arena.key("delayed:data"), "no form", b"junk")
+    client.zadd(arena.key("delayed"), {"no message": 1, "no form": 2})
     [due] = await arena.send("work", countdown=0.2)
     await arena.ended([due])
     await _go_on(arena)
