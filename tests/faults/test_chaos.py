@@ -109,7 +109,7 @@ class Chaos:
 
 @pytest.mark.parametrize(
     "seconds",
-    [pytest.param(8.0), pytest.param(180.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
+    [pytest.param(6.0), pytest.param(180.0, marks=[pytest.mark.slow, pytest.mark.timeout(400)])],
     ids=["short", "long"],
 )
 async def test_chaos(arena: Arena, proxy: Proxy, seconds: float) -> None:

@@ -94,7 +94,7 @@ async def test_poison(arena: Arena, how: str) -> None:
 
 async def test_neighbours_of_poison(arena: Arena) -> None:
     """D5: those that ran beside such a task are not buried with it."""
-    async with arena.supervised(1, max_deliveries=3):
+    async with arena.supervised(1, max_deliveries=2):
         good = await arena.send("work", 0.4, count=5)
         [poison] = await arena.send("poison_after", 0.2)
         with pytest.raises(WorkerLost):
