@@ -38,6 +38,7 @@ Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 Observer = Callable[["Task[..., Any] | str", tuple[Any, ...], dict[str, Any], Mapping[str, Any], Outgoing], None]
 
 _FULL_AGAIN = 0.05
+_AT_ONCE = 1000
 
 
 class AioQueue:
@@ -275,8 +276,13 @@ class AioQueue:
         ]
 
     async def _send(self, broker: Broker, messages: Iterable[Outgoing]) -> None:
-        conf, messages = self.conf, tuple(messages)
-        loop = asyncio.get_running_loop()
+        # Each thousand goes whole or not at all, so each is tried again by itself: what has gone must not go twice.
+        messages = tuple(messages)
+        for start in range(0, len(messages), _AT_ONCE):
+            await self._send_some(broker, messages[start : start + _AT_ONCE])
+
+    async def _send_some(self, broker: Broker, messages: tuple[Outgoing, ...]) -> None:
+        conf, loop = self.conf, asyncio.get_running_loop()
         deadline = loop.time() + conf.send_timeout
         while True:
             try:

@@ -112,6 +112,13 @@ def _priority(name: str, value: Any) -> int:
     )
 
 
+def check_seconds(name: str, value: Any) -> float:
+    """A number of seconds, of either sign, that can be waited for."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and -1e11 < value < 1e11:
+        return value
+    raise ConfigurationError(f"The option {name} is a number of seconds, not {value!r}.")
+
+
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11:
         return value

@@ -39,7 +39,7 @@ class Session:
     async def leave(self) -> bool:
         """Count one user less, and disconnect after the last. Returns whether it is closed now."""
         async with self._lock:
-            self._users -= 1
+            self._users = max(0, self._users - 1)
             if self._users > 0:
                 return False
             stack, self._stack, self.broker = self._stack, None, None
@@ -71,6 +71,9 @@ class Route:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None:
+            # A session knows its loop, so weak keys alone do not let go of what asyncio.run() left behind.
+            for over in [known for known in self._sessions if known.is_closed()]:
+                del self._sessions[over]
             session = self._sessions[loop] = Session(self._connect)
         return await session.enter()
 
@@ -78,8 +81,8 @@ class Route:
         """Undo one `enter`."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
-        if session is not None and await session.leave():
-            self._sessions.pop(loop, None)
+        if session is not None:
+            await session.leave()  # it stays known: somebody may be entering it again right now
 
     async def end(self) -> None:
         """Disconnect in all event loops that run."""

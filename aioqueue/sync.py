@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
+from weakref import WeakSet
 
 from aioqueue.exceptions import AioQueueError
 from aioqueue.options import SendOptions
@@ -25,6 +26,18 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+_portals: WeakSet[Portal] = WeakSet()
+
+
+def _after_fork() -> None:
+    for portal in list(_portals):
+        portal._lock = threading.Lock()  # pyright: ignore[reportPrivateUsage]  # a thread of the parent may hold it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Portal:
     """An event loop in a thread, in which the app is open."""
 
@@ -33,6 +46,7 @@ class Portal:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
+        _portals.add(self)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Carry out a coroutine and wait for it.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
+from aioqueue.logs import logger
 from aioqueue.worker.run import Run
 
 Expire = Callable[[Run], None]
+
+_SWEEP_FROM = 1000
 
 
 class Deadlines:
@@ -18,11 +21,17 @@ class Deadlines:
         self._loop = asyncio.get_running_loop()
         self._heap: list[tuple[float, int, Run, Expire]] = []
         self._count = 0
+        self._sweep_at = _SWEEP_FROM
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, seconds: float, run: Run, expire: Expire) -> None:
         """Call `expire(run)` in `seconds`, unless the run is done by then."""
         self._count += 1
+        if len(self._heap) >= self._sweep_at:  # runs that ended long before their limit are not kept until it
+            self._heap = [entry for entry in self._heap if not entry[2].done]
+            heapify(self._heap)
+            self._sweep_at = max(_SWEEP_FROM, 2 * len(self._heap))
+            self._set_timer()
         heappush(self._heap, (self._loop.time() + seconds, self._count, run, expire))
         if self._heap[0][1] == self._count:
             self._set_timer()
@@ -44,5 +53,8 @@ class Deadlines:
         while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done):
             _, _, run, expire = heappop(self._heap)
             if not run.done:
-                expire(run)
+                try:
+                    expire(run)
+                except Exception:  # the limits of the others are to be kept
+                    logger.exception("The limit of task %s could not be kept", run.delivery.id)
         self._set_timer()

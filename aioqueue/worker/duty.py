@@ -105,6 +105,14 @@ class Duty:
                 clean = await self._wind_down(runner, committer)
                 for task in background:
                     task.cancel()
+        except BaseException:
+            # Cancelled, or broken: nothing that was started is left to itself.
+            runner.accepting = False
+            runner.drop_ready()
+            runner.cancel_all(Ending.HANDED_BACK)
+            await self._until_ended(runner, 2.0, cold=False)
+            await self._try(consumer.leave(), "hand back the rest")
+            raise
         finally:
             runner.close()
             await renewer.close()

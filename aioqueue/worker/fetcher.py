@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Settlement
-from aioqueue.exceptions import LeaseLost
+from aioqueue.exceptions import LeaseLost, PayloadError
 from aioqueue.logs import logger
-from aioqueue.worker.admission import admit
+from aioqueue.worker.admission import admit, bury
 from aioqueue.worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -98,14 +98,19 @@ class Fetcher:
                 self._quiet = False
                 now = self._broker.now()
                 for delivery in deliveries:
-                    admitted = admit(self._app, delivery, now, self._hostname)
+                    try:
+                        admitted = admit(self._app, delivery, now, self._hostname)
+                    except Exception as error:  # nothing that arrives can stop a worker
+                        logger.exception("Task %s cannot be looked at", delivery.id)
+                        broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
+                        admitted = bury(self._app, delivery, None, broken, now, self._hostname)
                     if isinstance(admitted, Settlement):
                         self._runner.settle(admitted)
                     else:
                         self._runner.put(admitted)
                 self._runner.start_ready()
                 if suspect is not None:
-                    await self._settled(suspect)
+                    await self._settled()
             elif self._burst and await self._is_done():
                 return
 
@@ -131,11 +136,15 @@ class Fetcher:
                 _ALONE_WITHIN,
             )
 
-    async def _settled(self, suspect: Delivery) -> None:
-        """Wait until it has ended."""
-        while suspect in self._runner.ready() or suspect in self._runner.held():
-            self._runner.changed.clear()
-            await self._runner.changed.wait()
+    async def _settled(self) -> None:
+        """Wait until it has ended, for a while: what kills its worker does so soon, and a long one may go on beside."""
+        try:
+            async with asyncio.timeout(_ALONE_WITHIN):
+                while self._runner.unsettled:  # what was given up does not count any more
+                    self._runner.changed.clear()
+                    await self._runner.changed.wait()
+        except TimeoutError:
+            pass
 
     async def _room(self) -> int:
         """Wait until fetching is worth a round trip; returns for how many there is room."""

@@ -18,7 +18,7 @@ from aioqueue.exceptions import (
     Retry,
 )
 from aioqueue.message import Record, State, encode_message, encode_record
-from aioqueue.options import milliseconds
+from aioqueue.options import check_seconds, milliseconds
 from aioqueue.payload.codec import encode
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.plain import type_name
@@ -172,7 +172,9 @@ class Rules:
         data = encode_message(message)
         message.retries, message.eta, message.max_retries = before
         settlement = self._settlement(run)
-        settlement.sends = (Outgoing(run.delivery.id, run.delivery.queue, message.priority, data, due, delay or None),)
+        settlement.sends = (
+            Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
+        )
         return settlement
 
     def _is_retried(self, task: Task[..., Any], error: BaseException) -> bool:
@@ -197,7 +199,7 @@ class Rules:
         if asked is not None and asked.eta is not None:
             return None, milliseconds(asked.eta)
         if asked is not None and asked.countdown is not None:
-            return round(asked.countdown * 1000), None
+            return round(max(0.0, check_seconds("countdown", asked.countdown)) * 1000), None
         return round(backoff(run.task, run.message.retries) * 1000), None
 
 

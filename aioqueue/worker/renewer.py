@@ -59,7 +59,11 @@ class Renewer:
     async def close(self) -> None:
         """Stop the thread."""
         self._closed.set()
-        await asyncio.to_thread(self._thread.join, 1.0)
+        # Not in the executor, which stuck tasks may fill.
+        for _ in range(100):
+            if not self._thread.is_alive():
+                return
+            await asyncio.sleep(0.01)
 
     def _run(self) -> None:
         due = monotonic() + self._timeout / 4

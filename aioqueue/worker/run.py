@@ -6,7 +6,7 @@ import asyncio
 from enum import Enum
 from typing import Any
 
-from aioqueue.brokers.protocol import Delivery
+from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
 from aioqueue.message import Message
 from aioqueue.task import Task
@@ -42,6 +42,7 @@ class Run:
     """
 
     __slots__ = (
+        "ack",
         "acknowledged",
         "acks_late",
         "args",
@@ -80,6 +81,7 @@ class Run:
         self.started = 0
         self.started_at = 0.0
         self.acknowledged = False
+        self.ack: asyncio.Task[Verdict] | None = None
         self.ending: Ending | None = None
         self.soft_due = False
         self.done = False

@@ -74,6 +74,7 @@ class Runner:
         self._state = state
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines()
+        self._context = contextvars.copy_context()
         self._threads = Threads("aioqueue-task")
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(10))
         self._track = app.conf.task_track_started
@@ -136,9 +137,21 @@ class Runner:
     def _start(self, run: Run) -> None:
         self.running.add(run)
         self.started += 1
-        run.coroutine = self._loop.create_task(self._perform(run))
+        # Not in the context of the run that has just made room.
+        run.coroutine = self._loop.create_task(self._perform(run), context=self._context.copy())
 
     async def _perform(self, run: Run) -> None:
+        try:
+            await self._run(run)
+        except BaseException as error:
+            # An end that cannot be made, as of ctx.retry(countdown="10"), is the end: no run is left without one.
+            if run.done:
+                self._leave(run)
+                return
+            logger.exception("The end of task %s[%s] failed; it ends as failed", run.task.name, run.delivery.id)
+            self._end(run, self._rules.failure(run, error, self._now()))
+
+    async def _run(self, run: Run) -> None:
         task = run.task
         run.started = self._now()
         run.started_at = self._loop.time()
@@ -209,7 +222,7 @@ class Runner:
     async def _failed(self, run: Run, error: BaseException) -> None:
         ending = run.ending
         cut_off = ending in (Ending.HANDED_BACK, Ending.LEASE_LOST)
-        if run.done or (cut_off and not run.acknowledged):
+        if run.done or (cut_off and run.ack is None):
             self._leave(run)
             return
         if ending is Ending.REVOKED:
@@ -253,8 +266,7 @@ class Runner:
             self._leave(run)
             return
         run.done = True
-
-        self._committer.add(settlement, self._settled)
+        self._commit(run, settlement)
         self._leave(run, unsettled=True)
 
     def _leave(self, run: Run, *, unsettled: bool = False) -> None:
@@ -285,11 +297,25 @@ class Runner:
     # What a task says while it runs
 
     async def _acknowledge(self, run: Run) -> Verdict:
-        if run.acknowledged:
-            return Verdict.APPLIED
-        verdict = await self._committer.settle(self._rules.early(run))
-        run.acknowledged = True
+        # One for all who ask; and a limit that ends the asking does not take it back.
+        if run.ack is None:
+            run.ack = self._loop.create_task(self._committer.settle(self._rules.early(run)))
+        verdict = await asyncio.shield(run.ack)
+        run.acknowledged = verdict is Verdict.APPLIED
         return verdict
+
+    def _commit(self, run: Run, settlement: Settlement) -> None:
+        """Settle the end: after the early acknowledgement, and as that went."""
+        if run.ack is not None:
+            if not run.ack.done():
+                run.ack.add_done_callback(lambda _: self._commit(run, settlement))
+                return
+            if run.ack.cancelled() or run.ack.result() is not Verdict.APPLIED:
+                self.unsettled -= 1  # another has it, or it was revoked
+                self.changed.set()
+                return
+            settlement.acknowledge = settlement.guarded = False
+        self._committer.add(settlement, self._settled)
 
     async def acknowledge(self, run: Run) -> None:
         """`ctx.ack()`.
@@ -297,7 +323,11 @@ class Runner:
         Raises:
             LeaseLost: another worker has the task.
         """
-        if await self._acknowledge(run) is Verdict.FENCED:
+        verdict = await self._acknowledge(run)
+        if verdict is Verdict.REVOKED:
+            run.done = True
+            raise TaskRevoked(f"Task {run.delivery.id} was revoked; this run counts for nothing.")
+        if verdict is Verdict.FENCED:
             run.done = True
             raise LeaseLost(f"Task {run.delivery.id} belongs to another worker by now; this run counts for nothing.")
 
@@ -327,9 +357,8 @@ class Runner:
         if run.done or run.ending is not None:
             return
         run.ending = ending
-        if run.job is not None:
-            run.job.interrupt(_ERRORS[ending])
-        if run.coroutine is not None:
+        # A thread's function is waited for while it cleans up; if it does not come back it is given up, and counted.
+        if not (run.job is not None and run.job.interrupt(_ERRORS[ending])) and run.coroutine is not None:
             run.coroutine.cancel()
         self._deadlines.add(_GRACE, run, self._give_up)
 
@@ -370,10 +399,13 @@ class Runner:
         if run.ending in (Ending.TIME_LIMIT, Ending.REVOKED):
             settlement = Settlement(run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged)
             if run.ending is Ending.TIME_LIMIT:
-                _, _, settlement = self._rules.error(run, self._too_long(run), self._now())
-            self._committer.add(settlement, self._settled)
-        elif run.acknowledged:
-            self._committer.add(self._rules.failure(run, _cut_off(run), self._now()), self._settled)
+                try:
+                    _, _, settlement = self._rules.error(run, self._too_long(run), self._now())
+                except Exception as error:
+                    settlement = self._rules.failure(run, error, self._now())
+            self._commit(run, settlement)
+        elif run.ack is not None:
+            self._commit(run, self._rules.failure(run, _cut_off(run), self._now()))
         else:
             self.unsettled -= 1
         self.start_ready()

@@ -26,12 +26,19 @@ class Job:
         self.future = future
         self.lock = threading.Lock()
         self.thread: int | None = None  # while it runs
+        self.dropped = False
 
-    def interrupt(self, error: type[BaseException]) -> None:
-        """Raise `error` inside the function, at its next bytecode; not while it waits inside a C call."""
+    def interrupt(self, error: type[BaseException]) -> bool:
+        """Raise `error` inside the function, at its next bytecode; not while it waits inside a C call.
+
+        Returns:
+            False when it does not run; if it has not begun, it will not.
+        """
         with self.lock:
+            self.dropped = True
             if self.thread is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(error))
+            return self.thread is not None
 
 
 class Threads:
@@ -42,6 +49,7 @@ class Threads:
         self._loop = asyncio.get_running_loop()
         self._idle: list[SimpleQueue[Job | None]] = []
         self._count = 0
+        self._closed = False
 
     def start(self, call: Callable[[], Any], context: Context) -> Job:
         """Call a function in a thread; its outcome is the job's future."""
@@ -51,6 +59,7 @@ class Threads:
 
     def close(self) -> None:
         """End the idle threads. Those that are busy end with their function, or with the process."""
+        self._closed = True
         while self._idle:
             self._idle.pop().put(None)
 
@@ -66,6 +75,8 @@ class Threads:
             outcome: tuple[Any, BaseException | None] = None, None
             try:
                 with job.lock:
+                    if job.dropped:
+                        raise asyncio.CancelledError
                     job.thread = threading.get_ident()
                 try:
                     outcome = job.context.run(job.call), None
@@ -83,7 +94,10 @@ class Threads:
             del job, outcome
 
     def _ended(self, inbox: SimpleQueue[Job | None], job: Job, outcome: tuple[Any, BaseException | None]) -> None:
-        self._idle.append(inbox)
+        if self._closed:
+            inbox.put(None)
+        else:
+            self._idle.append(inbox)
         value, error = outcome
         if job.future.done():  # given up, or cancelled
             if error is None:

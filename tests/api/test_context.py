@@ -293,12 +293,14 @@ async def test_progress(app: AioQueue, where: str) -> None:
         seen: list[Any] = []
 
         async def watch() -> None:
-            seen.extend([(info.state, info.meta) async for info in result.watch()])
+            async for info in result.watch():
+                seen.append((info.state, info.meta))
 
         watching = asyncio.ensure_future(watch())
         await until(lambda: gate.came)
         info = await result.info()
         assert (info.state, info.meta, info.ready) == ("COOKING", {"pan": [1, {"hot": True}]}, False)
+        await until(lambda: seen and seen[-1][0] == "COOKING")
         gate.open()
         async with asyncio.timeout(PATIENCE):
             await watching

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -234,6 +235,17 @@ class Arena:
             before = often or (at is not None and run.start.at <= at)
             explained = at is not None and before and (run.end is None or run.end.at >= at - settling)
             assert explained, f"{run.start} to {run.end} ran again, and its worker was broken at {at}"
+
+    def check_recovery(self) -> None:
+        """D4: what ran on a killed worker ran again within the visibility timeout and one second."""
+        broken = {worker.pid: worker.broken_at for worker in self.workers}
+        for runs in self.score.runs().values():
+            for run, following in pairwise(runs):
+                since = broken[run.start.pid]
+                assert since is not None
+                # From the third delivery on a task waits until it can run alone.
+                if following.start.deliveries <= 2:
+                    assert following.start.at - since <= VISIBILITY_TIMEOUT + 1 + SLACK
 
     def check_dead_letters(self, count: int) -> None:
         """D2: so many ends were applied that make a dead letter, as counted by the step itself."""

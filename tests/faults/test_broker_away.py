@@ -12,6 +12,7 @@ import redis
 from aioqueue.exceptions import BrokerUnavailable
 
 from .arena import VISIBILITY_TIMEOUT, Arena, states, until
+from .proxy import Loss, Proxy
 from .tasks import make_app
 
 
@@ -78,6 +79,26 @@ async def test_dead_worker_and_restarted_broker(arena: Arena) -> None:
     await arena.server.start()
     assert states(await arena.ended(results)) == {"SUCCESS": 10}
     arena.check_repeats()
+    await arena.at_rest()
+
+
+async def test_new_worker_at_restarted_broker(arena: Arena, proxy: Proxy) -> None:
+    """D3: a worker that comes first to a broker that has come back does not take the others for dead."""
+    worker = await arena.worker(url=proxy.url)
+    results = await arena.send("work", 3 * VISIBILITY_TIMEOUT, count=5)
+    await arena.started(results, worker=worker)
+    proxy.lose(Loss.REQUEST, times=None)
+    arena.server.kill()
+    away_since = monotonic()
+    await until(lambda: monotonic() > away_since + 1.2 * VISIBILITY_TIMEOUT)
+    await arena.server.start()
+    await arena.worker()
+    await arena.ended(await arena.send("work"))
+    back_since = monotonic()
+    await until(lambda: monotonic() > back_since + 0.3 * VISIBILITY_TIMEOUT)
+    proxy.heal()
+    assert states(await arena.ended(results)) == {"SUCCESS": 5}
+    assert not arena.repeated()
     await arena.at_rest()
 
 

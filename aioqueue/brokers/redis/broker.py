@@ -57,6 +57,7 @@ class RedisBroker:
         return self._label
 
     async def open(self) -> None:
+        self._client = short_id()  # its requests are numbered from 1 again
         self._link = self._server.link()
         self._outbox_link = self._server.link()
         self._outbox = Outbox(self._outbox_link, self._prefix, self._client, self._label, lambda: self._shift)
@@ -183,7 +184,11 @@ class RedisBroker:
         return QueueStatus(name=name, waiting=waiting, running=running, delayed=delayed, oldest=oldest)
 
     async def purge(self, queue: str) -> int:
-        return sum([int(await self._run("purge", stream, _PAGE)) for stream in keys.streams([queue])])
+        total = 0
+        for stream in keys.streams([queue]):
+            while dropped := int(await self._run("purge", stream, _PAGE)):
+                total += dropped
+        return total
 
     async def workers(self) -> list[WorkerStatus]:
         about = _pairs(await self._call("HGETALL", self._prefix + "workers"))

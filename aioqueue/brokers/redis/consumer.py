@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.brokers.redis import keys
@@ -27,6 +27,8 @@ _AUDIT_EVERY = 120.0
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
 _ALL = 100_000
 
+# Refused whatever is settled, until somebody mends it: wait, and lose nothing.
+_NOT_THE_DATA = (NoPermissionError, NoScriptError)
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
@@ -178,14 +180,21 @@ class RedisConsumer:
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         self._number += 1
-        arguments = self._plan(settlements)
+        try:
+            arguments = self._plan(settlements)
+        except Exception as error:  # one that cannot be encoded must not hold up the others
+            return await self._settle_apart(settlements, error)
         backoff = Backoff()
         while True:
             try:
                 letters: bytes = await self._settler.run(script("settle"), self._prefix, *arguments, timeout=_TIMEOUT)
                 return [_VERDICTS[letter] for letter in letters.decode()]
             except (RedisError, OSError) as error:
-                if not is_transient(error):
+                if (
+                    isinstance(error, ResponseError)
+                    and not isinstance(error, _NOT_THE_DATA)
+                    and not is_transient(error)
+                ):
                     return await self._settle_apart(settlements, error)
                 if backoff.failures in (1, 5) or backoff.failures % 20 == 19:
                     logger.warning(
@@ -277,7 +286,9 @@ class RedisConsumer:
         try:
             self._renewals.send_packed_command([pack(*arguments)], check_health=False)
             return self._renewals.read_response()
-        except ResponseError:
+        except ResponseError as error:
+            if isinstance(error, ReadOnlyError):  # a master that was demoted: connect again, maybe elsewhere
+                self._renewals.disconnect()
             raise
         except BaseException:
             self._renewals.disconnect()

@@ -70,7 +70,14 @@ class Outbox:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self._request(self._take())
+                parcels = self._take()
+                try:
+                    await self._request(parcels)
+                finally:  # cancelled, in whatever it was doing
+                    for parcel in parcels:
+                        parcel.fail(
+                            BrokerUnavailable("The app was closed while this was being sent; it may have been.")
+                        )
 
     def fail_all(self, error: AioQueueError) -> None:
         """Nobody will send what still waits."""
@@ -116,10 +123,6 @@ class Outbox:
                     return
                 await backoff.wait()
                 continue
-            except asyncio.CancelledError:
-                for parcel in parcels:
-                    parcel.fail(BrokerUnavailable("The app was closed while this was being sent; it may have been."))
-                raise
             self._known_queues |= new_queues
             for parcel, letter in zip(parcels, letters.decode(), strict=True):
                 if letter == "f":

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from aioqueue.brokers.redis.link import Backoff, Link, Server
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.subscription import listen
+from aioqueue.exceptions import BrokerUnavailable
 
 _AGAIN = 10.0
 _AT_ONCE = 500
@@ -27,10 +28,18 @@ class RedisWatch:
         self._records: deque[bytes] = deque()
         self._last: bytes | None = None
         self._news = asyncio.Event()
+        self._closed = False
+
+    def close(self) -> None:
+        """No more will come."""
+        self._closed = True
+        self._news.set()
 
     async def next(self) -> bytes:
         """The next record."""
         while not self._records:
+            if self._closed:
+                raise BrokerUnavailable("The app was closed while this was waited for. The task goes on.")
             self._news.clear()
             await self._news.wait()
         return self._records.popleft()
@@ -56,11 +65,14 @@ class Watches:
         self._unregistered: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._subscribed = asyncio.Event()
+        self._over = False
 
     @asynccontextmanager
     async def watch(self, id: str) -> AsyncGenerator[RedisWatch]:
         """The records of a task from now on, the present one first."""
         watch = RedisWatch()
+        if self._over:
+            watch.close()
         self._watches.setdefault(id, set()).add(watch)
         self._unregistered[id] = None
         self._wake.set()
@@ -75,13 +87,17 @@ class Watches:
 
     async def run(self) -> None:
         """Listen and register, from the first watch on, until cancelled."""
-        await self._wake.wait()
         try:
+            await self._wake.wait()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(self._register())
                 group.create_task(self._register_again())
         finally:
+            self._over = True
+            for watches in self._watches.values():
+                for watch in watches:
+                    watch.close()
             await self._link.close()
 
     async def _listen(self) -> None:

@@ -1,6 +1,6 @@
 -- Drops what waits in a stream and no worker holds, a page at a time.
 -- KEYS[1] prefix    ARGV stream, entries a page
--- Returns how many were dropped, of at most 100 pages.
+-- Returns how many were dropped, of at most 2 pages: ask again until it is 0.
 local stream, dropped = KEYS[1] .. ARGV[1], 0
 local after = '-'
 local groups = redis.pcall('XINFO', 'GROUPS', stream)
@@ -10,7 +10,7 @@ for _, group in ipairs(groups) do
     if group[i] == 'last-delivered-id' then after = '(' .. group[i + 1] end
   end
 end
-for _ = 1, 100 do
+for _ = 1, 2 do
   local entries = redis.call('XRANGE', stream, after, '+', 'COUNT', ARGV[2])
   if #entries == 0 then break end
   local ids = {}

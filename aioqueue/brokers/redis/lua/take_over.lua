@@ -83,6 +83,7 @@ for _, worker in ipairs(redis.call('SRANDMEMBER', fallen, 10)) do
     local entries = held(stream, worker, left)
     left = left - #entries
     moved = moved + hand_back(stream, worker, entries, true)
+    if left <= 0 then rest = true break end -- this one may hold more, and so may the last
   end
   if not rest then
     -- Nothing is pending for it any more, so its consumers can go: that would lose what was.
