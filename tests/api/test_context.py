@@ -294,7 +294,7 @@ async def test_progress(app: AioQueue, where: str) -> None:
 
         async def watch() -> None:
             async for info in result.watch():
-                seen.append((info.state, info.meta))
+                seen.append((info.state, info.meta))  # noqa: PERF401  # one by one: others look at it
 
         watching = asyncio.ensure_future(watch())
         await until(lambda: gate.came)
