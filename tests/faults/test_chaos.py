@@ -57,7 +57,8 @@ class Chaos:
                 self.acknowledged[kind].append(await task.send(*arguments))
             except BrokerUnavailable:
                 self.unknown.append(kind)
-            await asyncio.sleep(0.002)
+            # Slowly enough for what is left of the workers to keep up.
+            await asyncio.sleep(0.01)
 
     async def strike(self, until: float) -> None:
         """One fault after the other."""
