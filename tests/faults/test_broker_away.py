@@ -116,6 +116,19 @@ async def test_emptied(arena: Arena) -> None:
     await arena.at_rest()
 
 
+async def test_group_gone(arena: Arena) -> None:
+    """A stream that is made again by a sender has no group: what is in it runs all the same."""
+    worker = await arena.worker(visibility_timeout=30.0)
+    await arena.ended(await arena.send("work"))
+    worker.freeze()
+    arena.server.client.delete(arena.key("q:default:0"))
+    results = await arena.send("work", count=20)
+    worker.thaw()
+    assert states(await arena.ended(results)) == {"SUCCESS": 20}
+    assert not arena.repeated()
+    await arena.at_rest()
+
+
 async def test_scripts_and_clients_dropped(arena: Arena) -> None:
     """SCRIPT FLUSH and CLIENT KILL, again and again: nothing is lost, nothing is run again."""
     workers = [await arena.worker(visibility_timeout=5.0) for _ in range(2)]
