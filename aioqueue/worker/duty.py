@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
 
 _LOOK_AT_LIMITS = 1.0
-_LEAVE_TIMEOUT = 2.0
+_LEAVE_TIMEOUT = 1.5
+_LEAVE_TIMEOUT_WHEN_SILENT = 0.2
 
 
 class Duty:
@@ -55,6 +56,7 @@ class Duty:
         )
         self.runner: Runner | None = None
         self.lease_lost = False
+        self._silent = False
 
     async def run(self, ready: Callable[[], None]) -> bool:
         """Work until told to stop, or until the lease is lost; `ready` is called when it has begun.
@@ -193,8 +195,11 @@ class Duty:
     async def _try(self, action: Coroutine[Any, Any, Any], what: str) -> None:
         """Not for ever: the broker may be away, and what is not handed back comes back when the lease ends."""
         try:
-            async with asyncio.timeout(_LEAVE_TIMEOUT):
+            async with asyncio.timeout(_LEAVE_TIMEOUT_WHEN_SILENT if self._silent else _LEAVE_TIMEOUT):
                 await action
+        except TimeoutError:
+            self._silent = True
+            logger.warning("Worker %s could not %s: the broker does not answer", self._worker.hostname, what)
         except Exception as error:
             logger.warning("Worker %s could not %s: %s", self._worker.hostname, what, error or type(error).__name__)
 

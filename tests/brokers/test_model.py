@@ -125,7 +125,7 @@ class Queue(RuleBasedStateMachine):
     @rule(number=st.integers(0, 9))
     def a_worker_takes_over(self, number: int) -> None:
         by = self.a_worker(number)
-        if by.silent:  # it was cut off itself, and a broker may have it wait until it knows more
+        if by.silent or by.gone:  # it was cut off itself, and a broker may have it wait until it knows more
             return
         while self.run(by.line.take_over()) == 0:
             pass

@@ -125,7 +125,8 @@ class RedisBroker:
 
     async def forget(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _PAGE):
-            await self._call("UNLINK", *[f"{self._prefix}r:{id}" for id in ids[start : start + _PAGE]])
+            names = [f"{self._prefix}{kind}:{id}" for id in ids[start : start + _PAGE] for kind in ("r", "sent")]
+            await self._call("UNLINK", *names)
 
     async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
         ids: list[bytes] = (

@@ -41,7 +41,7 @@ if redis.call('ZCARD', prefix .. 'revoked') > 0 then
   end
 end
 
-local letters, done, records, sends, dead, unlisted = {}, {}, {}, {}, {}, {}
+local letters, done, records, sends, dead, unlisted, ended = {}, {}, {}, {}, {}, {}, {}
 for i, settlement in ipairs(settlements) do
   local s, entry, id = settlement[1], settlement[2], settlement[3]
   local owned = s == 0 or mine[s][entry]
@@ -64,6 +64,7 @@ for i, settlement in ipairs(settlements) do
         table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
       end
       for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
+      if settlement[4] == 1 and settlement[5] == 0 and #settlement[8] == 0 then table.insert(ended, id) end
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
   end
@@ -91,6 +92,8 @@ for s, entries in pairs(done) do
   redis.call('XACK', stream, 'workers', unpack(entries))
   redis.call('XDEL', stream, unpack(entries))
 end
+-- An end that leaves no record: its id may be sent again.
+for _, id in ipairs(ended) do redis.call('DEL', prefix .. 'sent:' .. id) end
 if #unlisted > 0 then redis.call('ZREM', prefix .. 'revoked', unpack(unlisted)) end
 if #records + #sends + #dead > 0 then
   local now = clock(offset)

@@ -7,10 +7,12 @@ local MAY_REPEAT = 60000
 -- Whether a message whose sender may have sent it before is to be queued.
 local function is_new(prefix, id)
   local marker, record = prefix .. 'sent:' .. id, prefix .. 'r:' .. id
+  local known, state = redis.call('EXISTS', marker) == 1, redis.call('GETRANGE', record, 0, 0)
+  if known and state == '0' then return false end -- it has run: it runs, or waits for its retry
   if redis.call('ZREM', prefix .. 'delayed', id) == 1 then
-    uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id))))
+    uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id) or '\n\n')))
     redis.call('HDEL', prefix .. 'delayed:data', id)
-  elseif redis.call('EXISTS', marker) == 1 and redis.call('GETRANGE', record, 0, 0) ~= '1' then
+  elseif known and state ~= '1' then
     return false
   end
   redis.call('SET', marker, '', 'PX', MAY_REPEAT)
