@@ -12,8 +12,7 @@ redis.call('ZREMRANGEBYSCORE', prefix .. 'revoked', '-inf', now)
 for i = 6, #ARGV do
   local id = ARGV[i]
   if redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1' then
-    -- Ended by this, when only the answer was lost: the record holds the moment.
-    table.insert(letters, redis.call('GET', prefix .. 'r:' .. id) == '1' .. ARGV[2] and '1' or '0')
+    table.insert(letters, '0')
   else
     table.insert(letters, '1')
     table.insert(ids, id)
