@@ -18,7 +18,10 @@ _PATIENCE = 20.0
 
 
 class DurableServer:
-    """A server with an append-only file.
+    """A server with an append-only file, written before each reply.
+
+    Not `everysec`: then the file is not written while a sync of it is under way, and a SIGKILL in that moment loses what
+    has been answered since. That was seen: of 25 kills on a busy disk one lost 257 writes.
 
     Attributes:
         port, url: the same over restarts.
@@ -58,7 +61,7 @@ class DurableServer:
                     self._binary,
                     *("--port", str(self.port), "--bind", "127.0.0.1"),
                     *("--dir", str(self._folder), "--save", ""),
-                    *("--appendonly", "yes", "--appendfsync", "everysec"),
+                    *("--appendonly", "yes", "--appendfsync", "always"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -64,7 +64,7 @@ for i, settlement in ipairs(settlements) do
         table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
       end
       for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
-      if settlement[4] == 1 and settlement[5] == 0 and #settlement[8] == 0 then table.insert(ended, id) end
+      if settlement[4] == 1 and settlement[5] == 0 and #settlement[8] == 0 then table.insert(ended, prefix .. 'sent:' .. id) end
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
   end
@@ -93,7 +93,7 @@ for s, entries in pairs(done) do
   redis.call('XDEL', stream, unpack(entries))
 end
 -- An end that leaves no record: its id may be sent again.
-for _, id in ipairs(ended) do redis.call('DEL', prefix .. 'sent:' .. id) end
+if #ended > 0 then redis.call('DEL', unpack(ended)) end
 if #unlisted > 0 then redis.call('ZREM', prefix .. 'revoked', unpack(unlisted)) end
 if #records + #sends + #dead > 0 then
   local now = clock(offset)
