@@ -20,8 +20,8 @@ _PATIENCE = 20.0
 class DurableServer:
     """A server with an append-only file, written before each reply.
 
-    Not `everysec`: then the file is not written while a sync of it is under way, and a SIGKILL in that moment loses what
-    has been answered since. That was seen: of 25 kills on a busy disk one lost 257 writes.
+    Not `everysec`: then the file is not written while a sync of it is under way, and a SIGKILL in that moment loses
+    what has been answered since. That was seen: of 25 kills on a busy disk one lost 257 writes.
 
     Attributes:
         port, url: the same over restarts.
