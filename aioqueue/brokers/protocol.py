@@ -62,6 +62,9 @@ class Delivery(msgspec.Struct):
     revoked: bool = False
 
 
+UNKEPT = -1
+
+
 class Settlement(msgspec.Struct):
     """Everything that one delivery changes in the broker, in one atomic step.
 
@@ -71,7 +74,8 @@ class Settlement(msgspec.Struct):
         guarded: apply only while the delivery is still this worker's. False after an early acknowledgement.
         record: stored as the task's record, and shown to those who watch it.
         final: the record is the task's end.
-        expires: ms after which the record is dropped; 0 is never.
+        expires: ms after which the record is dropped; 0 is never, and `UNKEPT` is at once: only those who wait for the
+            task now hear of it.
         sends: messages that go out in the same step: a retry, the next steps of a workflow.
         dead: a dead letter to keep, encoded.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from aioqueue.brokers.protocol import Outgoing, Settlement
+from aioqueue.brokers.protocol import UNKEPT, Outgoing, Settlement
 from aioqueue.exceptions import (
     AioQueueError,
     Ignore,
@@ -51,7 +51,7 @@ class Rules:
         """The function returned `value`."""
         settlement = self._settlement(run)
         if run.ignore_result:
-            return settlement
+            return self._unkept(run, Record(state=State.SUCCESS))
         record = self._record(run, State.SUCCESS)
         record.ended = now
         if value is not None:
@@ -72,7 +72,7 @@ class Rules:
     def error(self, run: Run, error: BaseException, now: int) -> tuple[str, BaseException, Settlement]:
         """The function raised; returns the state that follows, what went wrong, and the settlement."""
         if isinstance(error, Ignore):
-            return "IGNORED", error, self._settlement(run)
+            return "IGNORED", error, self._unkept(run, Record(state=State.SUCCESS))
         if isinstance(error, Reject):
             if error.requeue:
                 return "REQUEUED", error, self._again(run, run.message.retries, 0, None)
@@ -108,6 +108,8 @@ class Rules:
             record.dead, record.reason = dead is not None, dead
             settlement.record = encode_record(record)
             settlement.final = True
+        else:
+            settlement = self._unkept(run, Record(state=State.FAILURE, task=run.task.name, failure=Failure.of(error)))
         if dead is not None:
             settlement.dead = dead_letter(run.delivery, run.message, dead, Failure.of(error), now, self._hostname)
         return settlement
@@ -138,6 +140,12 @@ class Rules:
         return Settlement(
             run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged, expires=self._keep
         )
+
+    def _unkept(self, run: Run, record: Record) -> Settlement:
+        """The settlement of an end of which no record is kept: those who wait for it by its id hear of it (D8)."""
+        settlement = self._settlement(run)
+        settlement.record, settlement.final, settlement.expires = encode_record(record), True, UNKEPT
+        return settlement
 
     def _record(self, run: Run, state: str) -> Record:
         message = run.message

@@ -460,6 +460,29 @@ async def test_ignored_results(app: AioQueue) -> None:
         assert await quiet.options(ignore_result=False).call(False, timeout=PATIENCE) == 1
 
 
+async def test_who_waits_by_id_hears_of_an_end_without_a_record(app: AioQueue, gate: Gate) -> None:
+    @app.task(ignore_result=True, track_started=True)
+    async def quiet(how: str) -> int:
+        await gate.wait()
+        if how == "fails":
+            raise Fault
+        if how == "is ignored":
+            raise Ignore
+        return 1
+
+    async with working(app):
+        watches = [app.result((await quiet.send(how)).id).watch() for how in ("returns", "is ignored", "fails")]
+        assert [(await anext(watch)).state for watch in watches] == ["STARTED"] * 3
+        gate.open()
+        ends = [await anext(watch) for watch in watches]
+        assert [(end.state, type(end.exception)) for end in ends] == [
+            ("SUCCESS", type(None)),
+            ("SUCCESS", type(None)),
+            ("FAILURE", Fault),
+        ]
+        assert [await app.result(end.id).state() for end in ends] == ["STARTED"] * 3, "no record of it is written"
+
+
 @pytest.mark.parametrize("where", ["task", "setting"])
 async def test_errors_are_stored_even_if_ignored(make_app: MakeApp, where: str) -> None:
     app = make_app(

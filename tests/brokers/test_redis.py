@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-from aioqueue.brokers.protocol import Settlement, Verdict
+from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.brokers.redis import RedisBroker, keys, subscription
 from aioqueue.brokers.redis.link import Server
 from aioqueue.brokers.redis.scripts import script
@@ -191,3 +191,18 @@ async def test_a_key_of_the_wrong_kind_stops_only_what_needs_it(redis_url: str) 
         assert await broker.records(["good", "bad"]) == [b"r", None]
         assert await worker.hand_back([]) == 1
         await worker.close()
+
+
+async def test_a_send_that_is_refused_for_want_of_memory_changes_nothing(redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url)
+    async with opened(redis_url) as broker:
+        mine = Outgoing("mine", "q", 0, b"first", delay=3_600_000, once=True)
+        await broker.send([mine], timeout=5)
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(BrokerUnavailable, match="maxmemory"):
+                await broker.send([Outgoing("mine", "q", 0, b"second", once=True)], timeout=0.2)
+        finally:
+            client.config_set("maxmemory", 0)
+        [status] = await broker.queues()
+        assert (status.waiting, status.delayed) == (0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from aioqueue.brokers.protocol import Broker, Settlement
+from aioqueue.brokers.protocol import Broker, Outgoing, Settlement
 from aioqueue.exceptions import QueueFull
 
 from .conftest import MakeConsumer
@@ -129,3 +129,12 @@ async def test_an_id_of_the_senders_own_that_waits_for_its_time_is_replaced(
     broker.shift_clock(2 * AN_HOUR)
     await worker.promote()
     assert await worker.fetch(10, wait=0) == []
+
+
+async def test_an_id_of_the_senders_own_can_be_sent_again_after_a_purge(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    mine = Outgoing("mine", "q", 0, b"", once=True)
+    await send(broker, mine)
+    assert await broker.purge("q") == 1
+    await send(broker, mine)
+    assert ids(await fetch(worker)) == ["mine"]

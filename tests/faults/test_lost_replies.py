@@ -219,3 +219,24 @@ async def test_slow_network(arena: Arena, proxy: Proxy) -> None:
     assert states(await arena.ended(results)) == {"SUCCESS": 20}
     assert not arena.repeated()
     await arena.at_rest()
+
+
+@pytest.mark.parametrize("loss", [Loss.REPLY, Loss.REQUEST])
+async def test_who_ended_a_task_is_answered_once(arena: Arena, proxy: Proxy, loss: Loss) -> None:
+    """Revoking, and emptying the dead letters, say what they did, although the first answer was lost."""
+    async with _app(proxy) as app:
+        result = await app.tasks["work"].send()
+        rule = proxy.lose(loss, "revoke", times=2)
+        assert await result.revoke() is True
+        assert rule.done == 2
+        assert await result.revoke() is False
+        await arena.worker()
+        letters = [await app.send_task("there is none") for _ in range(2)]
+        await arena.ended(letters)
+        for name, change in (
+            ("requeue_dead", app.dead_letters.requeue(letters[0].id)),
+            ("remove_dead", app.dead_letters.remove(letters[1].id)),
+        ):
+            rule = proxy.lose(loss, name, times=2)
+            assert await change
+            assert rule.done == 2

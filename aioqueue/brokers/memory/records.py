@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.timeline import Expiring
+from aioqueue.brokers.protocol import UNKEPT
 
 
 class Watcher:
@@ -45,7 +46,8 @@ class Records:
         until another end takes its place."""
         if not final and self.has_ended(id):
             return
-        self._records.set(id, (record, final), expires)
+        if expires != UNKEPT:
+            self._records.set(id, (record, final), expires)
         for watcher in self._watchers.get(id, ()):
             watcher.unseen.put(record)
 

@@ -74,8 +74,9 @@ class Store:
             held = 0 if queue is None else queue.waiting + queue.running
             if number and held + number > max_length:
                 raise QueueFull(
-                    f"queue {name!r} holds {held} tasks and may hold {max_length}: the {number} new ones do not fit, "
-                    "and nothing was sent; send them later, or raise queue_max_length"
+                    f"The queue {name!r} is full: it holds {held} of its queue_max_length={max_length} tasks, and "
+                    f"{number} more do not fit. Nothing was sent. Send later, start more workers, or set "
+                    "queue_full='wait'."
                 )
 
     def _send_one(self, message: Outgoing, now: int) -> None:

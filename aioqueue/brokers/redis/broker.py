@@ -58,6 +58,8 @@ class RedisBroker:
 
     async def open(self) -> None:
         self._client = short_id()  # its requests are numbered from 1 again
+        self._number = 0
+        self._one_by_one = asyncio.Lock()
         self._link = self._server.link()
         self._outbox_link = self._server.link()
         self._outbox = Outbox(self._outbox_link, self._prefix, self._client, self._label, lambda: self._shift)
@@ -117,7 +119,7 @@ class RedisBroker:
         revoked: list[bool] = []
         for start in range(0, len(ids), _PAGE):
             part = ids[start : start + _PAGE]
-            letters: bytes = await self._run(
+            letters = await self._run_once(
                 "revoke", self._shift, record, expires, _REMEMBER_REVOKED, int(terminate), *part
             )
             revoked += [letter == "1" for letter in letters.decode()]
@@ -145,14 +147,12 @@ class RedisBroker:
 
     async def requeue_dead(self, message: Outgoing) -> bool:
         stream = keys.stream(message.queue, message.priority)
-        return bool(await self._run("requeue_dead", message.id, stream, message.data))
+        return await self._run_once("requeue_dead", message.id, stream, message.data) == b"1"
 
     async def remove_dead(self, ids: Sequence[str]) -> int:
         removed = 0
         for start in range(0, len(ids), _PAGE):
-            part = ids[start : start + _PAGE]
-            removed += await self._call("ZREM", self._prefix + "dead", *part)
-            await self._call("HDEL", self._prefix + "dead:data", *part)
+            removed += int(await self._run_once("remove_dead", *ids[start : start + _PAGE]))
         return removed
 
     async def queues(self) -> list[QueueStatus]:
@@ -250,8 +250,14 @@ class RedisBroker:
             lambda timeout: self._link.run(script(name), self._prefix, *arguments, timeout=timeout)
         )
 
+    async def _run_once(self, name: str, *arguments: Argument) -> bytes:
+        """Run a script whose answer would be another one the second time: numbered, and one under way at a time."""
+        async with self._one_by_one:
+            self._number += 1
+            return await self._run(name, f"{self._client}:c", self._number, *arguments)
+
     async def _attempt(self, call: Callable[[float], Awaitable[_T]]) -> _T:
-        """Everything but sending can be repeated as it is."""
+        """What is repeated changes nothing the second time, or has a number (`_run_once`)."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         backoff = Backoff()

@@ -2,7 +2,8 @@
 
 A script names the pieces it needs in lines `-- use: name`; they are put in its place, in that order. A line
 `-- flags: allow-oom` lets it run while the broker is out of memory: all that end tasks or keep workers alive have it,
-for what they store is little, and what waits for them is more.
+for what they store is little, and what waits for them is more. `-- flags:` alone has it refused whole then, before its
+first write; without any, only the command that needs memory would be.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _USE = re.compile(r"^-- use: (\w+)$", re.MULTILINE)
-_FLAGS = re.compile(r"^-- flags: (.+)$", re.MULTILINE)
+_FLAGS = re.compile(r"^-- flags:(.*)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
@@ -33,5 +34,11 @@ def script(name: str) -> Script:
     source = (folder / f"{name}.lua").read_text(encoding="utf-8")
     text = _USE.sub(lambda use: (folder / "lib" / f"{use[1]}.lua").read_text(encoding="utf-8"), source)
     flags = _FLAGS.search(source)
-    text = (f"#!lua flags={flags[1]}\n" if flags else "") + _COMMENT.sub("", text)
+    text = _shebang(flags[1].strip() if flags else None) + _COMMENT.sub("", text)
     return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _shebang(flags: str | None) -> str:
+    if flags is None:
+        return ""
+    return f"#!lua flags={flags}\n" if flags else "#!lua\n"

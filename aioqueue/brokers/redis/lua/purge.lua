@@ -13,8 +13,14 @@ end
 for _ = 1, 2 do
   local entries = redis.call('XRANGE', stream, after, '+', 'COUNT', ARGV[2])
   if #entries == 0 then break end
-  local ids = {}
-  for i, entry in ipairs(entries) do ids[i] = entry[1] end
+  local ids, markers = {}, {}
+  for i, entry in ipairs(entries) do
+    ids[i] = entry[1]
+    for at = 1, #entry[2], 2 do
+      if entry[2][at] == 'i' then table.insert(markers, KEYS[1] .. 'sent:' .. entry[2][at + 1]) end
+    end
+  end
+  if #markers > 0 then redis.call('DEL', unpack(markers)) end -- their senders may send them again
   dropped = dropped + redis.call('XDEL', stream, unpack(ids))
 end
 return dropped

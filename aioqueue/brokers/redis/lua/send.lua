@@ -4,6 +4,7 @@
 -- ARGV[2..] the messages' data
 -- Returns a letter per group: '1' sent, 'f' refused because a queue of it is full.
 -- D1: once this has answered, the tasks are in the broker. Repeated with the same number it changes nothing.
+-- flags:
 -- use: clock
 -- use: once
 -- use: delayed

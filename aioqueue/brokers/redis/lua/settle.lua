@@ -2,7 +2,7 @@
 -- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
 --   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}
 --   a settlement is {stream's position or 0 if not guarded, entry id, task id, acknowledge 0|1, index of its record in
---   ARGV or 0, final 0|1, ms to keep, messages to send, index of its dead letter or 0}
+--   ARGV or 0, final 0|1, ms to keep it (0 for ever, -1 not at all), messages to send, index of its dead letter or 0}
 -- ARGV[2..] records, messages' data and dead letters
 -- Returns a letter per settlement: '1' applied, '0' fenced, 'r' the task had been revoked.
 -- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
@@ -64,7 +64,8 @@ for i, settlement in ipairs(settlements) do
         table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
       end
       for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
-      if settlement[4] == 1 and settlement[5] == 0 and #settlement[8] == 0 then table.insert(ended, prefix .. 'sent:' .. id) end
+      local kept = settlement[5] > 0 and settlement[7] >= 0
+      if settlement[4] == 1 and not kept and #settlement[8] == 0 then table.insert(ended, prefix .. 'sent:' .. id) end
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
   end

@@ -9,14 +9,15 @@ local function waiter_keys(prefix, now)
   return { prefix .. 'waiters:' .. minute, prefix .. 'waiters:' .. (minute - 1) }
 end
 
--- records: {id, '1' or '0', bytes, ms to keep or 0}, all of them already allowed.
+-- records: {id, '1' or '0', bytes, ms to keep, 0 for ever or -1 to tell only those who wait}, all of them already
+-- allowed.
 local function store(prefix, now, records)
   if #records == 0 then return end
   for _, record in ipairs(records) do
     local key, value = prefix .. 'r:' .. record[1], record[2] .. record[3]
     if record[4] > 0 then
       redis.call('SET', key, value, 'PX', record[4])
-    else
+    elseif record[4] == 0 then
       redis.call('SET', key, value)
     end
   end
@@ -28,7 +29,7 @@ local function store(prefix, now, records)
       for i, clients in ipairs(found) do
         if clients then
           local record = records[i]
-          local value = #record[3] <= INLINE and record[2] .. record[3] or ''
+          local value = (#record[3] <= INLINE or record[4] < 0) and record[2] .. record[3] or ''
           for client in string.gmatch(clients, '%S+') do
             redis.pcall('PUBLISH', prefix .. 'done:' .. client, #record[1] .. ':' .. record[1] .. value)
           end
