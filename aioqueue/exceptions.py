@@ -69,7 +69,7 @@ class UpstreamFailed(AioQueueError):
     """A task that this one depends on failed or was revoked; its cause is `__cause__`."""
 
 
-class ChordError(AioQueueError):
+class ChordError(UpstreamFailed):
     """A task in the header of a chord failed, so its body was not run."""
 
 

@@ -51,7 +51,11 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
         headers: whatever the sender added.
         stamps: marks that the tasks of a workflow share.
         parent_id, root_id, group_id: the task that sent it, the first one of all, and its group.
-        workflow, node: its place in a workflow record.
+        workflow, node: its place in a workflow; `ids.new_id` and the node's number.
+        takes: the node whose value comes before its arguments.
+        handles: it is called with the `TaskFailure` of a failed task.
+        wanted: its result is needed in the workflow.
+        spread: the function is called for each item of the argument: "map", or "starmap" with the items unpacked.
         routing_key: as given by the sender; data, of no effect.
     """
 
@@ -75,6 +79,10 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     group_id: str | None = None
     workflow: str | None = None
     node: int | None = None
+    takes: int | None = None
+    handles: bool = False
+    wanted: bool = False
+    spread: str | None = None
     routing_key: str | None = None
 
 
@@ -93,6 +101,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         sent, started, ended: ms since the epoch.
         arguments: the arguments as short text, with the hidden ones left out.
         dead: it lies in the dead letters.
+        spread: the result is a list of what the function returns.
     """
 
     state: str
@@ -113,6 +122,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     root_id: str | None = None
     group_id: str | None = None
     dead: bool = False
+    spread: bool = False
 
     @property
     def final(self) -> bool:

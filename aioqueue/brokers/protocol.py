@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from aioqueue.workflow import Node, Part, Start, Step, Value
+
 
 class Outgoing(msgspec.Struct, frozen=True):
     """A message on its way into a queue.
@@ -52,6 +54,7 @@ class Delivery(msgspec.Struct):
         deliveries: how often it has been delivered, this time included; what is handed back in good order
             does not count.
         revoked: the task has been revoked; it is to be settled without being run.
+        value: what the node before it in its workflow gave, if that is small; else it is asked for.
     """
 
     handle: Any
@@ -60,6 +63,7 @@ class Delivery(msgspec.Struct):
     queue: str
     deliveries: int = 1
     revoked: bool = False
+    value: bytes | None = None
 
 
 UNKEPT = -1
@@ -78,6 +82,9 @@ class Settlement(msgspec.Struct):
             task now hear of it.
         sends: messages that go out in the same step: a retry, the next steps of a workflow.
         dead: a dead letter to keep, encoded.
+        step: what it means for the task's workflow.
+        if_revoked: acknowledge only if the task is revoked, as this worker had heard; else put it back, for its
+            workflow was resumed meanwhile.
     """
 
     delivery: Delivery
@@ -88,6 +95,8 @@ class Settlement(msgspec.Struct):
     expires: int = 0
     sends: Sequence[Outgoing] = ()
     dead: bytes | None = None
+    step: Step | None = None
+    if_revoked: bool = False
 
 
 class Verdict(Enum):
@@ -106,7 +115,7 @@ class Notice(msgspec.Struct, frozen=True):
     Attributes:
         kind: "revoked": `ids` were revoked (`terminate` asks to cancel those that run). "due": a message is due
             earlier than any before, call `promote`. "connected": the line to the broker was just (re)made; anything
-            may have been missed.
+            may have been missed. "stamp": a stamp was revoked, ask for `stamps`.
     """
 
     kind: str
@@ -162,6 +171,30 @@ class WorkerStatus(msgspec.Struct, kw_only=True):
     lease: int = 0
 
 
+class WorkflowStatus(msgspec.Struct, kw_only=True):
+    """A workflow as the broker has it.
+
+    Attributes:
+        id: its id.
+        end: the node whose end is its end.
+        nodes: nodes by number, without their messages.
+        members: the members of each join, in order.
+        to: the nodes after each node.
+        states: by node, see `aioqueue.workflow`; a node that is missing waits.
+        grafts: workflows that went on in place of nodes.
+        calls: states of error handlers' calls, by "<handler>.<failed node>".
+    """
+
+    id: str
+    end: int
+    nodes: dict[int, Node]
+    members: dict[int, list[int]]
+    to: dict[int, list[int]]
+    states: dict[int, str]
+    grafts: dict[int, str] = {}
+    calls: dict[str, str] = {}
+
+
 class Consumer(Protocol):
     """One worker's line to the broker."""
 
@@ -214,6 +247,18 @@ class Consumer(Protocol):
         """Which of these have been revoked."""
         ...
 
+    async def value(self, workflow: str, node: int) -> Value | None:
+        """What a node of a workflow gave; None when nothing is known of it (any more)."""
+        ...
+
+    async def handled(self, workflow: str, subject: str) -> Value | None:
+        """The failure of a node, for an error handler; "chord" when it is that of a header's task."""
+        ...
+
+    async def stamps(self) -> list[tuple[bytes, int]]:
+        """The stamps that were revoked, and when, ms since the epoch."""
+        ...
+
     async def close(self) -> None:
         """Close the connections. What is still held goes to others when the lease ends."""
         ...
@@ -260,6 +305,43 @@ class Broker(Protocol):
         """
         ...
 
+    async def store(
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+    ) -> None:
+        """Store a part of a workflow; with `start`, the last one, it begins. Until then nothing of it exists for
+        anybody else, and parts that are never started vanish after an hour.
+
+        Raises:
+            QueueFull: a queue would hold more than `max_length` messages; nothing of the workflow is left.
+            BrokerUnavailable: no answer within `timeout` seconds.
+        """
+        ...
+
+    async def workflow(self, workflow: str) -> WorkflowStatus | None:
+        """The nodes of a workflow and their states; None when there is no such workflow (any more)."""
+        ...
+
+    async def place(self, id: str) -> tuple[str, int] | None:
+        """The workflow and the node of a task whose id the sender chose."""
+        ...
+
+    async def members(self, workflow: str, node: int) -> list[str]:
+        """The ids of a join's members, in order."""
+        ...
+
+    async def resume(self, workflow: str, node: int | None = None) -> int:
+        """Run again what failed or was revoked, and what was to come after it; or only that one node.
+
+        Returns:
+            How many nodes are to run again.
+        """
+        ...
+
+    async def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
+        """Tell the workers to revoke what was sent until now with that stamp, when they meet it in the next so many
+        ms; with `terminate` also what runs."""
+        ...
+
     async def records(self, ids: Sequence[str]) -> list[bytes | None]:
         """The records of tasks, None where there is none."""
         ...
@@ -268,9 +350,12 @@ class Broker(Protocol):
         """The records of a task from now on; none is missed, as long as it is small, and never the final one."""
         ...
 
-    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+    async def revoke(
+        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
+    ) -> list[bool]:
         """End tasks with `record`, unless they have ended. True: ended by this. What waits is removed at once or
-        when a worker meets it; with `terminate` workers are asked to cancel what runs."""
+        when a worker meets it; with `terminate` workers are asked to cancel what runs. What comes after them in their
+        workflows ends as `step` says; the node at the end of a workflow stands for the whole of it."""
         ...
 
     async def forget(self, ids: Sequence[str]) -> None:

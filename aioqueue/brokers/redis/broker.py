@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import time
 from typing import Any, TypeVar
@@ -12,20 +12,24 @@ from typing import Any, TypeVar
 import msgspec
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 
-from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, WorkerStatus
+from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, WorkerStatus, WorkflowStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient
 from aioqueue.brokers.redis.outbox import Outbox
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.watches import RedisWatch, Watches
-from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError, QueueFull
 from aioqueue.ids import short_id
+from aioqueue.workflow import PAGE, Part, Start, Step, decode_node, encode_node
 
 _T = TypeVar("_T")
 
 # For how long a revoked id is remembered when its message is not met; then it would run after all.
 _REMEMBER_REVOKED = 30 * 24 * 3600 * 1000
+# For how long a workflow is kept of which only a part has arrived, or whose task does not end.
+_HOLD = 24 * 3600 * 1000
+_PAGE_FIELD = re.compile(r"^(\d+)([<>])(\d+)$")
 _TIMEOUT = 5.0
 _PAGE = 500
 
@@ -104,6 +108,101 @@ class RedisBroker:
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
         await self._outbox.send(messages, timeout=timeout, max_length=max_length)
 
+    async def store(
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+    ) -> None:
+        fields: list[Argument] = []
+        for number, node in part.nodes:
+            fields += (number, encode_node(node))
+        for sign, pages in ((">", part.to), ("<", part.members)):
+            for number, page, numbers in pages:
+                fields += (f"{number}{sign}{page}", msgspec.msgpack.encode(numbers))
+        begin: Any = 0
+        if start is not None:
+            begin = (
+                *(str(start.end), start.total, start.open, start.keep, start.names, int(start.held)),
+                *(start.queues, max_length or 0),
+            )
+        async with self._one_by_one:
+            self._number += 1
+            plan = (f"{self._client}:c", self._number, self._shift, workflow, _HOLD, part.counts, begin)
+            answer: bytes = await self._run("store", msgspec.msgpack.encode(plan), *fields, within=timeout)
+        if answer == b"f":
+            names = ", ".join(map(repr, start.queues if start is not None else ()))
+            raise QueueFull(
+                f"The queue {names} is full: the first tasks of this workflow do not fit into its "
+                f"queue_max_length={max_length}. Nothing was sent. Send later, start more workers, or set "
+                "queue_full='wait'."
+            )
+
+    async def workflow(self, workflow: str) -> WorkflowStatus | None:
+        key = f"{self._prefix}wf:{workflow}"
+        end: bytes | None = await self._call("HGET", key, "end")
+        if end is None:
+            return None
+        status = WorkflowStatus(id=workflow, end=int(end), nodes={}, members={}, to={}, states={})
+        pages: list[tuple[str, int, int, list[int]]] = []
+        async for field, value in self._fields(key):
+            if field.isdigit():
+                node = decode_node(value)
+                node.data = b""
+                status.nodes[int(field)] = node
+            elif match := _PAGE_FIELD.match(field):
+                pages.append((match[2], int(match[1]), int(match[3]), msgspec.msgpack.decode(value, type=list[int])))
+        for sign, number, _, numbers in sorted(pages, key=lambda page: page[2]):
+            (status.to if sign == ">" else status.members).setdefault(number, []).extend(numbers)
+        for number, node in status.nodes.items():
+            if node.to:
+                status.to[number] = list(node.to)
+        async for field, value in self._fields(key + ":s"):
+            if field.isdigit():
+                status.states[int(field)] = value.decode()
+            elif field[0] == "g":
+                status.grafts[int(field[1:])] = value.decode()
+            elif field[0].isdigit():
+                status.calls[field] = value.decode()
+        return status
+
+    async def _fields(self, key: str) -> AsyncIterator[tuple[str, bytes]]:
+        cursor: bytes = b"0"
+        seen: set[bytes] = set()
+        while True:
+            cursor, found = await self._call("HSCAN", key, cursor, "COUNT", _PAGE)
+            for field, value in _pairs(found).items():
+                if field not in seen:
+                    seen.add(field)
+                    yield field.decode(), value
+            if cursor == b"0":
+                return
+
+    async def place(self, id: str) -> tuple[str, int] | None:
+        name: bytes | None = await self._call("HGET", self._prefix + "wf:names", id)
+        if name is None:
+            return None
+        workflow, _, node = name.decode().partition(".")
+        return workflow, int(node)
+
+    async def members(self, workflow: str, node: int) -> list[str]:
+        key = f"{self._prefix}wf:{workflow}"
+        packed: bytes | None = await self._call("HGET", key, node)
+        found: list[str] = []
+        for page in range(-(-decode_node(packed).members // PAGE) if packed is not None else 0):
+            numbers: bytes | None = await self._call("HGET", key, f"{node}<{page}")
+            if numbers is not None:
+                nodes: list[bytes | None] = await self._call("HMGET", key, *msgspec.msgpack.decode(numbers))
+                found += [decode_node(one).id for one in nodes if one is not None]
+        return found
+
+    async def resume(self, workflow: str, node: int | None = None) -> int:
+        return int(await self._run_once("resume", self._shift, workflow, "" if node is None else str(node)))
+
+    async def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
+        now = self.now()
+        await self._call("ZREMRANGEBYSCORE", self._prefix + "revoked:stamps", "-inf", now - expires)
+        await self._call("ZADD", self._prefix + "revoked:stamps", now, stamp)
+        notice = msgspec.msgpack.encode(("stamp", (), terminate))
+        await self._call("PUBLISH", self._prefix + "notices", notice)
+
     async def records(self, ids: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = []
         for start in range(0, len(ids), _PAGE):
@@ -115,12 +214,17 @@ class RedisBroker:
     def watch(self, id: str) -> AbstractAsyncContextManager[RedisWatch]:
         return self._watches.watch(id)
 
-    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+    async def revoke(
+        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
+    ) -> list[bool]:
+        failure, after, chord = (step.value or b"", step.upstream, step.chord) if step is not None else (b"", b"", b"")
         revoked: list[bool] = []
         for start in range(0, len(ids), _PAGE):
             part = ids[start : start + _PAGE]
             letters = await self._run_once(
-                "revoke", self._shift, record, expires, _REMEMBER_REVOKED, int(terminate), *part
+                "revoke",
+                *(self._shift, record, expires, _REMEMBER_REVOKED, int(terminate), failure, after, chord),
+                *part,
             )
             revoked += [letter == "1" for letter in letters.decode()]
         return revoked
@@ -245,9 +349,9 @@ class RedisBroker:
     async def _call(self, *arguments: Argument) -> Any:
         return await self._attempt(lambda timeout: self._link.call(*arguments, timeout=timeout))
 
-    async def _run(self, name: str, *arguments: Argument) -> Any:
+    async def _run(self, name: str, *arguments: Argument, within: float | None = None) -> Any:
         return await self._attempt(
-            lambda timeout: self._link.run(script(name), self._prefix, *arguments, timeout=timeout)
+            lambda timeout: self._link.run(script(name), self._prefix, *arguments, timeout=timeout), within
         )
 
     async def _run_once(self, name: str, *arguments: Argument) -> bytes:
@@ -256,10 +360,11 @@ class RedisBroker:
             self._number += 1
             return await self._run(name, f"{self._client}:c", self._number, *arguments)
 
-    async def _attempt(self, call: Callable[[float], Awaitable[_T]]) -> _T:
+    async def _attempt(self, call: Callable[[float], Awaitable[_T]], within: float | None = None) -> _T:
         """What is repeated changes nothing the second time, or has a number (`_run_once`)."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
+        timeout = self._timeout if within is None else within
+        deadline = loop.time() + timeout
         backoff = Backoff()
         while True:
             remaining = deadline - loop.time()
@@ -274,7 +379,7 @@ class RedisBroker:
                     raise AioQueueError(f"{self._label} answered: {error}") from error
                 if loop.time() >= deadline:
                     raise BrokerUnavailable(
-                        f"No answer from {self._label} in {self._timeout:g} s ({error}). Is the server running?"
+                        f"No answer from {self._label} in {timeout:g} s ({error}). Is the server running?"
                     ) from None
             await backoff.wait()
 

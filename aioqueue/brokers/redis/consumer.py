@@ -11,13 +11,14 @@ import msgspec
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
-from aioqueue.brokers.redis import keys
+from aioqueue.brokers.redis import keys, values
 from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient, pack
 from aioqueue.brokers.redis.outbox import Row, rows
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.subscription import listen
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
+from aioqueue.workflow import FAILED, REVOKED, Step, Value, encode_node
 
 _TIMEOUT = 10.0
 # Lua unpacks so many values into one command's arguments, and no script should take longer than 5 ms.
@@ -160,6 +161,9 @@ class RedisConsumer:
             handle = Handle(stream, entry.decode(), serial)
             if fields and len(fields) == 4 and fields[0] == b"i" and fields[2] == b"m":
                 deliveries.append(Delivery(handle, fields[1].decode(errors="replace"), fields[3], queue))
+            elif fields and len(fields) == 6 and fields[0] == b"i" and fields[2] == b"m" and fields[4] == b"v":
+                delivery = Delivery(handle, fields[1].decode(errors="replace"), fields[3], queue, value=fields[5])
+                deliveries.append(delivery)
             else:
                 deliveries.append(_unusual(handle, fields, queue))
         self._serial = serial
@@ -224,7 +228,7 @@ class RedisConsumer:
         positions: dict[str, int] = {}
         first: list[Handle] = []
         last: list[Handle] = []
-        table: list[tuple[int, str, str, int, int, int, int, list[Row], int]] = []
+        table: list[tuple[int, str, str, int, int, int, int, list[Row], int, Any, int]] = []
         for settlement in settlements:
             handle: Handle = settlement.delivery.handle
             position = 0
@@ -246,6 +250,7 @@ class RedisConsumer:
                 data.append(settlement.dead)
                 dead = len(data) + 1
             sends = rows(settlement.sends, data) if settlement.sends else []
+            step = _step(settlement.step, data) if settlement.step is not None else 0
             table.append(
                 (
                     position,
@@ -257,6 +262,8 @@ class RedisConsumer:
                     settlement.expires,
                     sends,
                     dead,
+                    step,
+                    1 if settlement.if_revoked else 0,
                 )
             )
         streams = [
@@ -349,6 +356,23 @@ class RedisConsumer:
             flags += [score is not None for score in scores]
         return flags
 
+    async def stamps(self) -> list[tuple[bytes, int]]:
+        found: list[Any] = await self._commands.call(
+            "ZRANGE", self._prefix + "revoked:stamps", 0, -1, "WITHSCORES", timeout=_TIMEOUT
+        )
+        # RESP3 answers with pairs.
+        flat = [part for pair in found for part in pair] if found and isinstance(found[0], list) else found
+        return [(stamp, int(float(score))) for stamp, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    async def value(self, workflow: str, node: int) -> Value | None:
+        return await values.load(self._values_call, self._prefix, workflow, str(node))
+
+    async def handled(self, workflow: str, subject: str) -> Value | None:
+        return await values.load_failure(self._values_call, self._prefix, workflow, subject)
+
+    async def _values_call(self, *arguments: Argument) -> Any:
+        return await self._commands.call(*arguments, timeout=_TIMEOUT)
+
     async def close(self) -> None:
         await self._reader.close()
         await self._commands.close()
@@ -358,6 +382,23 @@ class RedisConsumer:
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
         return await self._commands.run(script(name), self._prefix, *arguments, timeout=_TIMEOUT)
+
+
+def _step(step: Step, data: list[Argument]) -> tuple[Any, ...]:
+    """A step as settle.lua takes it; its data are added to `data`."""
+
+    def index(part: bytes) -> int:
+        data.append(part)
+        return len(data) + 1
+
+    bad = step.state in (FAILED, REVOKED)
+    value = index(step.value) if step.value is not None else 0
+    after, chord = (index(step.upstream), index(step.chord)) if bad else (0, 0)
+    additions = [
+        (addition.workflow, addition.group[0], str(addition.group[1]), index(encode_node(addition.node)))
+        for addition in step.additions
+    ]
+    return step.workflow, step.node, step.state, value, after, chord, step.graft, additions
 
 
 def _names(deliveries: Sequence[Delivery]) -> list[str]:

@@ -1,10 +1,12 @@
--- Puts messages that are due into their queues, earliest first.
+-- Puts messages that are due into their queues, earliest first, and goes on with the work that workflows have left.
 -- KEYS[1] prefix    ARGV clock offset, limit
 -- Returns {how many, ms until the next is due or -1}.
 -- D6: a message leaves the sorted set and enters its stream in one step, whoever asks and how often.
 -- flags: allow-oom
 -- use: clock
 -- use: delayed
+-- use: records
+-- use: workflow
 local prefix = KEYS[1]
 local delayed, stored = prefix .. 'delayed', prefix .. 'delayed:data'
 local now = clock(tonumber(ARGV[1]))
@@ -22,6 +24,11 @@ if #ids > 0 then
       end
     end
   end
+end
+if redis.call('EXISTS', prefix .. 'work') == 1 then
+  local flows = workflows(prefix, now, 500)
+  flows.resume_work()
+  if flows.work() or redis.call('EXISTS', prefix .. 'work') == 1 then return { #ids, 0 } end
 end
 local head = redis.call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 return { #ids, head[2] and math.max(0, math.floor(tonumber(head[2]) - now)) or -1 }

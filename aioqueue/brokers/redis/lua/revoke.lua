@@ -1,6 +1,6 @@
--- Ends tasks as revoked, unless they have ended.
+-- Ends tasks as revoked, unless they have ended. One at the end of a workflow stands for the whole of it.
 -- KEYS[1] prefix    ARGV client, number, clock offset, record, ms to keep it, ms to remember ids that wait,
---   terminate 0|1, ids
+--   terminate 0|1, failure, record of what comes after it and of the body of its chord, ids
 -- Returns a letter per id: '1' revoked by this, '0' it had ended. Repeated with the same number it changes nothing.
 -- F16: this and the task's own end are decided by which script comes first.
 -- flags: allow-oom
@@ -8,27 +8,39 @@
 -- use: once
 -- use: records
 -- use: delayed
+-- use: workflow
 local prefix, client, number = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local now, record, keep, remember, terminate = clock(tonumber(ARGV[3])), unpack(ARGV, 4, 7)
+local now, record, keep, remember, terminate, failure, after, chord = clock(tonumber(ARGV[3])), unpack(ARGV, 4, 10)
 local before = answered(prefix, client, number)
 if before then return before end
 
+local flows = workflows(prefix, now, 500)
 local letters, records, ids = {}, {}, {}
 redis.call('ZREMRANGEBYSCORE', prefix .. 'revoked', '-inf', now)
-for i = 8, #ARGV do
+for i = 11, #ARGV do
   local id = ARGV[i]
-  if redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1' then
+  local wid, n = place_of(prefix, id)
+  local whole = wid and redis.call('HGET', prefix .. 'wf:' .. wid, 'end') == n
+  local ended
+  if whole then
+    ended = flows.ended(wid, n)
+  else
+    ended = redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
+  end
+  if ended then
     table.insert(letters, '0')
   else
     table.insert(letters, '1')
-    table.insert(ids, id)
-    table.insert(records, { id, '1', record, tonumber(keep) })
-    if redis.call('ZREM', prefix .. 'delayed', id) == 1 then
-      local message = redis.call('HGET', prefix .. 'delayed:data', id)
-      if message then uncount(prefix, (parts(message))) end
-      redis.call('HDEL', prefix .. 'delayed:data', id)
+    if whole then
+      flows.revoke_all(wid, record, terminate == '1', tonumber(remember), failure, after, chord)
     else
-      redis.call('ZADD', prefix .. 'revoked', now + tonumber(remember), id)
+      local queued = not wid or flows.is_queued(wid, n)
+      table.insert(records, { id, '1', record, tonumber(keep) })
+      if queued and not undelay(prefix, id) then
+        redis.call('ZADD', prefix .. 'revoked', now + tonumber(remember), id)
+        table.insert(ids, id)
+      end
+      if wid then flows.failed(wid, n, 'r', failure, after, chord) end
     end
   end
 end
@@ -36,4 +48,5 @@ store(prefix, now, records)
 if #ids > 0 then
   redis.pcall('PUBLISH', prefix .. 'notices', cmsgpack.pack({ 'revoked', ids, terminate == '1' }))
 end
+flows.work()
 return answer(prefix, client, number, table.concat(letters))

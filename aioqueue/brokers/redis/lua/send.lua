@@ -9,6 +9,7 @@
 -- use: once
 -- use: delayed
 -- use: enqueue
+-- use: lengths
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
 local client, number, offset, queues, groups = unpack(plan, 1, 5)
 
@@ -16,20 +17,12 @@ local before = answered(prefix, client, number)
 if before then return before end
 
 local lengths = {}
-local function length_of(queue)
-  if not lengths[queue] then
-    local total = redis.call('XLEN', prefix .. 'q:' .. queue .. ':front')
-    for priority = 0, 9 do total = total + redis.call('XLEN', prefix .. 'q:' .. queue .. ':' .. priority) end
-    lengths[queue] = total
-  end
-  return lengths[queue]
-end
-
 local function fits(group, max_length)
   local more = {}
   for _, message in ipairs(group) do more[message[2]] = (more[message[2]] or 0) + 1 end
   for queue, count in pairs(more) do
-    if length_of(queue) + count > max_length then return false end
+    lengths[queue] = lengths[queue] or length_of(prefix, queue)
+    if lengths[queue] + count > max_length then return false end
   end
   for queue, count in pairs(more) do lengths[queue] = lengths[queue] + count end
   return true

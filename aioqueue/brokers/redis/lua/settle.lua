@@ -2,7 +2,11 @@
 -- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
 --   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}
 --   a settlement is {stream's position or 0 if not guarded, entry id, task id, acknowledge 0|1, index of its record in
---   ARGV or 0, final 0|1, ms to keep it (0 for ever, -1 not at all), messages to send, index of its dead letter or 0}
+--   ARGV or 0, final 0|1, ms to keep it (0 for ever, -1 not at all), messages to send, index of its dead letter or 0,
+--   step or 0, 1 to put it back if it is not revoked}
+--   a step is {workflow, node, letter, indices of its value or failure, of the record of what comes after it and of the
+--   body of its chord, workflow that goes on in its place or '', additions to groups {workflow, workflow and join, index
+--   of the node that stands for it}}
 -- ARGV[2..] records, messages' data and dead letters
 -- Returns a letter per settlement: '1' applied, '0' fenced, 'r' the task had been revoked.
 -- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
@@ -14,6 +18,8 @@
 -- use: delayed
 -- use: enqueue
 -- use: records
+-- use: hand_back
+-- use: workflow
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
 local worker, number, offset, most_dead, streams, settlements = unpack(plan, 1, 6)
 
@@ -41,12 +47,15 @@ if redis.call('ZCARD', prefix .. 'revoked') > 0 then
   end
 end
 
-local letters, done, records, sends, dead, unlisted, ended = {}, {}, {}, {}, {}, {}, {}
+local letters, done, records, sends, dead, unlisted, ended, steps = {}, {}, {}, {}, {}, {}, {}, {}
 for i, settlement in ipairs(settlements) do
   local s, entry, id = settlement[1], settlement[2], settlement[3]
   local owned = s == 0 or mine[s][entry]
   if not owned then
     letters[i] = '0'
+  elseif settlement[11] == 1 and not revoked[id] then
+    letters[i] = 'r' -- no more: its workflow was resumed
+    hand_back(prefix .. streams[s][1], worker, { entry }, false)
   else
     if s > 0 and settlement[4] == 1 then
       mine[s][entry] = nil -- named twice in one batch, it counts once
@@ -66,6 +75,7 @@ for i, settlement in ipairs(settlements) do
       for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
       local kept = settlement[5] > 0 and settlement[7] >= 0
       if settlement[4] == 1 and not kept and #settlement[8] == 0 then table.insert(ended, prefix .. 'sent:' .. id) end
+      if settlement[10] ~= 0 then table.insert(steps, settlement[10]) end
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
   end
@@ -96,7 +106,7 @@ end
 -- An end that leaves no record: its id may be sent again.
 if #ended > 0 then redis.call('DEL', unpack(ended)) end
 if #unlisted > 0 then redis.call('ZREM', prefix .. 'revoked', unpack(unlisted)) end
-if #records + #sends + #dead > 0 then
+if #records + #sends + #dead + #steps > 0 then
   local now = clock(offset)
   enqueue(prefix, now, sends)
   for _, letter in ipairs(dead) do
@@ -113,5 +123,19 @@ if #records + #sends + #dead > 0 then
     end
   end
   store(prefix, now, records)
+  if #steps > 0 then
+    local flows = workflows(prefix, now, math.max(500, 2 * #steps))
+    for _, step in ipairs(steps) do
+      local wid, n, letter, value, after, chord, graft, additions = unpack(step, 1, 8)
+      for _, addition in ipairs(additions) do
+        flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
+      end
+      if graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
+      elseif string.find(n, '.', 1, true) then flows.handled(wid, n)
+      elseif letter == 'd' then flows.done(wid, n, ARGV[value])
+      else flows.failed(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
+    end
+    flows.work()
+  end
 end
 return answer(prefix, worker, number, table.concat(letters))

@@ -1,6 +1,5 @@
 -- Puts messages into their streams, or among the delayed when they are not due yet.
 -- A message is {id, queue, priority, index of its data in ARGV, due or 0, delay or 0, 1 if its sender may repeat it}.
--- Delayed: a sorted set of ids by due time, a hash id -> "queue\npriority\ndata", and a count for each queue.
 -- For how long the sender of an id of its own may repeat the sending, in ms.
 local MAY_REPEAT = 60000
 
@@ -9,12 +8,7 @@ local function is_new(prefix, id)
   local marker, record = prefix .. 'sent:' .. id, prefix .. 'r:' .. id
   local known, state = redis.call('EXISTS', marker) == 1, redis.call('GETRANGE', record, 0, 0)
   if known and state == '0' then return false end -- it has run: it runs, or waits for its retry
-  if redis.call('ZREM', prefix .. 'delayed', id) == 1 then
-    uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id) or '\n\n')))
-    redis.call('HDEL', prefix .. 'delayed:data', id)
-  elseif known and state ~= '1' then
-    return false
-  end
+  if not undelay(prefix, id) and known and state ~= '1' then return false end
   redis.call('SET', marker, '', 'PX', MAY_REPEAT)
   -- What became of it the last time is forgotten, but not that it was revoked before it came.
   if not redis.call('ZSCORE', prefix .. 'revoked', id) then redis.call('DEL', record) end
@@ -30,20 +24,11 @@ local function enqueue(prefix, now, messages)
     if message[7] == 1 and not is_new(prefix, id) then
       -- It waits in a queue, or runs.
     elseif due > now then
-      if redis.call('ZADD', prefix .. 'delayed', due, id) == 0 then
-        uncount(prefix, (parts(redis.call('HGET', prefix .. 'delayed:data', id) or queue .. '\n\n')))
-      end
-      redis.call('HINCRBY', prefix .. 'delayed:count', queue, 1)
-      redis.call('HSET', prefix .. 'delayed:data', id, queue .. '\n' .. priority .. '\n' .. data)
+      delay(prefix, id, queue, priority, data, due)
       if not earliest or due < earliest then earliest = due end
     else
       redis.call('XADD', prefix .. 'q:' .. queue .. ':' .. priority, '*', 'i', id, 'm', data)
     end
   end
-  if earliest then
-    local head = redis.call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
-    if head[2] and tonumber(head[2]) >= earliest then
-      redis.pcall('PUBLISH', prefix .. 'notices', 'due')
-    end
-  end
+  if earliest then announce(prefix, earliest) end
 end

@@ -1,0 +1,81 @@
+"""What nodes of workflows gave, read for those that take it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from aioqueue.workflow import DONE, JOIN, LENIENT, PAGE, UPSTREAM, Node, Value, decode_node
+
+Call = Callable[..., Awaitable[Any]]
+
+_decode_numbers = msgspec.msgpack.Decoder(list[int]).decode
+
+
+async def load(call: Call, prefix: str, workflow: str, node: str) -> Value | None:
+    """The value of a node: a task's result, or those of all members of a join.
+
+    It takes a few round trips for each level of groups in groups, and one more for each 500 members.
+    """
+    key = f"{prefix}wf:{workflow}"
+    packed: bytes | None = await call("HGET", key, node)
+    if packed is None:
+        return None
+    about = decode_node(packed)
+    if about.kind in (JOIN, LENIENT):
+        return Value(members=tuple(await _members(call, key, node, about)))
+    return await _single(call, key, node)
+
+
+async def load_failure(call: Call, prefix: str, workflow: str, subject: str) -> Value | None:
+    """The failure of a node, for an error handler."""
+    key = f"{prefix}wf:{workflow}"
+    state = _text(await call("HGET", key + ":s", subject))
+    if state.startswith(UPSTREAM):
+        failed: bytes | None = await call("HGET", key + ":v", "f" + state[1:])
+        return Value(failed=failed, kind="chord") if failed is not None else None
+    failed = await call("HGET", key + ":v", "f" + subject)
+    return Value(failed=failed) if failed is not None else None
+
+
+async def _members(call: Call, key: str, node: str, about: Node) -> list[Value]:
+    found: list[Value] = []
+    for page in range(-(-about.members // PAGE)):
+        packed: bytes | None = await call("HGET", f"{key}", f"{node}<{page}")
+        numbers = [str(number) for number in (_decode_numbers(packed) if packed is not None else [])]
+        if not numbers:
+            continue
+        states: list[bytes | None] = await call("HMGET", key + ":s", *numbers)
+        results: list[bytes | None] = await call("HMGET", key + ":v", *numbers)
+        for number, state, result in zip(numbers, states, results, strict=True):
+            if _text(state) == DONE and result is not None:
+                found.append(Value(data=result))
+            else:
+                found.append(await _other(call, key, number, _text(state)))
+    return found
+
+
+async def _single(call: Call, key: str, node: str) -> Value | None:
+    result: bytes | None = await call("HGET", key + ":v", node)
+    return Value(data=result) if result is not None else None
+
+
+async def _other(call: Call, key: str, node: str, state: str) -> Value:
+    """A member that is a join itself, or ended badly."""
+    if state.startswith(UPSTREAM):
+        failed: bytes | None = await call("HGET", key + ":v", "f" + state[1:])
+        return Value(failed=failed or b"", kind="upstream")
+    if state != DONE:
+        failed = await call("HGET", key + ":v", "f" + node)
+        return Value(failed=failed or b"")
+    packed: bytes | None = await call("HGET", key, node)
+    about = decode_node(packed) if packed is not None else None
+    if about is not None and about.kind in (JOIN, LENIENT):
+        return Value(members=tuple(await _members(call, key, node, about)))
+    return Value(data=b"")
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode() if value is not None else ""
