@@ -19,43 +19,66 @@ from aioqueue._version import __version__
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-    from aioqueue.canvas import Signature
+    from aioqueue.canvas import Canvas, Signature, StampingVisitor, chain, chord, chunks, group, signature
     from aioqueue.context import TaskContext, current_context
     from aioqueue.exceptions import Ignore, Reject, Retry
+    from aioqueue.graph import Graph
+    from aioqueue.group_result import GroupResult
     from aioqueue.result import AsyncResult, TaskInfo
     from aioqueue.shared import shared_task
     from aioqueue.task import Task
+    from aioqueue.task_failure import TaskFailure
     from aioqueue.worker import Worker
 
 __all__ = [
     "AioQueue",
     "AsyncResult",
+    "Canvas",
+    "Graph",
+    "GroupResult",
     "Ignore",
     "Reject",
     "Retry",
     "Signature",
+    "StampingVisitor",
     "Task",
     "TaskContext",
+    "TaskFailure",
     "TaskInfo",
     "Worker",
     "__version__",
+    "chain",
+    "chord",
+    "chunks",
     "current_context",
+    "group",
     "shared_task",
+    "signature",
 ]
 
 _HOMES = {
     "AioQueue": "app",
     "AsyncResult": "result",
+    "Canvas": "canvas",
+    "Graph": "graph",
+    "GroupResult": "group_result",
     "Ignore": "exceptions",
     "Reject": "exceptions",
     "Retry": "exceptions",
     "Signature": "canvas",
+    "StampingVisitor": "canvas",
     "Task": "task",
     "TaskContext": "context",
+    "TaskFailure": "task_failure",
     "TaskInfo": "result",
     "Worker": "worker",
+    "chain": "canvas",
+    "chord": "canvas",
+    "chunks": "canvas",
     "current_context": "context",
+    "group": "canvas",
     "shared_task": "shared",
+    "signature": "canvas",
 }
 
 

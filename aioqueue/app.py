@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 from aioqueue import shared
 from aioqueue.brokers.connect import connect
 from aioqueue.brokers.protocol import Broker, Outgoing
-from aioqueue.canvas import Signature
+from aioqueue.canvas import Signature, signature
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.exceptions import ConfigurationError, NotRegistered, QueueFull, suggest
 from aioqueue.logs import logger
 from aioqueue.options import SendOptions, checked
+from aioqueue.payload.codec import encode
 from aioqueue.payload.naming import importable_name
 from aioqueue.result import AsyncResult
 from aioqueue.sending import outgoing
@@ -38,6 +39,7 @@ Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 Observer = Callable[["Task[..., Any] | str", tuple[Any, ...], dict[str, Any], Mapping[str, Any], Outgoing], None]
 
 _FULL_AGAIN = 0.05
+_REMEMBER_STAMPS = 30 * 24 * 3600 * 1000
 _AT_ONCE = 1000
 
 
@@ -239,6 +241,9 @@ class AioQueue:
         options: Mapping[str, Any],
     ) -> AsyncResult[Any]:
         """Send a task, or a name, with checked options. `Task.send` and the others end here."""
+        if "link" in options or "link_error" in options:
+            name = target if isinstance(target, str) else target.name
+            return await Signature(self, name, args, kwargs, options).send()
         if self.conf.task_always_eager and not isinstance(target, str):
             from aioqueue.worker.eager import run_eagerly
 
@@ -254,11 +259,11 @@ class AioQueue:
         """Send many tasks, a thousand in a round trip; each thousand whole or not at all.
 
         Returns:
-            A result for each, in order.
+            A result for each, in order. Canvases, and signatures with links, are sent one by one.
         """
         calls = list(signatures)
-        if self.conf.task_always_eager:
-            return [await self.post(call.target, call.args, call.kwargs, call.options) for call in calls]
+        if self.conf.task_always_eager or not all(_is_message(call) for call in calls):
+            return [await call.send() for call in calls]
         broker = await self.broker()
         now = broker.now()
         targets = [call.target for call in calls]
@@ -328,11 +333,9 @@ class AioQueue:
         *,
         immutable: bool = False,
         **options: Unpack[SendOptions],
-    ) -> Signature[Any]:
-        """A call of a task by its name, or from what `Signature.to_dict` gave."""
-        if isinstance(task, str):
-            return Signature(self, task, tuple(args), kwargs, checked(options), immutable=immutable)
-        return Signature.from_dict(self, task)
+    ) -> Any:
+        """A call of a task by its name; or a canvas from what its `to_dict` gave."""
+        return signature(task, args, kwargs, immutable=immutable, app=self, **options)
 
     def make_signature(
         self,
@@ -345,6 +348,17 @@ class AioQueue:
     ) -> Signature[R]:
         """A call of a task; `task.s` and the others end here."""
         return Signature(self, task.name, args, kwargs, options, immutable=immutable)
+
+    async def revoke_by_stamp(self, key: str, value: Any, terminate: bool = False) -> None:
+        """Revoke all that was sent until now with that stamp, and is not running yet: each ends when a worker meets it.
+
+        Args:
+            key, value: the stamp, as given to `stamp()`; a value matches a list that holds it, too.
+            terminate: cancel what runs, too.
+        """
+        broker = await self.broker()
+        stamp = encode((key, value), max_size=self.conf.max_payload_size)[0]
+        await broker.revoke_stamp(stamp, expires=_REMEMBER_STAMPS, terminate=terminate)
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
@@ -391,6 +405,10 @@ class AioQueue:
 
     def __repr__(self) -> str:
         return f"<AioQueue {self.name!r}, {len(self.tasks)} tasks>"
+
+
+def _is_message(call: Signature[Any]) -> bool:
+    return type(call) is Signature and call.is_plain and call.spread is None
 
 
 def make_task(app: AioQueue | None, function: Callable[..., Any], bind: bool, options: Mapping[str, Any]) -> Any:

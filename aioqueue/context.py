@@ -6,13 +6,15 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from aioqueue.exceptions import AioQueueError, Retry
+from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry
 from aioqueue.message import Message, State
 from aioqueue.options import moment
 
 if TYPE_CHECKING:
+    from aioqueue.canvas.base import Canvas
+    from aioqueue.result import AsyncResult
     from aioqueue.task import Task
 
 _T = TypeVar("_T")
@@ -41,10 +43,14 @@ class Line:
     async def acknowledge(self) -> None:
         """Take the message out of the queue now."""
 
-    def perform(self, action: Coroutine[Any, Any, None]) -> Awaitable[None]:
+    async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
+        """Add a member to the task's group."""
+        raise AioQueueError("A task that is run in place is in no group. Nothing was added.")
+
+    def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""
         action.close()  # nobody listens, and a plain function would not await it
-        return Done(None)
+        return Done(cast("_T", None))
 
 
 class Done(Awaitable[_T]):
@@ -225,6 +231,30 @@ class TaskContext:
         """
         return Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries)
 
+    def replace(self, canvas: Canvas[Any]) -> Replace:
+        """A `Replace` to raise: the canvas goes on in the place of this task.
+
+        Its end is this task's end; whoever waits for this task, comes after it or handles its errors goes on with the
+        canvas. It inherits the stamps.
+
+        Raises:
+            ConfigurationError: what is given is no canvas.
+        """
+        return Replace(_checked(canvas))
+
+    def add_to_group(self, canvas: Canvas[_T]) -> Awaitable[AsyncResult[_T]]:
+        """Add a member to the group that this task belongs to: it is waited for, and its result comes last.
+
+        It starts when this task has ended well, or was replaced: if it fails, nothing was added. Await it in a
+        coroutine.
+
+        Raises:
+            AioQueueError: the task is in no group.
+        """
+        if self.group_id is None and not self.is_eager:
+            raise AioQueueError(f"Task {self.name}[{self.id}] belongs to no group. Nothing was added.")
+        return self._line.perform(self._line.add_to_group(_checked(canvas)))
+
     def __repr__(self) -> str:
         return f"<TaskContext {self.name}[{self.id}]>"
 
@@ -257,3 +287,10 @@ class Request:
         if name in self._OTHER:
             return self._OTHER[name](self._context)
         raise AttributeError(f"ctx.request has no {name!r}; it has {', '.join([*self._SAME, *self._OTHER])}")
+
+
+def _checked(canvas: Canvas[_T]) -> Canvas[_T]:
+    if not hasattr(canvas, "to_dict"):
+        hint = " Use task.s(...)." if hasattr(canvas, "function") else ""
+        raise ConfigurationError(f"{canvas!r} is no canvas.{hint}")
+    return canvas

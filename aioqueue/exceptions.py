@@ -133,6 +133,18 @@ class Reject(AioQueueError):
         self.requeue = requeue
 
 
+class Replace(AioQueueError):
+    """Raised by a task, with `raise ctx.replace(...)`: a canvas goes on in its place.
+
+    Attributes:
+        canvas: what goes on.
+    """
+
+    def __init__(self, canvas: Any) -> None:
+        super().__init__(f"replaced by {canvas!r}")
+        self.canvas = canvas
+
+
 class Ignore(AioQueueError):
     """Raised by a task that wants to end without a result: the state that it set last stays."""
 

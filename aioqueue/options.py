@@ -28,6 +28,8 @@ class SendOptions(TypedDict, total=False):
         ignore_result: keep no result.
         serializer: "msgpack" or "json".
         compression: "zlib" or "zstd".
+        link: a canvas, or several, to call with the result when the task has ended well.
+        link_error: a task, or several, to call with the `TaskFailure` when it has failed.
     """
 
     queue: str | None
@@ -45,6 +47,8 @@ class SendOptions(TypedDict, total=False):
     ignore_result: bool | None
     serializer: str | None
     compression: str | None
+    link: Any
+    link_error: Any
 
 
 _KNOWN = frozenset(get_type_hints(SendOptions))

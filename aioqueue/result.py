@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import msgspec
 
+from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, TaskFailed, TaskRevoked, TimeoutError
+from aioqueue.graph import Graph
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, decode_record, encode_record
 from aioqueue.options import moment
 from aioqueue.payload.codec import decode
+from aioqueue.workflow import Step, failed_step, node_of, revoked_call
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -83,6 +86,27 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in (State.SUCCESS, State.FAILURE, State.REVOKED)
 
 
+class Family(Protocol):
+    """What the sender of a workflow knows of how its results belong together."""
+
+    @property
+    def workflow(self) -> str:
+        """The workflow's id."""
+        ...
+
+    def result(self, node: int) -> AsyncResult[Any]:
+        """The result of a node."""
+        ...
+
+    def before(self, node: int) -> int:
+        """The node before it; 0 is none."""
+        ...
+
+    def behind(self, node: int) -> list[int]:
+        """The nodes that come directly after it."""
+        ...
+
+
 class AsyncResult(Generic[R]):
     """A task that was sent: wait for it, look at it, revoke it.
 
@@ -100,6 +124,8 @@ class AsyncResult(Generic[R]):
         convert: Callable[[Any], R] | None = None,
         sent: bool = False,
         ignored: bool = False,
+        family: Family | None = None,
+        node: int = 0,
     ) -> None:
         self._app = app
         self.id = id
@@ -107,6 +133,8 @@ class AsyncResult(Generic[R]):
         self._convert = convert
         self._sent = sent
         self._ignored = ignored
+        self._family = family
+        self._node = node
 
     async def get(self, timeout: float | None = None) -> R:
         """Wait for the task's end and return its result.
@@ -133,6 +161,24 @@ class AsyncResult(Generic[R]):
             ) from None
         return self._value(record)
 
+    @property
+    def app(self) -> AioQueue:
+        """The app that it was sent through."""
+        return self._app
+
+    @property
+    def ignored(self) -> bool:
+        """No result is kept."""
+        return self._ignored
+
+    async def end_record(self) -> Record:
+        """Wait for the task's end; what is known of it then."""
+        return await self._end()
+
+    def value_of(self, record: Record) -> R:
+        """What a record of its end says that it gave; raises what it raised."""
+        return self._value(record)
+
     async def _end(self) -> Record:
         async with (await self._app.broker()).watch(self.id) as watch:
             while True:
@@ -152,11 +198,11 @@ class AsyncResult(Generic[R]):
         if record.result is None:
             return None
         value = decode(record.result, record.content, max_size=2**31)
-        convert = self._convert or self._app.result_converter(self.name or record.task)
+        convert = self._convert or self._app.result_converter(record.task or self.name)
         if convert is None:
             return value
         try:
-            return convert(value)
+            return [convert(item) for item in value] if record.spread else convert(value)
         except Exception as error:  # the task said it returns something else: what it did return is better than nothing
             logger.warning("The result of task %s does not fit its annotation: %s", self.id, error)
             return value
@@ -227,8 +273,67 @@ class AsyncResult(Generic[R]):
         """Drop what is known of the task."""
         await (await self._app.broker()).forget([self.id])
 
+    # In a workflow
+
+    @property
+    def parent(self) -> AsyncResult[Any] | None:
+        """The result of what came before it in its workflow, where that was sent by this process; awaiting it gives
+        its value."""
+        family = self._family
+        before = family.before(self._node) if family is not None else 0
+        return family.result(before) if family is not None and before else None
+
+    @property
+    def children(self) -> list[AsyncResult[Any]]:
+        """The results of what comes directly after it in its workflow, where that was sent by this process."""
+        family = self._family
+        return [family.result(node) for node in family.behind(self._node)] if family is not None else []
+
+    async def place(self) -> tuple[str, int] | None:
+        """The workflow that the task belongs to, and its node there; None when it belongs to none."""
+        if self._family is not None:
+            return self._family.workflow, self._node
+        found = node_of(self.id)
+        if found is not None and found[1].isdigit():
+            return found[0], int(found[1])
+        return await (await self._app.broker()).place(self.id)
+
+    async def graph(self) -> Graph:
+        """The whole workflow as it is now: nodes, edges, states. A task that is in none is a workflow of its own.
+
+        Raises:
+            AioQueueError: nothing is known of the workflow (any more).
+        """
+        place = await self.place()
+        broker = await self._app.broker()
+        if place is None:
+            return Graph.of_task(self.id, await self.info())
+        return await Graph.load(broker, place[0])
+
+    async def resume(self) -> Self:
+        """Run again what failed or was revoked in its workflow, and what was to come after that; the results of all
+        others are kept.
+
+        Returns:
+            This result, to be waited for anew.
+
+        Raises:
+            AioQueueError: there is nothing to resume.
+        """
+        place = await self.place()
+        resumed = await (await self._app.broker()).resume(place[0]) if place is not None else 0
+        if not resumed:
+            raise AioQueueError(
+                f"Nothing of the workflow of {self.id} can be resumed: nothing in it has failed or was revoked, or its "
+                "time (result_expires) is over. Nothing was changed."
+            )
+        return self
+
     async def revoke(self, terminate: bool = False, reason: str | None = None) -> bool:
         """End the task now, as REVOKED, unless it has ended: it will not start, and nothing comes of it.
+
+        What comes after it in its workflow ends with it, as `UpstreamFailed`. The result of a canvas, which is that of
+        its last task, stands for all of it: everything that has not ended is revoked.
 
         Args:
             terminate: if it is running, cancel it; else it runs on unheard.
@@ -238,9 +343,7 @@ class AsyncResult(Generic[R]):
             Whether the task was ended by this; False when it had ended before.
         """
         broker = await self._app.broker()
-        record = Record(state=State.REVOKED, task=self.name, reason=reason or "revoked", ended=broker.now())
-        keep = int((self._app.conf.result_expires or 0) * 1000)
-        return (await broker.revoke([self.id], encode_record(record), expires=keep, terminate=terminate))[0]
+        return (await revoke(self._app, broker, [self.id], self.name, terminate, reason))[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AsyncResult) and other.id == self.id
@@ -250,6 +353,17 @@ class AsyncResult(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<AsyncResult {self.id}{f' of {self.name}' if self.name else ''}>"
+
+
+async def revoke(
+    app: AioQueue, broker: Broker, ids: Sequence[str], name: str, terminate: bool, reason: str | None
+) -> list[bool]:
+    """End tasks as revoked; see `AsyncResult.revoke`."""
+    why, now = reason or "revoked", broker.now()
+    record = Record(state=State.REVOKED, task=name, reason=why, ended=now)
+    step = failed_step(Step("", ""), revoked_call(ids[0] if len(ids) == 1 else "", name, why), now=now)
+    keep = int((app.conf.result_expires or 0) * 1000)
+    return await broker.revoke(ids, encode_record(record), expires=keep, terminate=terminate, step=step)
 
 
 def exception_of(id: str, record: Record) -> BaseException:

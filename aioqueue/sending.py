@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.context import current
@@ -18,6 +18,28 @@ from aioqueue.routing import route
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.task import Task
+
+
+class Place(NamedTuple):
+    """A task's place in a workflow; see `aioqueue.message.Message` for most of it.
+
+    Attributes:
+        id: its id there.
+        stamps: those of what is around it.
+    """
+
+    workflow: str | None = None
+    node: int | None = None
+    id: str = ""
+    takes: int | None = None
+    handles: bool = False
+    wanted: bool = False
+    spread: str | None = None
+    group_id: str | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    stamps: Mapping[str, Any] = {}
+
 
 _MOST_REMEMBERED = 10_000
 _good_queues: set[str] = set()
@@ -37,6 +59,8 @@ def outgoing(
     kwargs: dict[str, Any],
     options: Mapping[str, Any],
     now: int,
+    *,
+    place: Place | None = None,
 ) -> Outgoing:
     """The message that runs `target` with these arguments, ready to be sent.
 
@@ -46,6 +70,7 @@ def outgoing(
         args, kwargs: its arguments.
         options: checked options of the sending.
         now: ms since the epoch, by the broker's clock.
+        place: its place in a workflow, if it has one.
 
     Raises:
         PayloadError: the arguments cannot be sent, or don't fit the task.
@@ -56,7 +81,12 @@ def outgoing(
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
     parameters = _ANYTHING if task is None else task.parameters
-    parameters.check(args, kwargs, task_name=name)
+    if place is None:
+        parameters.check(args, kwargs, task_name=name)
+    else:
+        _check_placed(parameters, place, args, kwargs, name)
+        if place.spread:
+            parameters = _ANYTHING
     body, content = parameters.encode(
         args,
         kwargs,
@@ -74,6 +104,8 @@ def outgoing(
     if priority is None:
         priority = conf.task_default_priority if task is None or task.priority is None else task.priority
     message = Message(task=name, body=body, content=content, queue=queue, priority=priority, sent=now)
+    if place is not None:
+        _put(message, place)
     delay = due = None
     if options:
         delay, due = _apply(message, options, now)
@@ -82,9 +114,11 @@ def outgoing(
         expires = task.expires
     if expires is not None:
         message.expires = milliseconds(expires) if isinstance(expires, datetime) else now + int(expires * 1000)
-    id = options.get("task_id") or new_id()
+    id = place.id if place is not None else options.get("task_id") or new_id()
     parent = current.get()
-    if parent is not None and parent.id:
+    if place is not None:
+        message.stamps = {**place.stamps, **message.stamps}
+    elif parent is not None and parent.id:
         message.parent_id = parent.id
         message.root_id = parent.root_id
         if parent.stamps:
@@ -96,9 +130,28 @@ def outgoing(
             f"The headers or the stamps of {name} cannot be sent ({error}): they take numbers, text, lists and dicts "
             "of them. Nothing was sent."
         ) from None
-    if parent is not None and parent.id:
+    if place is None and parent is not None and parent.id:
         parent.children.append(id)
-    return Outgoing(id, queue, priority, data, due, delay, "task_id" in options)
+    return Outgoing(id, queue, priority, data, due, delay, place is None and "task_id" in options)
+
+
+def _check_placed(
+    parameters: Parameters, place: Place, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
+) -> None:
+    """A step of a workflow may get its first argument later."""
+    if place.spread and args:
+        for item in args[0]:
+            parameters.check(item if place.spread == "starmap" else (item,), kwargs, task_name=name)
+    elif place.takes is not None or place.handles:
+        parameters.check((None, *args), kwargs, task_name=name)
+    elif not place.spread:
+        parameters.check(args, kwargs, task_name=name)
+
+
+def _put(message: Message, place: Place) -> None:
+    message.workflow, message.node, message.takes = place.workflow, place.node, place.takes
+    message.handles, message.wanted, message.spread = place.handles, place.wanted, place.spread
+    message.group_id, message.parent_id, message.root_id = place.group_id, place.parent_id, place.root_id
 
 
 def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int | None, int | None]:

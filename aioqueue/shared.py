@@ -6,6 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakSet
 
+from aioqueue.context import current
+from aioqueue.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.task import BoundDecorator, CoroutineTask, Decorator, FunctionTask, Task, TaskOptions
@@ -42,6 +45,24 @@ def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = F
         return task
 
     return make(function) if function is not None else make
+
+
+def current_app() -> AioQueue:
+    """The app of the task that runs here, else the one that there is.
+
+    Raises:
+        ConfigurationError: there is none, or more than one.
+    """
+    context = current.get()
+    if context is not None:
+        return context.task.app
+    apps = list(_apps)
+    if len(apps) == 1:
+        return apps[0]
+    names = ", ".join(app.name for app in apps) or "none"
+    raise ConfigurationError(
+        f"Which app is meant? There are {len(apps)} in this process: {names}. Use app.signature(...), or task.s(...)."
+    )
 
 
 def adopt(app: AioQueue) -> None:

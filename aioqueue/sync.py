@@ -19,6 +19,7 @@ from aioqueue.result import AsyncResult, TaskInfo
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.canvas.base import Canvas
     from aioqueue.task import Task
 
 P = ParamSpec("P")
@@ -139,6 +140,24 @@ class SyncResult(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<SyncResult {self.id}>"
+
+
+class SyncCanvas(Generic[R]):
+    """A canvas whose methods wait; `canvas.sync`."""
+
+    def __init__(self, canvas: Canvas[R]) -> None:
+        self._canvas = canvas
+
+    def send(self, *args: Any, **kwargs: Any) -> SyncResult[R]:
+        """Send it; see `Canvas.send`."""
+        portal = self._canvas.app.portal
+        return SyncResult(portal, portal.run(self._canvas.send(*args, **kwargs)))
+
+    delay = send
+
+    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+        """Send it and wait for its result."""
+        return self._canvas.app.portal.run(self._canvas.call(*args, timeout=timeout, **kwargs))
 
 
 class SyncTask(Generic[P, R]):

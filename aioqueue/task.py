@@ -27,7 +27,7 @@ from aioqueue.payload.signature import Parameters
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-    from aioqueue.canvas import Signature
+    from aioqueue.canvas import Signature, chunks
     from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncTask
 
@@ -254,6 +254,30 @@ class Task(Generic[P, R]):
         """A call to be sent later, with options."""
         sending = overlaid(self.sending, options)
         return self.app.make_signature(self, tuple(args or ()), dict(kwargs or {}), sending, immutable=immutable)
+
+    def map(self, items: Iterable[Any] | None = None) -> Signature[list[R]]:
+        """One message in which the function is called for each item; its result is the list of what they give.
+
+        Args:
+            items: one argument each; None takes the result of what comes before it in a chain.
+        """
+        return self._spread("map", None if items is None else list(items))
+
+    def starmap(self, items: Iterable[Iterable[Any]] | None = None) -> Signature[list[R]]:
+        """`map` with the items as the arguments of each call."""
+        return self._spread("starmap", None if items is None else [tuple(item) for item in items])
+
+    def _spread(self, kind: str, items: list[Any] | None) -> Signature[Any]:
+        signature = self.app.make_signature(self, () if items is None else (items,), {}, self.sending, immutable=False)
+        signature.spread = kind
+        signature.immutable = items is not None
+        return signature
+
+    def chunks(self, items: Iterable[Iterable[Any]], size: int) -> chunks[R]:
+        """Many calls, so many in a message: a group of `starmap`s."""
+        from aioqueue.canvas import chunks
+
+        return chunks(self, items, size)
 
     @property
     def sync(self) -> SyncTask[P, R]:

@@ -233,13 +233,16 @@ class Value(msgspec.Struct, frozen=True):
     Attributes:
         data: a task's result (`pack_value`).
         failed: or its failure, where a lenient join passes it on.
-        kind: "upstream" when the failure was that of a task before it.
+        kind: "upstream" when the failure was that of a task before it, "chord" when that of a member of its header.
+        id, task: of the task that did not run then.
         members: or the values of a join's members, in order.
     """
 
     data: bytes | None = None
     failed: bytes | None = None
     kind: str = ""
+    id: str = ""
+    task: str = ""
     members: tuple[Value, ...] | None = None
 
 
@@ -249,5 +252,20 @@ def node_of(id: str) -> tuple[str, str] | None:
     return (workflow, node) if dot and len(workflow) == 36 and node.replace(".", "").isdigit() else None
 
 
-encode_node = msgspec.msgpack.Encoder().encode
-decode_node = msgspec.msgpack.Decoder(Node).decode
+_encode = msgspec.msgpack.Encoder().encode
+_decode_node = msgspec.msgpack.Decoder(Node).decode
+
+
+def encode_node(node: Node) -> bytes:
+    """A node as scripts can read it: the length of its head in 4 bytes, the head in msgpack, and then the message as it
+    is, for Lua's msgpack knows no bytes."""
+    head = _encode(msgspec.structs.astuple(node)[:-1])
+    return len(head).to_bytes(4, "big") + head + node.data
+
+
+def decode_node(data: bytes) -> Node:
+    """The reverse."""
+    end = 4 + int.from_bytes(data[:4], "big")
+    node = _decode_node(data[4:end])
+    node.data = data[end:]
+    return node

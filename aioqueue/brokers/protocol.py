@@ -312,9 +312,13 @@ class Broker(Protocol):
         anybody else, and parts that are never started vanish after an hour.
 
         Raises:
-            QueueFull: a queue would hold more than `max_length` messages; nothing of the workflow is left.
+            QueueFull: a queue would hold more than `max_length` messages; this part may be stored again.
             BrokerUnavailable: no answer within `timeout` seconds.
         """
+        ...
+
+    async def discard(self, workflow: str) -> None:
+        """Drop the parts of a workflow that will not be started."""
         ...
 
     async def workflow(self, workflow: str) -> WorkflowStatus | None:

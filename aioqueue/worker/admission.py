@@ -6,17 +6,22 @@ came, with the reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Delivery, Settlement
 from aioqueue.exceptions import NotRegistered, PayloadError, PayloadTooLarge, WorkerLost
 from aioqueue.logs import logger
 from aioqueue.message import DeadLetter, Message, Record, State, decode_message, encode_record
 from aioqueue.payload.failure import Failure
-from aioqueue.worker.run import Run
+from aioqueue.payload.signature import unpack
+from aioqueue.worker.builtin import builtin
+from aioqueue.worker.inputs import complete
+from aioqueue.worker.run import Partial, Run
+from aioqueue.workflow import FailedCall, Step, Value, failed_step, node_of, revoked_call
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.task import Task
 
 # What a message may have around its arguments: names, headers, stamps.
 _ENVELOPE = 64 * 1024
@@ -33,7 +38,7 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
     """
     if delivery.revoked:
         logger.info("Task %s was revoked before it started", delivery.id)
-        return Settlement(delivery)
+        return Settlement(delivery, if_revoked=True)
     conf = app.conf
     try:
         if len(delivery.data) > conf.max_payload_size + _ENVELOPE:
@@ -53,7 +58,7 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
         return bury(app, delivery, message, error, now, hostname)
     if message.expires is not None and message.expires <= now:
         return expire(app, delivery, message, now)
-    task = app.tasks.get(message.task)
+    task = app.tasks.get(message.task) or builtin(app, message.task)
     if task is None:
         error = NotRegistered(
             f"{app.not_registered(message.task)} Its message was moved to the dead letters, nothing is lost: deploy "
@@ -61,6 +66,8 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
         )
         return bury(app, delivery, message, error, now, hostname)
     try:
+        if message.takes is not None or message.handles or message.spread:
+            return _with_partial(app, delivery, message, task)
         args, kwargs = task.parameters.decode(
             message.body, message.content, max_size=conf.max_payload_size, task_name=task.name
         )
@@ -69,11 +76,46 @@ def admit(app: AioQueue, delivery: Delivery, now: int, hostname: str) -> Run | S
     return Run(delivery, message, task, args, kwargs)
 
 
+def _with_partial(app: AioQueue, delivery: Delivery, message: Message, task: Task[..., Any]) -> Run:
+    """A run whose arguments a value is to come before; at once, if it has come along."""
+    args, kwargs = unpack(message.body, message.content, max_size=app.conf.max_payload_size)
+    run = Run(delivery, message, task, (), {})
+    partial = Partial(args, kwargs, message.content)
+    if message.takes is None and not message.handles:
+        run.args, run.kwargs = complete(app, task, message, partial, None)
+    elif delivery.value is not None:
+        value = Value(failed=delivery.value) if message.handles else Value(data=delivery.value)
+        run.args, run.kwargs = complete(app, task, message, partial, value)
+    else:
+        run.partial = partial
+    return run
+
+
+def step_of(delivery: Delivery, message: Message | None) -> Step | None:
+    """The place in a workflow whose end the end of this delivery is."""
+    if message is None:
+        place = node_of(delivery.id)
+        return Step(*place) if place is not None else None
+    if message.workflow is None:
+        return None
+    if message.handles:
+        return Step(message.workflow, delivery.id[len(message.workflow) + 1 :])
+    return Step(message.workflow, str(message.node))
+
+
 def expire(app: AioQueue, delivery: Delivery, message: Message, now: int) -> Settlement:
     """The settlement of a task whose time is over."""
     logger.info("Task %s[%s] expired before it started", message.task, delivery.id)
-    record = Record(state=State.REVOKED, task=message.task, reason="expired", sent=message.sent, ended=now)
-    return Settlement(delivery, record=encode_record(record), final=True, expires=keep_for(app))
+    return drop(app, delivery, message, now, "expired")
+
+
+def drop(app: AioQueue, delivery: Delivery, message: Message, now: int, reason: str) -> Settlement:
+    """The settlement of a task that is revoked by its worker."""
+    record = Record(state=State.REVOKED, task=message.task, reason=reason, sent=message.sent, ended=now)
+    step = step_of(delivery, message)
+    if step is not None:
+        failed_step(step, revoked_call(delivery.id, message.task, reason), now=now)
+    return Settlement(delivery, record=encode_record(record), final=True, expires=keep_for(app), step=step)
 
 
 def bury(
@@ -94,11 +136,15 @@ def bury(
         retries=message.retries if message is not None else 0,
         dead=True,
     )
+    step = step_of(delivery, message)
+    if step is not None:
+        failed_step(step, FailedCall(id=delivery.id, task=name, failure=failure), now=now)
     return Settlement(
         delivery,
         record=encode_record(record),
         final=True,
         expires=keep_for(app),
+        step=step,
         dead=dead_letter(delivery, message, str(error), failure, now, hostname),
     )
 

@@ -71,6 +71,7 @@ class Duty:
             worker.app,
             rules,
             committer,
+            consumer,
             concurrency=worker.concurrency,
             hostname=worker.hostname,
             now=self._broker.now,
@@ -93,6 +94,7 @@ class Duty:
             await consumer.close()
             return True
         renewer.start()
+        await self._look_for_stamps(runner, False)
         loops: list[Coroutine[Any, Any, None]] = [
             promoter.run(),
             take_over(consumer, renewer, self._timeout),
@@ -212,12 +214,22 @@ class Duty:
                         promoter.wake()
                     elif notice.kind == "revoked":
                         runner.revoke(notice.ids, notice.terminate)
+                    elif notice.kind == "stamp":
+                        await self._look_for_stamps(runner, notice.terminate)
                     elif notice.kind == "connected":
                         promoter.wake()
+                        await self._look_for_stamps(runner, False)
                         await self._look_for_revoked(runner)
             except Exception as error:  # anybody may publish anything
                 logger.warning("A notice could not be understood (%s); listening again", error)
                 await asyncio.sleep(1.0)
+
+    async def _look_for_stamps(self, runner: Runner, terminate: bool) -> None:
+        """Which stamps were revoked."""
+        try:
+            runner.revoke_stamps(await self._consumer.stamps(), terminate)
+        except Exception as error:
+            logger.debug("Revoked stamps could not be looked for: %s", error)
 
     async def _look_for_revoked(self, runner: Runner) -> None:
         """What was revoked while nobody listened."""

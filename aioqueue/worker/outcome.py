@@ -14,6 +14,7 @@ from aioqueue.exceptions import (
     Ignore,
     MaxRetriesExceeded,
     PayloadError,
+    PayloadTooLarge,
     Reject,
     Retry,
 )
@@ -22,9 +23,10 @@ from aioqueue.options import check_seconds, milliseconds
 from aioqueue.payload.codec import encode
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.plain import type_name
-from aioqueue.worker.admission import dead_letter, keep_for
+from aioqueue.worker.admission import dead_letter, keep_for, step_of
 from aioqueue.worker.arguments import arguments_text
 from aioqueue.worker.run import Run
+from aioqueue.workflow import WAITING, FailedCall, Step, failed_step, pack_value
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -50,7 +52,8 @@ class Rules:
     def success(self, run: Run, value: Any, now: int) -> Settlement:
         """The function returned `value`."""
         settlement = self._settlement(run)
-        if run.ignore_result:
+        step = settlement.step
+        if run.ignore_result and (step is None or not run.message.wanted):
             return self._unkept(run, Record(state=State.SUCCESS))
         record = self._record(run, State.SUCCESS)
         record.ended = now
@@ -65,6 +68,10 @@ class Rules:
                 )
             except AioQueueError as error:
                 return self.failure(run, _unsendable(run.task, value, error), now)
+        if step is not None and run.message.wanted:
+            step.value = pack_value(record.result, record.content)
+        if run.ignore_result:
+            return self._unkept(run, Record(state=State.SUCCESS), step)
         settlement.record = encode_record(record)
         settlement.final = True
         return settlement
@@ -72,7 +79,10 @@ class Rules:
     def error(self, run: Run, error: BaseException, now: int) -> tuple[str, BaseException, Settlement]:
         """The function raised; returns the state that follows, what went wrong, and the settlement."""
         if isinstance(error, Ignore):
-            return "IGNORED", error, self._unkept(run, Record(state=State.SUCCESS))
+            settlement = self._unkept(run, Record(state=State.SUCCESS))
+            if settlement.step is not None:
+                settlement.step.value = pack_value(None, "")
+            return "IGNORED", error, settlement
         if isinstance(error, Reject):
             if error.requeue:
                 return "REQUEUED", error, self._again(run, run.message.retries, 0, None)
@@ -110,6 +120,9 @@ class Rules:
             settlement.final = True
         else:
             settlement = self._unkept(run, Record(state=State.FAILURE, task=run.task.name, failure=Failure.of(error)))
+        if settlement.step is not None:
+            failed_step(settlement.step, self._failed_call(run, error), now=now)
+            settlement.step.additions = ()
         if dead is not None:
             settlement.dead = dead_letter(run.delivery, run.message, dead, Failure.of(error), now, self._hostname)
         return settlement
@@ -137,13 +150,37 @@ class Rules:
         return Settlement(run.delivery)
 
     def _settlement(self, run: Run) -> Settlement:
+        step = step_of(run.delivery, run.message) if run.message.workflow is not None else None
+        if step is not None and run.additions:
+            step.additions = run.additions
         return Settlement(
-            run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged, expires=self._keep
+            run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged, expires=self._keep, step=step
         )
 
-    def _unkept(self, run: Run, record: Record) -> Settlement:
+    def replaced(self, run: Run, graft: str) -> Settlement:
+        """A stored workflow goes on in the place of the task."""
+        settlement = self._settlement(run)
+        step = settlement.step or Step("", "")
+        step.state, step.graft = WAITING, graft
+        settlement.step = step
+        return settlement
+
+    def _failed_call(self, run: Run, error: BaseException) -> FailedCall:
+        """The failed task, as its error handlers are to see it."""
+        call = FailedCall(
+            id=run.delivery.id, task=run.task.name, failure=Failure.of(error), retries=run.message.retries
+        )
+        try:
+            call.body, call.content = encode((run.args, run.kwargs), max_size=self._app.conf.max_payload_size)
+        except AioQueueError:  # such as what a thread of the task's own has put into them
+            pass
+        return call
+
+    def _unkept(self, run: Run, record: Record, step: Step | None = None) -> Settlement:
         """The settlement of an end of which no record is kept: those who wait for it by its id hear of it (D8)."""
         settlement = self._settlement(run)
+        if step is not None:
+            settlement.step = step
         settlement.record, settlement.final, settlement.expires = encode_record(record), True, UNKEPT
         return settlement
 
@@ -157,6 +194,7 @@ class Rules:
             sent=message.sent,
             started=run.started,
         )
+        record.spread = run.message.spread is not None
         if run.args or run.kwargs:
             names = run.task.parameters.positional_names
             record.arguments = arguments_text(run.args, run.kwargs, names, self._hidden)
@@ -180,6 +218,7 @@ class Rules:
         data = encode_message(message)
         message.retries, message.eta, message.max_retries = before
         settlement = self._settlement(run)
+        settlement.step = None  # it goes on
         settlement.sends = (
             Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
         )
@@ -224,7 +263,8 @@ def backoff(task: Task[..., Any], retries: int) -> float:
 
 
 def _unsendable(task: Task[..., Any], value: Any, error: AioQueueError) -> AioQueueError:
-    return type(error)(
+    kind = PayloadTooLarge if isinstance(error, PayloadTooLarge) else PayloadError
+    return kind(
         f"The result of {task.name} is a {type_name(type(value))} and can't be sent: {error} It ran, and is not run "
         "again. Return plain data, or set ignore_result=True."
     )

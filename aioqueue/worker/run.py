@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
 from aioqueue.message import Message
 from aioqueue.task import Task
+from aioqueue.workflow import Addition
 
 
 class Ending(Enum):
@@ -19,6 +20,14 @@ class Ending(Enum):
     TIME_LIMIT = "time limit"
     HANDED_BACK = "handed back"
     LEASE_LOST = "lease lost"
+
+
+class Partial(NamedTuple):
+    """Arguments that are not complete."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    content: str
 
 
 class Run:
@@ -39,12 +48,16 @@ class Run:
         done: it is settled, or given up; nothing it does counts any more.
         coroutine: the asyncio task that runs it.
         job: the thread's job that runs it.
+        partial: its arguments as they came, when a value is to come before them.
+        additions: what it has added to its group.
+        stamp_revoked: it is ended because its stamp was revoked.
     """
 
     __slots__ = (
         "ack",
         "acknowledged",
         "acks_late",
+        "additions",
         "args",
         "context",
         "coroutine",
@@ -55,8 +68,10 @@ class Run:
         "job",
         "kwargs",
         "message",
+        "partial",
         "soft_due",
         "soft_time_limit",
+        "stamp_revoked",
         "started",
         "started_at",
         "task",
@@ -87,3 +102,6 @@ class Run:
         self.done = False
         self.coroutine: asyncio.Task[None] | None = None
         self.job: Any = None
+        self.partial: Partial | None = None
+        self.additions: list[Addition] = []
+        self.stamp_revoked = False

@@ -9,25 +9,42 @@ import asyncio
 import contextvars
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
+from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
+from aioqueue.canvas import Canvas
 from aioqueue.context import Done, Line, TaskContext, current
-from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded, WorkerLost
+from aioqueue.exceptions import (
+    LeaseLost,
+    PayloadError,
+    Replace,
+    SoftTimeLimitExceeded,
+    TaskRevoked,
+    TimeLimitExceeded,
+    WorkerLost,
+)
+from aioqueue.group_result import result_of
 from aioqueue.logs import logger
 from aioqueue.message import State
 from aioqueue.payload.failure import Failure
-from aioqueue.worker.admission import expire
+from aioqueue.result import AsyncResult
+from aioqueue.worker.admission import bury, drop, expire
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.deadlines import Deadlines
+from aioqueue.worker.grafting import store_addition, store_replacement
+from aioqueue.worker.inputs import complete
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.outcome import Rules
 from aioqueue.worker.run import Ending, Run
+from aioqueue.worker.stamps import RevokedStamps
 from aioqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+
+_T = TypeVar("_T")
 
 # For how long a cancelled task may clean up before it is given up.
 _GRACE = 0.5
@@ -59,6 +76,7 @@ class Runner:
         app: AioQueue,
         rules: Rules,
         committer: Committer,
+        consumer: Consumer,
         *,
         concurrency: int,
         hostname: str,
@@ -68,6 +86,7 @@ class Runner:
         self._app = app
         self._rules = rules
         self._committer = committer
+        self._consumer = consumer
         self._concurrency = concurrency
         self._hostname = hostname
         self._now = now
@@ -78,6 +97,7 @@ class Runner:
         self._threads = Threads("aioqueue-task")
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(10))
         self._track = app.conf.task_track_started
+        self.stamps = RevokedStamps()
         self.waiting = 0
         self.running: set[Run] = set()
         self.stuck: set[Run] = set()
@@ -109,7 +129,10 @@ class Runner:
             self.waiting -= 1
             if run.delivery.revoked:
                 run.done = True
-                self._committer.add(Settlement(run.delivery), self._settled)
+                self._committer.add(Settlement(run.delivery, if_revoked=True), self._settled)
+            elif self.stamps.cover(run.message):
+                run.done = True
+                self._committer.add(self._drop(run), self._settled)
             elif run.message.expires is not None and run.message.expires <= (now := self._now()):
                 run.done = True
                 self._committer.add(expire(self._app, run.delivery, run.message, now), self._settled)
@@ -155,6 +178,8 @@ class Runner:
         task = run.task
         run.started = self._now()
         run.started_at = self._loop.time()
+        if run.partial is not None and not await self._complete(run):
+            return
         run.context = context = TaskContext(
             task,
             run.delivery.id,
@@ -189,16 +214,55 @@ class Runner:
         else:
             await self._returned(run, value)
 
+    async def _complete(self, run: Run) -> bool:
+        """Get what is to come before the arguments; False when it has ended instead."""
+        message, workflow, failures = run.message, run.message.workflow or "", 0
+        try:
+            while True:
+                try:
+                    if message.handles:
+                        subject = run.delivery.id[len(workflow) + 1 :].partition(".")[2]
+                        value = await self._consumer.handled(workflow, subject)
+                    else:
+                        value = await self._consumer.value(workflow, message.takes or 0)
+                    break
+                except Exception as error:  # the broker is away; or for as long as it takes
+                    failures += 1
+                    if failures % 10 == 1:
+                        logger.warning("Task %s[%s] waits for its input: %s", run.task.name, run.delivery.id, error)
+                    await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)))
+            if value is None:
+                raise PayloadError(
+                    f"What comes before the arguments of {run.task.name}[{run.delivery.id}] is gone: its workflow has "
+                    "ended, and its time (result_expires) is over. It was moved to the dead letters."
+                )
+            assert run.partial is not None
+            run.args, run.kwargs = complete(self._app, run.task, message, run.partial, value)
+            run.partial = None
+        except asyncio.CancelledError as error:
+            await self._failed(run, error)
+        except Exception as error:
+            self._end(run, bury(self._app, run.delivery, message, error, self._now(), self._hostname))
+        return not run.done
+
     def _call(self, run: Run, context: TaskContext) -> Awaitable[Any]:
         task = run.task
         args = (context, *run.args) if task.bind else run.args
         if not task.is_coroutine:
             return self._in_thread(run, args)
-        coroutine: Coroutine[Any, Any, Any] = task.function(*args, **run.kwargs)
+        coroutine: Coroutine[Any, Any, Any]
+        if run.message.spread is None:
+            coroutine = task.function(*args, **run.kwargs)
+        else:
+            coroutine = _each_awaited(task.function, args, run.kwargs)
         return coroutine if run.soft_time_limit is None else interruptible(coroutine, run)
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...]) -> Any:
         function, kwargs = run.task.function, run.kwargs
+        if run.message.spread is not None:
+            function = partial(_each, function)
+            kwargs = {"kwargs": kwargs}
+            args = (args,)
         run.job = self._threads.start(lambda: function(*args, **kwargs), contextvars.copy_context())
         value = await run.job.future
         if inspect.isawaitable(value):  # a plain function that returns a coroutine, such as a partial of one
@@ -227,8 +291,16 @@ class Runner:
             return
         if ending is Ending.REVOKED:
             self._log(run, "was revoked while it ran")
-            self._end(run, Settlement(run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged))
+            self._end(run, self._revoked(run))
             return
+        if isinstance(error, Replace) and ending is None:
+            problem = await self._replace(run, error)
+            if problem is None:
+                return
+            if run.ending is not None:
+                await self._failed(run, asyncio.CancelledError())
+                return
+            error = problem
         if ending is Ending.TIME_LIMIT:
             error = self._too_long(run)
         elif isinstance(error, SoftTimeLimitExceeded) and not error.args:
@@ -247,6 +319,31 @@ class Runner:
         self._end(run, settlement)
         # The exception holds the frames, and they hold the arguments: let go of both.
         error.__traceback__ = None
+
+    async def _replace(self, run: Run, asked: Replace) -> BaseException | None:
+        """Let a canvas go on in the place of the task; returns why that could not be."""
+        try:
+            plan = await store_replacement(self._app, run, asked.canvas)
+        except BaseException as error:
+            return error
+        self._log(run, "was replaced by %r", asked.canvas)
+        self._end(run, self._rules.replaced(run, plan.id))
+        return None
+
+    async def add_to_group(self, run: Run, canvas: Canvas[Any]) -> AsyncResult[Any]:
+        """`ctx.add_to_group()`."""
+        plan, addition = await store_addition(self._app, run, canvas)
+        run.additions.append(addition)
+        return result_of(self._app, plan, plan.end)
+
+    def _revoked(self, run: Run) -> Settlement:
+        if run.stamp_revoked:
+            return self._drop(run)
+        guarded = not run.acknowledged
+        return Settlement(run.delivery, acknowledge=guarded, guarded=guarded, if_revoked=guarded)
+
+    def _drop(self, run: Run) -> Settlement:
+        return drop(self._app, run.delivery, run.message, self._now(), "its stamp was revoked")
 
     async def _hooks(self, run: Run, name: str, state: str, outcome: Any) -> None:
         task, id = run.task, run.delivery.id
@@ -352,6 +449,14 @@ class Runner:
             for run in [run for run in self.running if run.delivery.id in wanted]:
                 self.cancel(run, Ending.REVOKED)
 
+    def revoke_stamps(self, stamps: Sequence[tuple[bytes, int]], terminate: bool) -> None:
+        """These stamps were revoked."""
+        self.stamps.set(stamps)
+        if terminate:
+            for run in [run for run in self.running if self.stamps.cover(run.message)]:
+                run.stamp_revoked = True
+                self.cancel(run, Ending.REVOKED)
+
     def cancel(self, run: Run, ending: Ending) -> None:
         """End a run; it is given up if it has not ended after a moment."""
         if run.done or run.ending is not None:
@@ -397,7 +502,7 @@ class Runner:
         self.ended += 1
         run.done = True
         if run.ending in (Ending.TIME_LIMIT, Ending.REVOKED):
-            settlement = Settlement(run.delivery, acknowledge=not run.acknowledged, guarded=not run.acknowledged)
+            settlement = self._revoked(run)
             if run.ending is Ending.TIME_LIMIT:
                 try:
                     _, _, settlement = self._rules.error(run, self._too_long(run), self._now())
@@ -426,6 +531,17 @@ def _cut_off(run: Run) -> WorkerLost:
     )
 
 
+def _each(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """Call a function for each list of arguments; the last of `args` has them, after the context if it takes one."""
+    *context, calls = args
+    return [function(*context, *call, **kwargs) for call in calls]
+
+
+async def _each_awaited(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    *context, calls = args
+    return [await function(*context, *call, **kwargs) for call in calls]
+
+
 class _RunnerLine(Line):
     """From a task to its runner."""
 
@@ -440,7 +556,10 @@ class _RunnerLine(Line):
     async def acknowledge(self) -> None:
         await self._runner.acknowledge(self._run)
 
-    def perform(self, action: Coroutine[Any, Any, None]) -> Awaitable[None]:
+    async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
+        return await self._runner.add_to_group(self._run, canvas)
+
+    def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         # Where the caller is decides, not what the task's function is: a plain one may return a coroutine, a coroutine
         # may go into a thread, and a thread may have an event loop of its own.
         try:

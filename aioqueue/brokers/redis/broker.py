@@ -135,6 +135,10 @@ class RedisBroker:
                 "queue_full='wait'."
             )
 
+    async def discard(self, workflow: str) -> None:
+        key = f"{self._prefix}wf:{workflow}"
+        await self._call("UNLINK", key, key + ":s")
+
     async def workflow(self, workflow: str) -> WorkflowStatus | None:
         key = f"{self._prefix}wf:{workflow}"
         end: bytes | None = await self._call("HGET", key, "end")

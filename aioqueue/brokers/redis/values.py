@@ -35,7 +35,11 @@ async def load_failure(call: Call, prefix: str, workflow: str, subject: str) -> 
     state = _text(await call("HGET", key + ":s", subject))
     if state.startswith(UPSTREAM):
         failed: bytes | None = await call("HGET", key + ":v", "f" + state[1:])
-        return Value(failed=failed, kind="chord") if failed is not None else None
+        packed: bytes | None = await call("HGET", key, subject)
+        if failed is None or packed is None:
+            return None
+        about = decode_node(packed)
+        return Value(failed=failed, kind="chord", id=about.id, task=about.task)
     failed = await call("HGET", key + ":v", "f" + subject)
     return Value(failed=failed) if failed is not None else None
 

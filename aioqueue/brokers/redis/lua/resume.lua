@@ -28,7 +28,7 @@ end
 
 for n = 1, total do
   local packed = redis.call('HGET', key, n)
-  nodes[n] = packed and cmsgpack.unpack(packed) or nil
+  nodes[n] = packed and unpack_node(packed) or nil
   state[n] = redis.call('HGET', states, n) or ''
 end
 

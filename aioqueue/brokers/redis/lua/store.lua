@@ -3,7 +3,7 @@
 --   counts are {join, for how many ends it waits}
 --   start is {end, total, open, ms to keep, names of nodes, 1 to hold it, queues {name, tasks}, most messages in a queue or 0}
 -- ARGV[2..] fields of the workflow and their values
--- Returns '1' stored, 'f' refused because a queue is full: then nothing of it is left.
+-- Returns '1' stored, 'f' refused because a queue is full: then this part is not there, and may come again.
 -- D1: all of a workflow exists, or none. Repeated with the same number it changes nothing.
 -- flags:
 -- use: clock
@@ -21,7 +21,6 @@ if before then return before end
 local now = clock(offset)
 local key, states, values = kept(prefix, wid)
 if start ~= 0 and start[8] > 0 and not fit(prefix, start[7], start[8]) then
-  redis.call('UNLINK', key, states)
   return answer(prefix, client, number, 'f')
 end
 for at = 2, #ARGV, 2 do redis.call('HSET', key, ARGV[at], ARGV[at + 1]) end

@@ -16,6 +16,17 @@ local function kept(prefix, wid)
   return key, key .. ':s', key .. ':v'
 end
 
+-- A node: the length of its head in 4 bytes, the head, and the message.
+local function unpack_node(packed)
+  local length = struct.unpack('>I4', packed)
+  return cmsgpack.unpack(string.sub(packed, 5, 4 + length)), string.sub(packed, 5 + length)
+end
+
+local function pack_node(head, data)
+  local packed = cmsgpack.pack(head)
+  return struct.pack('>I4', #packed) .. packed .. data
+end
+
 -- The workflow and the node of a task: in its id, or kept apart where the sender chose the id.
 local function place_of(prefix, id)
   local wid, n = string.match(id, '^([^.]+)%.(%d+)$')
@@ -35,9 +46,10 @@ local function workflows(prefix, now, budget)
     local name = wid .. '.' .. n
     if cache[name] == nil then
       local packed = redis.call('HGET', prefix .. 'wf:' .. wid, n)
-      local f = packed and cmsgpack.unpack(packed)
+      local f, data
+      if packed then f, data = unpack_node(packed) end
       cache[name] = f and { kind = f[1], id = f[2], queue = f[4], priority = f[5], due = f[6], delay = f[7],
-        after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], data = f[15] } or false
+        after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], data = data } or false
     end
     return cache[name]
   end
@@ -223,13 +235,13 @@ local function workflows(prefix, now, budget)
     redis.call('HSET', states, n, 'q')
     redis.call('HINCRBY', states, 'open', 1)
     redis.call('HINCRBY', states, 'c' .. join, 1)
-    local f = cmsgpack.unpack(blob)
+    local f, data = unpack_node(blob)
     local page = join .. '<' .. math.floor(f[13] / 500)
     local members = redis.call('HGET', key, page)
     members = members and cmsgpack.unpack(members) or {}
     table.insert(members, tonumber(n))
     f[13] = f[13] + 1
-    redis.call('HSET', key, page, cmsgpack.pack(members), join, cmsgpack.pack(f))
+    redis.call('HSET', key, page, cmsgpack.pack(members), join, pack_node(f, data))
     cache[parent .. '.' .. join] = nil
     self.start(wid, parent, n)
   end

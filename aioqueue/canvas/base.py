@@ -1,0 +1,208 @@
+"""What all canvases have in common."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
+
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.options import SendOptions, overlaid
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.canvas.composites import chain
+    from aioqueue.canvas.stamping import StampingVisitor
+    from aioqueue.result import AsyncResult
+    from aioqueue.sync import SyncCanvas
+
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class Canvas(ABC, Generic[R_co]):
+    """A call of a task, or a composition of such calls; as data, to be sent as often as one likes.
+
+    Attributes:
+        options: of the sending; those of a composition reach its tasks, whose own count for more. Countdown and eta
+            are those of its first tasks.
+        links: what is called with its result when it has ended well.
+        errbacks: tasks that are called with the `TaskFailure` of each task of it that fails.
+    """
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self.options: dict[str, Any] = dict(options or {})
+        self.links = canvases(self.options.pop("link", None))
+        self.errbacks = canvases(self.options.pop("link_error", None))
+
+    @property
+    @abstractmethod
+    def app(self) -> AioQueue:
+        """The app that it is sent through."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+
+    def clone(self) -> Self:
+        """A copy that shares nothing with this one."""
+        other = copy.copy(self)
+        other.options = dict(self.options)
+        other.links = [link.clone() for link in self.links]
+        other.errbacks = [errback.clone() for errback in self.errbacks]
+        return other
+
+    def set(self, **options: Unpack[SendOptions]) -> Self:
+        """Set options, in place; returns the canvas itself."""
+        self.options = overlaid(self.options, options)
+        for link in canvases(self.options.pop("link", None)):
+            self.link(link)
+        for errback in canvases(self.options.pop("link_error", None)):
+            self.link_error(errback)
+        return self
+
+    def link(self, callback: Canvas[T]) -> Canvas[T]:
+        """Call this with the result when it has ended well; returns the callback. The same one is added once."""
+        if callback not in self.links:
+            self.links.append(callback)
+        return callback
+
+    def link_error(self, errback: Canvas[T]) -> Canvas[T]:
+        """Call this task with the `TaskFailure` of each task that fails; returns it. The same one is added once.
+
+        Raises:
+            ConfigurationError: it is no single task.
+        """
+        if errback not in self.errbacks:
+            self.errbacks.append(one_task(errback))
+        return errback
+
+    def on_error(self, errback: Canvas[Any]) -> Self:
+        """`link_error`, but returns this canvas."""
+        self.link_error(errback)
+        return self
+
+    def stamp(self, visitor: StampingVisitor | None = None, **stamps: Any) -> Self:
+        """Mark all its tasks, and all that comes of them, in place; read as `ctx.stamps`.
+
+        Args:
+            visitor: computes more stamps for each part.
+            stamps: plain data. Where parts have stamps of their own, these count for more.
+        """
+        if visitor is not None:
+            from aioqueue.canvas.stamping import visit
+
+            visit(self, visitor)
+        if stamps:
+            self.options["stamps"] = {**stamps, **self.options.get("stamps", {})}
+        return self
+
+    async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:
+        """Send it whole, in one step; the arguments go to its first tasks, before their own.
+
+        Returns:
+            What stands for its result; a `GroupResult` where that is the result of a group.
+
+        Raises:
+            PayloadError: an argument cannot be sent, or a call does not fit its task. Nothing was sent.
+            QueueFull: a queue has its `queue_max_length`. Nothing was sent.
+            BrokerUnavailable: no answer within `send_timeout` seconds.
+        """
+        from aioqueue.canvas.posting import post_canvas
+
+        return await post_canvas(self, args, kwargs)
+
+    async def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:
+        """Celery's word for `send`."""
+        return await self.send(*args, **kwargs)
+
+    async def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[R_co]:
+        """Celery's way: send it with more arguments and options."""
+        canvas = self.clone().set(**options) if options else self
+        return await canvas.send(*(args or ()), **(kwargs or {}))
+
+    async def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R_co:
+        """Send it and wait for its result, for up to `timeout` seconds."""
+        result = await self.send(*args, **kwargs)
+        return await result.get(timeout=timeout)
+
+    @property
+    def sync(self) -> SyncCanvas[R_co]:
+        """The same for threads and programs without an event loop: `chain(...).sync.send().get(timeout=10)`."""
+        from aioqueue.sync import SyncCanvas
+
+        return SyncCanvas(self)
+
+    def __or__(self, other: Canvas[T]) -> chain[T]:
+        """This, and then the other with its result."""
+        from aioqueue.canvas.composites import chained
+
+        return chained(self, other)
+
+    def described(self) -> dict[str, Any]:
+        """Options, links and error handlers as plain data, for `to_dict`."""
+        from aioqueue.canvas.dicts import plain_options
+
+        found: dict[str, Any] = {}
+        if self.options:
+            found["options"] = plain_options(self.options)
+        if self.links:
+            found["link"] = [link.to_dict() for link in self.links]
+        if self.errbacks:
+            found["link_error"] = [errback.to_dict() for errback in self.errbacks]
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.to_dict() == cast("Canvas[Any]", other).to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def canvases(given: Any) -> list[Canvas[Any]]:
+    """One canvas, or several, or none.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    if given is None:
+        return []
+    found: list[Any] = [given] if isinstance(given, Canvas) else list(given)
+    for one in found:
+        check_canvas(one)
+    return found
+
+
+def check_canvas(one: Any) -> Canvas[Any]:
+    """`one`, if it can be a part of a canvas.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if isinstance(one, Canvas):
+        return cast("Canvas[Any]", one)
+    hint = " Use task.s(...)." if hasattr(one, "function") else ""
+    raise ConfigurationError(
+        f"A canvas is made of signatures, chains, groups, chords and chunks, not of {one!r}.{hint} Nothing was sent."
+    )
+
+
+def one_task(errback: Any) -> Canvas[Any]:
+    """`errback`, if it is a single task.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    from aioqueue.canvas.signature import Signature
+
+    check_canvas(errback)
+    if not isinstance(errback, Signature):
+        raise ConfigurationError(
+            f"An error handler is a single task, not a {type(errback).__name__}: let the task send it."  # pyright: ignore[reportUnknownArgumentType]
+        )
+    return cast("Canvas[Any]", errback)

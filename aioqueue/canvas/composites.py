@@ -1,0 +1,358 @@
+"""Chains, groups, chords and chunks; the names are Celery's, and so is what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+
+from aioqueue.canvas.base import Canvas, canvases, check_canvas
+from aioqueue.canvas.signature import Signature
+from aioqueue.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.result import GroupResult
+    from aioqueue.task import Task
+
+A = TypeVar("A")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T", covariant=True)
+U = TypeVar("U")
+
+
+class chain(Canvas[R]):
+    """One task after the other, each with the result of the one before; its result is that of the last.
+
+    A group in it passes the list of its results on.
+
+    Args:
+        tasks: canvases, or one iterable of them.
+        options: see `Canvas.options`.
+    """
+
+    @overload
+    def __init__(self: chain[A], task: Canvas[A], /, **options: Any) -> None: ...
+    @overload
+    def __init__(self: chain[A], a: Canvas[Any], b: Canvas[A], /, **options: Any) -> None: ...
+    @overload
+    def __init__(self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[A], /, **options: Any) -> None: ...
+    @overload
+    def __init__(
+        self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[Any], d: Canvas[A], /, **options: Any
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: chain[A],
+        a: Canvas[Any],
+        b: Canvas[Any],
+        c: Canvas[Any],
+        d: Canvas[Any],
+        e: Canvas[A],
+        /,
+        **options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(self: chain[Any], *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Any) -> None: ...
+    def __init__(self, *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Any) -> None:
+        super().__init__()
+        self.tasks: list[Canvas[Any]] = list(_listed(tasks))
+        self.set(**options)
+
+    @property
+    def app(self) -> AioQueue:
+        """The app of its first task."""
+        return _app_of(self.tasks, "chain")
+
+    def clone(self) -> Self:
+        """A copy that shares nothing with this one."""
+        other = super().clone()
+        other.tasks = [task.clone() for task in self.tasks]
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+        return {"type": "chain", "tasks": [task.to_dict() for task in self.tasks], **self.described()}
+
+    @property
+    def is_bare(self) -> bool:
+        """It is nothing but its tasks, so that they can stand in its place in another chain."""
+        return not (self.options or self.links or self.errbacks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[Canvas[Any]]:
+        return iter(self.tasks)
+
+    def __getitem__(self, index: int) -> Canvas[Any]:
+        return self.tasks[index]
+
+    def __repr__(self) -> str:
+        return " | ".join(f"({task!r})" if isinstance(task, chain) else repr(task) for task in self.tasks) or "chain()"
+
+
+class group(Canvas[list[T]]):
+    """Tasks side by side; its result is the list of theirs, in order. An empty one gives the empty list.
+
+    Args:
+        tasks: canvases, or one iterable of them. A generator is sent as it is read, a page at a time, so that its
+            length does not matter; it can be sent once.
+        options: see `Canvas.options`.
+    """
+
+    @overload
+    def __init__(self: group[A], tasks: Iterable[Canvas[A]], /, **options: Any) -> None: ...
+    @overload
+    def __init__(self: group[A], *tasks: Canvas[A], **options: Any) -> None: ...
+    def __init__(self, *tasks: Any, **options: Any) -> None:
+        super().__init__()
+        self._tasks: list[Canvas[T]] | None = None
+        self._source: Iterator[Canvas[T]] | None = None
+        if len(tasks) == 1 and not isinstance(tasks[0], Canvas) and isinstance(tasks[0], Iterator):
+            self._source = cast("Iterator[Canvas[T]]", tasks[0])
+        else:
+            self._tasks = list(_listed(tasks))
+        self.set(**options)
+
+    @property
+    def tasks(self) -> list[Canvas[T]]:
+        """Its members; a generator is read to its end for them."""
+        if self._tasks is None:
+            self._tasks = list(self.members())
+        return self._tasks
+
+    def members(self) -> Iterator[Canvas[T]]:
+        """Its members, one after the other, a generator's only once.
+
+        Raises:
+            ConfigurationError: the generator has been read.
+        """
+        if self._tasks is not None:
+            yield from self._tasks
+            return
+        source, self._source = self._source, None
+        if source is None:
+            raise ConfigurationError(
+                "This group was made of a generator, which has been read: give a list to a group that is to be used "
+                "again. Nothing was sent."
+            )
+        for task in source:
+            yield check_canvas(task)
+
+    @property
+    def app(self) -> AioQueue:
+        """The app of its first member."""
+        if self._tasks is None and self._source is not None:
+            first = next(self._source, None)
+            if first is None:
+                self._tasks = []
+            else:
+                self._source = _with_first(check_canvas(first), self._source)
+                return first.app
+        return _app_of(self.tasks, "group")
+
+    def clone(self) -> Self:
+        """A copy that shares nothing with this one."""
+        tasks = [task.clone() for task in self.tasks]
+        other = super().clone()
+        other._tasks = tasks
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+        return {"type": "group", "tasks": [task.to_dict() for task in self.tasks], **self.described()}
+
+    async def send(self, *args: Any, **kwargs: Any) -> GroupResult[T]:
+        """Send it whole, in one step; see `Canvas.send`."""
+        return cast("GroupResult[T]", await super().send(*args, **kwargs))
+
+    async def delay(self, *args: Any, **kwargs: Any) -> GroupResult[T]:
+        """Celery's word for `send`."""
+        return await self.send(*args, **kwargs)
+
+    def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
+        """A chord."""
+        return chord(self, other)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[Canvas[T]]:
+        return iter(self.tasks)
+
+    def __getitem__(self, index: int) -> Canvas[T]:
+        return self.tasks[index]
+
+    def __repr__(self) -> str:
+        if self._tasks is None:
+            return "group(<generator>)"
+        shown = ", ".join(repr(task) for task in self._tasks[:10])
+        return f"group({shown}{f', … {len(self._tasks) - 10} more' if len(self._tasks) > 10 else ''})"
+
+
+class chord(Canvas[R]):
+    """A group, the header, and a body that takes the list of its results.
+
+    When a task of the header fails, the body is not run, and ends with a `ChordError`.
+
+    Args:
+        header: a group, or an iterable of canvases.
+        body: what takes the results; may be given later, as `chord(header)(body)`.
+        allow_failures: run the body all the same, with exceptions in the places of the results that are missing.
+        options: see `Canvas.options`.
+    """
+
+    def __init__(
+        self,
+        header: group[Any] | Iterable[Canvas[Any]],
+        body: Canvas[R] | None = None,
+        *,
+        allow_failures: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if isinstance(header, chunks):
+            header = cast("chunks[Any]", header).group()
+        elif isinstance(header, Canvas) and not isinstance(header, group):
+            header = [cast("Canvas[Any]", header)]
+        self.header: group[Any] = header if isinstance(header, group) else group(header)
+        self.body = None if body is None else check_canvas(body)
+        self.allow_failures = allow_failures
+        self.set(**options)
+
+    def __call__(self, body: Canvas[U]) -> chord[U]:
+        """The same with a body."""
+        other: chord[Any] = self.clone() if self.header._tasks is not None else self  # pyright: ignore[reportPrivateUsage]
+        other.body = check_canvas(body)
+        return other
+
+    @property
+    def app(self) -> AioQueue:
+        """The app of its tasks."""
+        if self.body is not None:
+            return self.body.app
+        return self.header.app
+
+    def clone(self) -> Self:
+        """A copy that shares nothing with this one."""
+        other = super().clone()
+        other.header = self.header.clone()
+        other.body = None if self.body is None else self.body.clone()
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+        found: dict[str, Any] = {"type": "chord", "header": self.header.to_dict()}
+        if self.body is not None:
+            found["body"] = self.body.to_dict()
+        if self.allow_failures:
+            found["allow_failures"] = True
+        return {**found, **self.described()}
+
+    def __or__(self, other: Canvas[U]) -> chain[U]:
+        """This, and then the other with the body's result."""
+        if self.body is None:
+            raise ConfigurationError("This chord has no body yet: chord(header, body) | next.")
+        return chained(self, other)
+
+    def __repr__(self) -> str:
+        return f"chord({self.header!r}, {self.body!r})"
+
+
+class chunks(Canvas[list[list[T]]], Generic[T]):
+    """Many calls of one task, so many in a message: a group of starmaps.
+
+    Args:
+        task: the task, or a signature of it.
+        items: the arguments of each call, as tuples.
+        size: how many calls go into one message.
+        options: see `Canvas.options`.
+    """
+
+    def __init__(
+        self, task: Task[..., T] | Signature[T], items: Iterable[Iterable[Any]], size: int, **options: Any
+    ) -> None:
+        super().__init__()
+        if size < 1:
+            raise ConfigurationError(f"A chunk has at least 1 call, not {size!r}.")
+        self.signature = task if isinstance(task, Signature) else task.s()
+        self._items = items
+        self.size = size
+        self.set(**options)
+
+    @property
+    def app(self) -> AioQueue:
+        """The app of its task."""
+        return self.signature.app
+
+    def group(self) -> group[list[T]]:
+        """The group that it is."""
+        found: group[Any] = group(self._chunks())
+        found.options, found.links, found.errbacks = dict(self.options), list(self.links), list(self.errbacks)
+        return found
+
+    def _chunks(self) -> Iterator[Canvas[list[T]]]:
+        items = iter(self._items)
+        while part := list(islice(items, self.size)):
+            call = self.signature.clone()
+            call.args, call.spread = ([tuple(item) for item in part],), "starmap"
+            yield cast("Canvas[list[T]]", call)
+
+    def clone(self) -> Self:
+        """A copy that shares nothing with this one."""
+        self._items = list(self._items)
+        other = super().clone()
+        other._items, other.signature = list(self._items), self.signature.clone()
+        return other
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes a group again."""
+        self._items = list(self._items)
+        return self.group().to_dict()
+
+    async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
+        """Send it whole, in one step; see `Canvas.send`."""
+        return await self.group().send(*args, **kwargs)
+
+    def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
+        """A chord."""
+        return self.group() | other
+
+    def __repr__(self) -> str:
+        return f"chunks({self.signature.task}, …, {self.size})"
+
+
+def chained(first: Canvas[Any], second: Canvas[U]) -> chain[U]:
+    """`first | second`: chains become one, and a group before something else a chord."""
+    check_canvas(second)
+    before, after = _elements(first), _elements(second)
+    if before and after and isinstance(before[-1], group):
+        before, after = before[:-1], [chord(cast("group[Any]", before[-1]), after[0]), *after[1:]]
+    found: chain[Any] = chain(*before, *after)
+    return found
+
+
+def _elements(canvas: Canvas[Any]) -> list[Canvas[Any]]:
+    return canvas.tasks if isinstance(canvas, chain) and canvas.is_bare else [canvas]
+
+
+def _listed(tasks: tuple[Any, ...]) -> Iterable[Canvas[Any]]:
+    if len(tasks) == 1 and not isinstance(tasks[0], Canvas) and not isinstance(tasks[0], Mapping):
+        if not isinstance(tasks[0], Iterable):
+            check_canvas(tasks[0])
+        return canvases(tasks[0])
+    return canvases(tasks)
+
+
+def _with_first(first: Canvas[A], rest: Iterator[Canvas[A]]) -> Iterator[Canvas[A]]:
+    yield first
+    yield from rest
+
+
+def _app_of(tasks: list[Any], kind: str) -> AioQueue:
+    if tasks:
+        return tasks[0].app
+    from aioqueue.shared import current_app
+
+    return current_app()

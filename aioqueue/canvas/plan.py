@@ -1,0 +1,433 @@
+"""From a canvas to the nodes of a workflow.
+
+The canvas is walked once, from its beginning to its end, and each node is given out as soon as all that follows it
+directly is known; so what is held in memory is the frontier, and not the whole. A composition is not a node of its own,
+but for groups, which are joins; every canvas has one node whose end is its end:
+
+    task     itself
+    chain    the end of its last element; each element comes after the end of the one before
+    group    a join, after whose members' ends it ends
+    chord    the end of its body, which comes after the join that the header is
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from aioqueue.canvas.base import Canvas
+from aioqueue.canvas.composites import chain, chord, chunks, group
+from aioqueue.canvas.signature import Signature
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.ids import new_id
+from aioqueue.sending import Place, outgoing
+from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, Part, Start
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+
+_PART = 500
+_PART_BYTES = 1024 * 1024
+_STARTING = ("countdown", "eta")
+
+
+class At(NamedTuple):
+    """Where in a workflow a canvas is put, and what it inherits there.
+
+    Attributes:
+        after: the node before it.
+        group: the join that it belongs to.
+        options: those of the compositions around it.
+        first: those that count for the first tasks only.
+        args, kwargs: given at send to the first tasks.
+        stamps: of what is around it.
+        handlers: the error handlers of what is around it.
+        id: of the task at its end.
+        wanted: somebody takes its result.
+        lenient: it is the header of a chord that allows failures.
+    """
+
+    after: int = START
+    group: int = 0
+    options: Mapping[str, Any] = {}
+    first: Mapping[str, Any] = {}
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+    stamps: Mapping[str, Any] = {}
+    handlers: tuple[int, ...] = ()
+    id: str | None = None
+    wanted: bool = False
+    lenient: bool = False
+
+
+_Steps = Generator["tuple[Canvas[Any], At] | None", int, int]
+
+
+class _Draft:
+    """A node of which not everything is known yet."""
+
+    __slots__ = ("members", "node", "to")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.to = array("q")
+        self.members = array("q")
+
+
+class Plan:
+    """A workflow in the making.
+
+    Args:
+        app: sends it.
+        now: ms since the epoch, by the broker's clock.
+        keep: ms to keep it after its end.
+        inherited: the place of the task that it goes on for, whose workflow, group and relatives are its own.
+
+    Attributes:
+        id: the workflow's.
+        end: the node at its end, when `parts` is through.
+        joins: the members of each join.
+        names: the ids that were given to nodes.
+        sent: what observers of the app are told.
+    """
+
+    def __init__(self, app: AioQueue, *, now: int, keep: int, inherited: Place | None = None) -> None:
+        self.id = new_id()
+        self.end = START
+        self.joins: dict[int, array[int]] = {}
+        self.names: dict[int, str] = {}
+        self.tasks: list[str] = [""]
+        self.ignored: set[int] = set()
+        self.after = array("q", [START])
+        self.spread: set[int] = set()
+        self.sent: list[tuple[Any, ...]] = []
+        self._app = app
+        self._now = now
+        self._keep = keep
+        self._inherited = inherited or Place()
+        self._root = self._inherited.root_id
+        self._drafts: dict[int, _Draft] = {START: _Draft(Node(kind=JOIN, id=""))}
+        self._part = Part()
+        self._bytes = 0
+        self._open = 0
+        self._queues: dict[str, int] = {}
+
+    # The walk
+
+    def parts(self, canvas: Canvas[Any], at: At) -> Iterator[Part]:
+        """The parts of the workflow, all but the last; then `last` has it, and `end` is known.
+
+        Raises:
+            PayloadError: a call cannot be sent, or does not fit its task.
+            ConfigurationError: a composition is empty, or an option is wrong.
+        """
+        # A stack of our own: canvases nest without limits.
+        stack: list[_Steps] = [self._steps(canvas, at)]
+        value: int | None = None
+        while stack:
+            try:
+                request = stack[-1].send(cast("Any", value))
+            except StopIteration as stop:
+                stack.pop()
+                value = stop.value
+                continue
+            if request is None:
+                value = None
+                if self._part.size >= _PART or self._bytes >= _PART_BYTES:
+                    yield self._take()
+            else:
+                stack.append(self._steps(*request))
+                value = None
+        self.end = cast("int", value)
+        self._close(self.end)
+        self._close(START)
+
+    def last(self, *, held: bool = False) -> tuple[Part, Start]:
+        """The last part, and what is to be said when it is there."""
+        return self._take(), Start(
+            end=self.end,
+            total=len(self.after) - 1,
+            open=self._open,
+            keep=self._keep,
+            names={name: number for number, name in self.names.items()},
+            queues=self._queues,
+            held=held,
+        )
+
+    def id_of(self, number: int) -> str:
+        """The id of a node."""
+        return self.names.get(number) or f"{self.id}.{number}"
+
+    def _steps(self, canvas: Canvas[Any], at: At) -> _Steps:
+        if isinstance(canvas, chunks):
+            canvas = canvas.group()
+        at = self._enter(canvas, at)
+        inner = at._replace(wanted=at.wanted or bool(canvas.links))
+        if isinstance(canvas, Signature):
+            end = self._task(canvas, inner)
+        elif isinstance(canvas, group):
+            end = yield from self._group(canvas, inner)
+        elif isinstance(canvas, chord):
+            end = yield from self._chord(canvas, inner)
+        elif isinstance(canvas, chain):
+            end = yield from self._chain(canvas, inner)
+        else:
+            raise ConfigurationError(f"{canvas!r} cannot be sent. Nothing was sent.")
+        for link in canvas.links:
+            linked = yield link, At(after=end, group=0, stamps=self._stamps_of(canvas, at))
+            self._close(linked)
+        return end
+
+    def _enter(self, canvas: Canvas[Any], at: At) -> At:
+        """What the parts of a canvas inherit from it."""
+        if isinstance(canvas, Signature):
+            handlers = self._handlers(canvas, at)
+            return at._replace(handlers=handlers) if handlers is not at.handlers else at
+        options = dict(canvas.options)
+        stamps = {**at.stamps, **(options.pop("stamps", None) or {})}
+        first = {name: options.pop(name) for name in _STARTING if name in options} or at.first
+        id = options.pop("task_id", None) or at.id
+        return at._replace(
+            options={**at.options, **options},
+            first=first,
+            stamps=stamps,
+            id=id,
+            handlers=self._handlers(canvas, at._replace(stamps=stamps)),
+        )
+
+    def _stamps_of(self, canvas: Canvas[Any], at: At) -> Mapping[str, Any]:
+        return {**at.stamps, **(canvas.options.get("stamps") or {})} if isinstance(canvas, Signature) else at.stamps
+
+    def _handlers(self, canvas: Canvas[Any], at: At) -> tuple[int, ...]:
+        if not canvas.errbacks:
+            return at.handlers
+        stamps = self._stamps_of(canvas, at)
+        made = [self._handler(cast("Signature[Any]", errback), stamps) for errback in canvas.errbacks]
+        return (*at.handlers, *made)
+
+    def _chain(self, canvas: chain[Any], at: At) -> _Steps:
+        elements = list(_flat(canvas))
+        if not elements:
+            raise ConfigurationError("An empty chain has nothing to do: give it at least one task. Nothing was sent.")
+        end = at.after
+        for position, element in enumerate(elements):
+            last = position == len(elements) - 1
+            place = at._replace(after=end, id=None, lenient=False)
+            if position:
+                place = place._replace(first={}, args=(), kwargs={})
+            place = place._replace(id=at.id, wanted=at.wanted) if last else place._replace(wanted=True)
+            before = end
+            if type(element) is Signature and element.is_plain:
+                end = self._task(element, place)
+                if position % 100 == 99:
+                    yield None
+            else:
+                end = yield element, place
+            if position:
+                self._close(before)
+        return end
+
+    def _group(self, canvas: group[Any], at: At) -> _Steps:
+        number = self._next(at.after, "")
+        kind = LENIENT if at.lenient else JOIN
+        if at.id:
+            self.names[number] = at.id
+        join = _Draft(
+            Node(
+                kind=kind,
+                id=self.id_of(number),
+                after=at.after,
+                on_error=at.handlers,
+                wanted=at.wanted,
+                group=at.group,
+            )
+        )
+        self._drafts[number] = join
+        self._open += 1
+        place = at._replace(group=number, id=None, lenient=False)
+        # A group directly in a group is unrolled: its members are this one's.
+        iterators: list[tuple[Iterator[Canvas[Any]], At]] = [(canvas.members(), place)]
+        while iterators:
+            members, place = iterators[-1]
+            member = next(members, None)
+            if member is None:
+                iterators.pop()
+                continue
+            if isinstance(member, chunks):
+                member = member.group()
+            if isinstance(member, chain) and len(member) == 1 and member.is_bare:
+                member = member[0]
+            if isinstance(member, group) and not member.links:
+                iterators.append((member.members(), self._enter(member, place)))
+                continue
+            if type(member) is Signature and member.is_plain:
+                end = self._task(member, place)
+            else:
+                end = yield member, place
+            if isinstance(member, group):  # it has links, so it is a join of its own, but its members are this one's
+                join.members.extend(self._drafts[end].members)
+            else:
+                join.members.append(end)
+            self._connect(end, number)
+            self._close(end)
+            join.node.members += 1
+            if join.node.members % 100 == 0:
+                yield None
+        count = join.node.members
+        join.node.members = len(join.members)
+        if not count:
+            self._connect(at.after, number)
+        self._part.counts.append((number, count or 1))
+        self.joins[number] = join.members
+        return number
+
+    def _chord(self, canvas: chord[Any], at: At) -> _Steps:
+        if canvas.body is None:
+            raise ConfigurationError("This chord has no body: chord(header, body). Nothing was sent.")
+        header = yield (
+            canvas.header,
+            at._replace(id=None, wanted=True, lenient=canvas.allow_failures),
+        )
+        end = yield (
+            canvas.body,
+            at._replace(after=header, first={}, args=(), kwargs={}, lenient=False),
+        )
+        self._close(header)
+        return end
+
+    # Nodes
+
+    def _task(self, signature: Signature[Any], at: At) -> int:
+        options: Mapping[str, Any] = signature.options
+        if at.options or at.first:
+            own_time = "countdown" in options or "eta" in options
+            options = {**at.options, **({} if own_time else at.first), **options}
+        id = at.id or options.get("task_id")
+        number = self._next(at.after, signature.task)
+        if id:
+            self.names[number] = id
+        args, kwargs = signature.args, signature.kwargs
+        if (at.args or at.kwargs) and not signature.immutable:
+            args, kwargs = signature.complete(at.args, at.kwargs)
+        takes = at.after if at.after != START and not signature.immutable else None
+        before = self._drafts.get(at.after)
+        parent = before.node.id if before is not None and before.node.kind == TASK else self._inherited.parent_id
+        place = Place(
+            workflow=self.id,
+            node=number,
+            id=self.id_of(number),
+            takes=takes,
+            wanted=at.wanted,
+            spread=signature.spread,
+            group_id=f"{self.id}.{at.group}" if at.group else self._inherited.group_id,
+            parent_id=parent,
+            root_id=self._root or self.id_of(number),
+            stamps=at.stamps,
+        )
+        self._root = place.root_id
+        target = signature.target
+        message = outgoing(self._app, target, args, kwargs, options, self._now, place=place)
+        if signature.spread:
+            self.spread.add(number)
+        if self._is_ignored(target, options):
+            self.ignored.add(number)
+        if self._app.observers:
+            self.sent.append((target, args, kwargs, options, message))
+        self._drafts[number] = _Draft(
+            Node(
+                kind=TASK,
+                id=message.id,
+                task=signature.task,
+                queue=message.queue,
+                priority=message.priority,
+                due=message.due or 0,
+                delay=message.delay or 0,
+                after=at.after,
+                on_error=at.handlers,
+                wanted=at.wanted,
+                group=at.group,
+                data=message.data,
+            )
+        )
+        self._bytes += len(message.data)
+        self._open += 1
+        if at.after == START and not message.due and not message.delay:
+            self._queues[message.queue] = self._queues.get(message.queue, 0) + 1
+        else:
+            self._queues.setdefault(message.queue, 0)
+        self._connect(at.after, number)
+        return number
+
+    def _handler(self, signature: Signature[Any], stamps: Mapping[str, Any]) -> int:
+        number = self._next(START, signature.task)
+        place = Place(
+            workflow=self.id,
+            node=number,
+            id=f"{self.id}.{number}",
+            handles=True,
+            root_id=self._root,
+            parent_id=self._inherited.parent_id,
+            stamps=stamps,
+        )
+        message = outgoing(
+            self._app, signature.target, signature.args, signature.kwargs, signature.options, self._now, place=place
+        )
+        node = Node(
+            kind=HANDLER,
+            id=message.id,
+            task=signature.task,
+            queue=message.queue,
+            priority=message.priority,
+            due=message.due or 0,
+            delay=message.delay or 0,
+            data=message.data,
+        )
+        self._queues.setdefault(message.queue, 0)
+        self._part.nodes.append((number, node))
+        return number
+
+    def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
+        ignored = options.get("ignore_result")
+        if ignored is None and not isinstance(target, str):
+            ignored = target.ignore_result
+        return bool(self._app.conf.task_ignore_result if ignored is None else ignored)
+
+    def _next(self, after: int, task: str) -> int:
+        self.after.append(after)
+        self.tasks.append(task)
+        return len(self.after) - 1
+
+    def _connect(self, before: int, number: int) -> None:
+        self._drafts[before].to.append(number)
+
+    def _close(self, number: int) -> None:
+        """All that follows a node directly is known."""
+        draft = self._drafts.pop(number)
+        node = draft.node
+        if len(draft.to) <= PAGE:
+            node.to = draft.to.tolist()
+        else:
+            for page, start in enumerate(range(0, len(draft.to), PAGE)):
+                self._part.to.append((number, page, draft.to[start : start + PAGE].tolist()))
+                node.pages += 1
+        for page, start in enumerate(range(0, len(draft.members), PAGE)):
+            self._part.members.append((number, page, draft.members[start : start + PAGE].tolist()))
+        self._part.nodes.append((number, node))
+
+    def _take(self) -> Part:
+        part, self._part, self._bytes = self._part, Part(), 0
+        return part
+
+
+def _flat(canvas: chain[Any]) -> Iterator[Canvas[Any]]:
+    """The elements of a chain, those of bare chains in it included."""
+    stack = [iter(canvas.tasks)]
+    while stack:
+        element = next(stack[-1], None)
+        if element is None:
+            stack.pop()
+        elif isinstance(element, chain) and element.is_bare:
+            stack.append(iter(element.tasks))
+        else:
+            yield element

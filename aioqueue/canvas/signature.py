@@ -1,0 +1,125 @@
+"""Signatures: calls of single tasks as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+from aioqueue.canvas.base import Canvas
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.options import SendOptions, overlaid
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+    from aioqueue.result import AsyncResult
+    from aioqueue.task import Task
+
+R = TypeVar("R", covariant=True)
+
+
+class Signature(Canvas[R]):
+    """A task with its arguments and options; made by `task.s(...)`, `task.si(...)` or `signature("task's name", ...)`.
+
+    Attributes:
+        task: the task's name.
+        args, kwargs: the arguments.
+        immutable: takes no result of another task before its arguments.
+        spread: "map" or "starmap": the function is called for each item of the argument.
+    """
+
+    def __init__(
+        self,
+        app: AioQueue | None,
+        task: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        spread: str | None = None,
+    ) -> None:
+        super().__init__(options)
+        self._app = app
+        self.task = task
+        self.args: tuple[Any, ...] = tuple(args)
+        self.kwargs = dict(kwargs or {})
+        self.immutable = immutable
+        self.spread = spread
+
+    @property
+    def app(self) -> AioQueue:
+        """The app that it is sent through: that of its task; of a name, the running task's, or the one there is.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if self._app is None:
+            from aioqueue.shared import current_app
+
+            return current_app()
+        return self._app
+
+    def clone(
+        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
+    ) -> Self:
+        """A copy, with more arguments before its own and options over its own."""
+        other = super().clone()
+        other.args, other.kwargs = self.complete(tuple(args), kwargs or {})
+        return other.set(**options) if options else other
+
+    @property
+    def target(self) -> Task[..., R] | str:
+        """The task where it is known here, else its name."""
+        return self.app.tasks.get(self.task) or self.task
+
+    def complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with more of them put before."""
+        if self.immutable:
+            return self.args, self.kwargs
+        return (*args, *self.args), {**self.kwargs, **kwargs}
+
+    @property
+    def is_plain(self) -> bool:
+        """It is a message and nothing more: no workflow is needed to send it."""
+        return not (self.links or self.errbacks)
+
+    async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
+        """Send it, with `args` put before its own and `kwargs` added."""
+        if not self.is_plain or self.spread:
+            return await super().send(*args, **kwargs)
+        args, kwargs = self.complete(args, kwargs)
+        return await self.app.post(self.target, args, kwargs, self.options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+        from aioqueue.canvas.dicts import plain_call
+
+        found: dict[str, Any] = {"task": self.task, **plain_call(self)}
+        if self.immutable:
+            found["immutable"] = True
+        if self.spread:
+            found["spread"] = self.spread
+        return found
+
+    def __repr__(self) -> str:
+        shown = [repr(value) for value in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]
+        return f"{self.task}{f'.{self.spread}' if self.spread else ''}({', '.join(shown)})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function here and now.
+
+        Raises:
+            ConfigurationError: the task is not known here.
+        """
+        target = self.target
+        if isinstance(target, str):
+            raise ConfigurationError(self.app.not_registered(target))
+        args, kwargs = self.complete(args, kwargs)
+        return target(*args, **kwargs)
+
+
+def with_options(signature: Signature[R], options: Mapping[str, Any]) -> Signature[R]:
+    """A copy with options under its own."""
+    other = signature.clone()
+    other.options = overlaid(options, other.options)
+    return other
