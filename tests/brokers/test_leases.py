@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -202,6 +203,24 @@ async def test_more_than_one_silent_worker(broker: Broker, consumer: MakeConsume
     await other.take_over()
     assert await counts(broker) == (6, 0, 0)
     assert [await asyncio.to_thread(worker.renew) for worker in silent] == [False, False, False]
+
+
+@pytest.mark.parametrize("priorities", [[0], [9], range(10)], ids=["0", "9", "all"])
+async def test_a_silent_worker_that_held_more_than_one_look_takes_over(
+    broker: Broker, consumer: MakeConsumer, priorities: Sequence[int]
+) -> None:
+    """A look takes over a bounded number of entries: the worker is not forgotten while it may hold more (D1)."""
+    silent, other = await consumer(), await consumer()
+    names = [f"{number:03}" for number in range(450)]
+    await send(broker, *(message(name, priority=priorities[n % len(priorities)]) for n, name in enumerate(names)))
+    assert len(await fetch(silent, limit=1000)) == 450
+    await fall(broker, silent, by=other)
+    while await other.take_over() == 0:
+        pass
+    assert await counts(broker) == (450, 0, 0)
+    deliveries = await fetch(other, limit=1000)
+    assert sorted(ids(deliveries)) == names
+    assert {one.deliveries for one in deliveries} == {2}
 
 
 async def test_what_is_taken_over_goes_to_the_front(broker: Broker, consumer: MakeConsumer) -> None:

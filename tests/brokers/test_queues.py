@@ -88,6 +88,15 @@ async def test_purging_leaves_what_runs(broker: Broker, consumer: MakeConsumer) 
     assert ids(await fetch(worker)) == ["next"]
 
 
+async def test_purging_a_very_long_queue(broker: Broker, consumer: MakeConsumer) -> None:
+    """One script drops a bounded number, so that nobody waits for it long; a purge drops them all."""
+    worker = await consumer()
+    await send_and_fetch(broker, worker, "running")
+    await send(broker, *(message(f"{n}", data=b"") for n in range(50_500)))
+    assert await broker.purge("q") == 50_500
+    assert await counts(broker) == (0, 1, 0)
+
+
 async def test_what_runs_comes_back_after_a_purge(broker: Broker, consumer: MakeConsumer) -> None:
     worker, other = await consumer(), await consumer()
     await send(broker, "running", "waiting")

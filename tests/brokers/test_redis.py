@@ -17,11 +17,14 @@ import redis
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.brokers.redis import RedisBroker, keys, subscription
 from aioqueue.brokers.redis.link import Server
+from aioqueue.brokers.protocol import Settlement, Verdict
+from aioqueue.brokers.redis import RedisBroker, keys, outbox, subscription
+from aioqueue.brokers.redis.link import Backoff, Server
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 
-from .steps import message, within, worker_status
+from .steps import LEASE, blocks, message, within, worker_status
 
 SCRIPTS = sorted(
     path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua")
@@ -206,3 +209,126 @@ async def test_a_send_that_is_refused_for_want_of_memory_changes_nothing(redis_u
             client.config_set("maxmemory", 0)
         [status] = await broker.queues()
         assert (status.waiting, status.delayed) == (0, 1)
+
+
+async def test_an_end_that_cannot_be_encoded_does_not_hold_up_the_others(redis_url: str) -> None:
+    async with opened(redis_url) as broker:
+        worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        await broker.send([message("a"), message("bad"), message("b")], timeout=5)
+        a, bad, b = await within(worker.fetch(10, wait=5))
+        settlements = [
+            Settlement(a, record=b"r", final=True),
+            Settlement(bad, sends=[message("bad", delay=2**70)]),
+            Settlement(b, record=b"r", final=True),
+        ]
+        verdicts = await within(worker.settle(settlements))
+        assert verdicts == [Verdict.APPLIED, Verdict.FENCED, Verdict.APPLIED]
+        assert await worker.hand_back([]) == 1  # the message of the refused one is still there
+        await worker.close()
+
+
+# Coming and going
+
+
+async def test_a_broker_that_is_opened_again_loses_no_send(redis_url: str) -> None:
+    """Its requests are numbered anew: they must not be taken for repeats of those before it was closed."""
+    broker = RedisBroker(redis_url, "tests")
+    for opening in range(3):
+        await broker.open()
+        for number in range(3):
+            await broker.send([message(f"{opening}-{number}")], timeout=5)
+        assert [status.waiting for status in await broker.queues()] == [3 * (opening + 1)]
+        await broker.close()
+
+
+async def test_who_sends_while_it_is_closed_hears_of_it(
+    redis_server: Any, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the sending waits for its next try."""
+    waits = asyncio.Event()
+
+    class ForEver(Backoff):
+        async def wait(self) -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(outbox, "Backoff", ForEver)
+    async with opened(redis_url) as broker:
+        redis_server.kill()
+        try:
+            sending = [asyncio.create_task(broker.send([message(id)], timeout=600)) for id in "ab"]
+            await within(waits.wait())
+            sending += [asyncio.create_task(broker.send([message("c")], timeout=600))]
+            await asyncio.sleep(0)
+        finally:
+            redis_server.start()
+    for sent in sending:
+        with pytest.raises(BrokerUnavailable, match="was closed"):
+            await within(sent)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+async def test_who_watches_when_it_is_closed_hears_of_it(redis_url: str, watched: bool) -> None:
+    """And who comes later does not wait for ever either, whether others had watched or not."""
+    async with opened(redis_url) as broker:
+        await broker.queues()
+        early = broker.watch("early")
+        if watched:
+            watch = await early.__aenter__()
+            waiting = asyncio.create_task(watch.next())
+            await blocks(waiting)
+    if watched:
+        with pytest.raises(BrokerUnavailable, match="was closed"):
+            await within(waiting)
+        await early.__aexit__(None, None, None)
+    async with broker.watch("late") as late:
+        with pytest.raises(BrokerUnavailable, match="was closed"):
+            await within(late.next())
+
+
+# Servers that change
+
+
+async def test_a_restart_is_noticed_when_a_lease_is_renewed(redis_url: str) -> None:
+    """The truce after a restart begins with it, not with the first death after it, which may be days later (D4)."""
+    async with opened(redis_url) as broker:
+        lines = [
+            broker.consumer(worker_status(name), visibility_timeout=30, dead_letters_max_length=10)
+            for name in ("silent", "other")
+        ]
+        for line in lines:
+            await line.join()
+        silent, other = lines
+        await broker.send([message("task")], timeout=5)
+        assert len(await within(silent.fetch(10, wait=5))) == 1
+        with redis.Redis.from_url(redis_url) as client:
+            client.hset(keys.prefix("tests") + "epoch", "run", "the process before")
+        assert await asyncio.to_thread(other.renew)
+        broker.shift_clock(LEASE + 1)
+        assert await asyncio.to_thread(other.renew)
+        await other.take_over()
+        [delivery] = await within(other.fetch(10, wait=0))
+        assert (delivery.id, delivery.deliveries) == ("task", 2)
+        for line in lines:
+            await line.close()
+
+
+async def test_renewing_at_a_demoted_master_connects_again(redis_url: str) -> None:
+    """The name may lead elsewhere by now; the old connection would be refused for ever."""
+    async with opened(redis_url) as broker:
+        worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        with redis.Redis.from_url(redis_url) as client:
+            assert await asyncio.to_thread(worker.renew)
+            client.execute_command("REPLICAOF", "127.0.0.1", "1")
+            try:
+                before = client.info("stats")["total_connections_received"]
+                for _ in range(2):
+                    with pytest.raises(redis.exceptions.ReadOnlyError):
+                        await asyncio.to_thread(worker.renew)
+            finally:
+                client.execute_command("REPLICAOF", "NO", "ONE")
+            assert await asyncio.to_thread(worker.renew)
+            assert client.info("stats")["total_connections_received"] == before + 2
+        await worker.close()

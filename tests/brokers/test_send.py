@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from aioqueue.brokers.protocol import Broker, Outgoing, Settlement
+from aioqueue.brokers.memory import MemoryBroker
+from aioqueue.brokers.protocol import Broker, Settlement, Verdict
 from aioqueue.exceptions import QueueFull
 
 from .conftest import MakeConsumer
-from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, message, send
+from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, message, send, settle
 
 
 async def test_what_is_sent_arrives_as_it_was(broker: Broker, consumer: MakeConsumer) -> None:
@@ -113,6 +115,45 @@ async def test_an_id_of_the_senders_own_can_be_sent_again(broker: Broker, consum
     await send(broker, mine)
     assert await broker.records(["mine"]) == [None]
     assert ids(await fetch(worker, 10)) == ["mine"]
+
+
+async def test_an_id_of_the_senders_own_is_free_after_an_end_without_a_record(
+    broker: Broker, consumer: MakeConsumer
+) -> None:
+    worker = await consumer()
+    mine = msgspec.structs.replace(message("mine"), once=True)
+    for _ in range(3):
+        await send(broker, mine)
+        [delivery] = await fetch(worker, 10)
+        assert await worker.settle([Settlement(delivery)]) == [Verdict.APPLIED]
+
+
+async def test_an_id_of_the_senders_own_is_free_when_it_was_forgotten(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    mine = msgspec.structs.replace(message("mine"), once=True)
+    for _ in range(3):
+        await send(broker, mine)
+        assert await end(worker, await fetch_one(worker)) is Verdict.APPLIED
+        await broker.forget(["mine"])
+
+
+async def test_an_id_of_the_senders_own_that_waits_for_its_retry_is_kept(
+    broker: Broker, consumer: MakeConsumer, request: pytest.FixtureRequest
+) -> None:
+    """The sender that repeats itself knows nothing of the retry; it must not begin from the start."""
+    if isinstance(broker, MemoryBroker):
+        request.applymarker(pytest.mark.xfail(strict=True, reason="the memory broker replaces the waiting retry"))
+    worker = await consumer()
+    mine = msgspec.structs.replace(message("mine"), once=True)
+    await send(broker, mine)
+    again = message("mine", data=b"the retry", delay=AN_HOUR)
+    assert await settle(worker, await fetch_one(worker), record=b"retry", sends=[again]) is Verdict.APPLIED
+    await send(broker, mine)
+    assert await counts(broker) == (0, 0, 1)
+    assert await broker.records(["mine"]) == [b"retry"]
+    broker.shift_clock(AN_HOUR)
+    await worker.promote()
+    assert (await fetch_one(worker)).data == b"the retry"
 
 
 async def test_an_id_of_the_senders_own_that_waits_for_its_time_is_replaced(
