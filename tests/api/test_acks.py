@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aioqueue import AioQueue, TaskContext
-from aioqueue.exceptions import WorkerLost
+from aioqueue import AioQueue, TaskContext, Worker
+from aioqueue.exceptions import SoftTimeLimitExceeded, TaskRevoked, WorkerLost
 
 from .steps import PATIENCE, Fault, Gate, MakeApp, is_empty, lengths, outcome, until, working
 
@@ -117,6 +117,141 @@ async def test_by_hand(app: AioQueue, gate: Gate) -> None:
         await acknowledged.wait()
         assert await is_empty(app)
         assert await result.get(timeout=PATIENCE) == 1
+
+
+async def test_by_hand_twice_at_once(app: AioQueue) -> None:
+    """Both are the same acknowledgement: the second does not find the message gone."""
+
+    @app.task(bind=True)
+    async def work(ctx: TaskContext) -> int:
+        await asyncio.gather(ctx.ack(), ctx.ack())
+        return 1
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == 1
+        await until(lambda: is_empty(app))
+
+
+class SlowBroker:
+    """A worker's settlements wait for the test."""
+
+    def __init__(self, worker: Worker) -> None:
+        assert worker.duty is not None
+        consumer: Any = worker.duty._consumer
+        self._settle = consumer.settle
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+        consumer.settle = self._wait_and_settle
+
+    async def _wait_and_settle(self, settlements: Any) -> Any:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await self._settle(settlements)
+
+
+@pytest.mark.parametrize("ends", ["returns", "fails"])
+async def test_a_soft_limit_during_the_acknowledgement(app: AioQueue, ends: str) -> None:
+    """What was asked for stands, and the end comes after it; it is not an end of a message that has gone."""
+
+    @app.task(bind=True, soft_time_limit=0.02)
+    async def work(ctx: TaskContext) -> str:
+        try:
+            await ctx.ack()
+        except SoftTimeLimitExceeded:
+            broker.goes_on.set()
+            if ends == "fails":
+                raise
+            return "cleaned up"
+        return "in time"
+
+    async with working(app) as worker:
+        broker = SlowBroker(worker)
+        found = await outcome(await work.send())
+        assert isinstance(found, SoftTimeLimitExceeded) if ends == "fails" else found == "cleaned up"
+        assert await is_empty(app)
+        await until(lambda: not worker.duty.runner.unsettled)
+
+
+@pytest.mark.parametrize("how", ["early", "by hand"])
+async def test_cut_off_during_the_acknowledgement(
+    app: AioQueue, broker_url: str, how: str, request: pytest.FixtureRequest
+) -> None:
+    """The acknowledgement may be on its way already, and then nobody else runs the task: so it ends (D8)."""
+    if broker_url == "memory://":
+        request.applymarker(pytest.mark.xfail(strict=True, reason="leaving does not wait for an end behind its ack"))
+    ran: list[int] = []
+
+    @app.task(bind=True, acks_late=how != "early")
+    async def work(ctx: TaskContext) -> None:
+        if how == "by hand":
+            await ctx.ack()
+        ran.append(1)
+
+    async with app:
+        async with app.worker(shutdown_timeout=0.02) as worker:
+            broker = SlowBroker(worker)
+            result = await work.send()
+            await broker.asked.wait()
+            worker.stop()
+            await until(lambda: not worker.duty.runner.running)
+            broker.goes_on.set()
+        assert await is_empty(app)
+        assert await result.ready(), "nobody is there any more who would end it later"
+        assert isinstance(await outcome(result), WorkerLost)
+    assert ran == []
+
+
+@pytest.mark.parametrize("catches", [False, True])
+async def test_by_hand_when_it_was_revoked(app: AioQueue, gate: Gate, catches: bool) -> None:
+    """The task hears of it before it does what may be done once only; and its end does not undo the revocation."""
+    done: list[int] = []
+
+    @app.task(bind=True)
+    async def work(ctx: TaskContext) -> str:
+        await gate.wait()
+        try:
+            await ctx.ack()
+        except TaskRevoked:
+            if not catches:
+                raise
+            return "caught"
+        done.append(1)
+        return "done"
+
+    async with working(app) as worker:
+        result = await work.send()
+        await until(lambda: gate.came)
+        assert await result.revoke()
+        gate.open()
+        await until(lambda: not worker.duty.runner.unsettled)
+        assert await is_empty(app)
+        assert await result.state() == "REVOKED"
+        assert isinstance(await outcome(result), TaskRevoked)
+    assert done == []
+
+
+async def test_revoked_and_a_soft_limit_during_the_acknowledgement(app: AioQueue) -> None:
+    """The end of a task whose acknowledgement turns out to be refused counts for nothing."""
+
+    @app.task(bind=True, soft_time_limit=0.02)
+    async def work(ctx: TaskContext) -> str:
+        try:
+            await ctx.ack()
+        except SoftTimeLimitExceeded:
+            left.set()
+        return "the end"
+
+    left = asyncio.Event()
+    async with working(app) as worker:
+        broker = SlowBroker(worker)
+        result = await work.send()
+        await broker.asked.wait()
+        assert await result.revoke()
+        await left.wait()
+        broker.goes_on.set()
+        await until(lambda: not worker.duty.runner.unsettled)
+        assert await is_empty(app)
+        assert await result.state() == "REVOKED"
 
 
 @pytest.mark.parametrize("how", ["early", "by hand"])

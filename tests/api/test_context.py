@@ -195,6 +195,38 @@ async def test_nothing_is_left_in_a_thread(app: AioQueue) -> None:
         assert len({await work.call(timeout=PATIENCE) for _ in range(3)}) == 1
 
 
+async def test_nothing_of_a_task_is_seen_in_the_next(app: AioQueue) -> None:
+    """The next one is started when one has made room, and must not be started inside of its context."""
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+
+    @app.task
+    async def count() -> int:
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    async with app:
+        results = await app.send_many(count.s() for _ in range(20))
+        async with app.worker(concurrency=2):
+            assert [await result.get(timeout=PATIENCE) for result in results] == [1] * 20
+
+
+async def test_what_is_around_the_worker_is_seen_in_tasks(app: AioQueue) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
+
+    @app.task
+    async def coroutine() -> str:
+        return variable.get()
+
+    @app.task
+    def function() -> str:
+        return variable.get()
+
+    variable.set("around")
+    async with working(app):
+        assert await coroutine.call(timeout=PATIENCE) == "around"
+        assert await function.call(timeout=PATIENCE) == "around"
+
+
 # Families
 
 

@@ -11,9 +11,23 @@ import pytest
 import redis.asyncio as aioredis
 
 from aioqueue import AioQueue, AsyncResult, Ignore, TaskContext, TaskInfo
-from aioqueue.exceptions import AioQueueError, PayloadError, TaskFailed, TaskRevoked, TimeoutError
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, PayloadError, TaskFailed, TaskRevoked, TimeoutError
 
-from .steps import PATIENCE, Fault, Gate, MakeApp, Other, WithCode, ended, is_empty, outcome, until, working
+from .steps import (
+    A_MOMENT,
+    PATIENCE,
+    Fault,
+    Gate,
+    MakeApp,
+    Other,
+    WithCode,
+    ended,
+    is_empty,
+    lengths,
+    outcome,
+    until,
+    working,
+)
 
 
 @pytest.fixture
@@ -307,6 +321,25 @@ async def test_awaiting_a_result(app: AioQueue) -> None:
         with pytest.raises(Fault):
             await (await fail.send())
         assert await asyncio.gather(*[await one.send() for _ in range(3)]) == [1, 1, 1]
+
+
+async def test_waiting_while_the_app_is_closed(redis_url: str) -> None:
+    """Nobody would tell those who wait any more: they hear of that instead."""
+    app = AioQueue("tests", broker=redis_url)
+
+    @app.task(name="never")
+    async def never() -> None: ...
+
+    async with app:
+        result = await never.send()
+        waiting = [asyncio.create_task(result.get()) for _ in range(3)]
+        await asyncio.wait(waiting, timeout=A_MOMENT)
+    for wait in waiting:
+        with pytest.raises(BrokerUnavailable, match=r"was closed.*The task goes on"):
+            async with asyncio.timeout(PATIENCE):
+                await wait
+    async with app:
+        assert await lengths(app) == (1, 0, 0)
 
 
 async def test_the_result_of_an_id(app: AioQueue) -> None:

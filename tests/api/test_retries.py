@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from aioqueue import AioQueue, Reject, Retry, TaskContext
+from aioqueue.brokers.protocol import Outgoing
 from aioqueue.exceptions import MaxRetriesExceeded
+from aioqueue.message import Message, encode_message
 from aioqueue.worker.outcome import backoff
 
 from .steps import PATIENCE, Fault, MakeApp, Other, ended, is_empty, lengths, outcome, until, working
@@ -60,6 +63,103 @@ async def test_retry_can_be_raised_without_a_context(app: AioQueue) -> None:
 
     async with working(app):
         assert await task.call(timeout=PATIENCE) == 3
+
+
+class Unsortable(type):
+    """Of a class that nothing can be compared with."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise RuntimeError("no answer")
+
+
+class NoAnswer(Exception, metaclass=Unsortable):
+    pass
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"countdown": "10"},
+        {"countdown": 1e20},
+        {"countdown": float("nan")},
+        {"countdown": float("-inf")},
+        {"countdown": 10**400},
+        {"countdown": True},
+        {"countdown": timedelta(seconds=1)},
+        {"countdown": [1]},
+        {"eta": "tomorrow"},
+        {"eta": 17},
+        {"max_retries": "many"},
+        {"max_retries": 2**70},
+    ],
+    ids=str,
+)
+async def test_a_retry_that_cannot_be_made_is_a_failure(app: AioQueue, asked: Any) -> None:
+    """Whoever waits hears of it, the message is gone, and the worker has its place back."""
+    ran: list[int] = []
+
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        ran.append(1)
+        raise ctx.retry(**asked)
+
+    @app.task
+    async def free() -> str:
+        return "free"
+
+    async with working(app, concurrency=1):
+        info = await ended(await task.send())
+        assert info.state == "FAILURE"
+        assert isinstance(info.exception, Exception) and not isinstance(info.exception, Retry)
+        assert await free.call(timeout=PATIENCE) == "free"
+        await until(lambda: is_empty(app))
+    assert ran == [1]
+
+
+async def test_an_end_that_cannot_be_told_is_a_failure(app: AioQueue) -> None:
+    @app.task(autoretry_for=(NoAnswer,))
+    async def task() -> None:
+        raise Fault
+
+    async with working(app, concurrency=1):
+        error = await outcome(await task.send())
+        assert isinstance(error, RuntimeError) and str(error) == "no answer"
+        await until(lambda: is_empty(app))
+
+
+async def test_a_negative_countdown_is_now(app: AioQueue) -> None:
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> int:
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=-3600)
+        return ctx.retries
+
+    async with working(app):
+        assert await task.call(timeout=PATIENCE) == 1
+
+
+@pytest.mark.parametrize("priority", [42, -1])
+@pytest.mark.parametrize("how", ["at once", "later", "requeued"])
+async def test_a_priority_that_there_is_not(app: AioQueue, priority: int, how: str) -> None:
+    """Somebody else may write it into a message; there is no stream of that priority to wait in."""
+    ran: list[int] = []
+
+    @app.task(bind=True, name="task")
+    async def task(ctx: TaskContext) -> int:
+        ran.append(ctx.priority)
+        if len(ran) == 1:
+            if how == "requeued":
+                raise Reject(requeue=True)
+            raise ctx.retry(countdown=0 if how == "at once" else 0.02)
+        return len(ran)
+
+    async with working(app):
+        broker = await app.broker()
+        body = msgspec.msgpack.encode([[], {}])
+        data = encode_message(Message(task="task", body=body, priority=priority))
+        await broker.send([Outgoing("odd", "default", 0, data)], timeout=PATIENCE)
+        assert await app.result("odd").get(timeout=PATIENCE) == 2
+        await until(lambda: is_empty(app))
 
 
 async def test_everything_but_the_count_stays_over_a_retry(app: AioQueue) -> None:

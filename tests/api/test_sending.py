@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 
 from aioqueue import AioQueue, AsyncResult, Signature, TaskContext
 from aioqueue.exceptions import (
@@ -24,7 +29,7 @@ from aioqueue.exceptions import (
     TimeoutError,
 )
 
-from .steps import PATIENCE, Fault, Gate, MakeApp, lengths, outcome, until, working
+from .steps import A_MOMENT, PATIENCE, Fault, Gate, MakeApp, is_empty, lengths, outcome, until, working
 
 
 class Tasks:
@@ -458,6 +463,54 @@ async def test_many_openings_at_once_connect_once(app: AioQueue) -> None:
         await app.close()
 
 
+async def test_closed_once_too_often(app: AioQueue) -> None:
+    """Whoever closes twice does not take the connection of those who come later."""
+    await app.close()
+    async with app:
+        pass
+    await app.close()
+    broker = await app.open()
+    assert await app.open() is broker
+    await app.close()
+    assert await app.broker() is broker, "one of two still uses it"
+    await app.close()
+
+
+async def test_opened_while_the_last_one_closes_it(app: AioQueue, tasks: Tasks) -> None:
+    await app.open()
+    closing, opening = asyncio.create_task(app.close()), asyncio.create_task(app.open())
+    await closing
+    assert await app.broker() is await opening, "there is one connection, and it is known"
+    await tasks.add.send(1)
+    await app.close()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_many_event_loops_one_after_the_other_leave_nothing(redis_url: str, closed: bool) -> None:
+    app = AioQueue("tests", broker=redis_url)
+    tasks = Tasks(app)
+
+    async def send() -> None:
+        if closed:
+            async with app:
+                await tasks.add.send(1)
+        else:
+            await tasks.add.send(1)
+
+    with redis.Redis.from_url(redis_url) as client:
+        before = len(client.client_list())
+        for _ in range(30):
+            asyncio.run(send())
+        assert client.xlen("{tests:0}:q:default:0") == 30
+        # What belongs to the last loop goes with the next one.
+        assert len(app._route._sessions) <= 1
+        asyncio.run(app.close())
+        gc.collect()
+        deadline = time.monotonic() + PATIENCE
+        while (left := len(client.client_list()) - before) > (0 if closed else 3):
+            assert time.monotonic() < deadline, f"{left} connections are left behind"
+
+
 def test_two_event_loops_one_after_the_other(redis_url: str) -> None:
     app = AioQueue("tests", broker=redis_url)
     tasks = Tasks(app)
@@ -539,6 +592,29 @@ def test_sync_from_a_script(redis_app: AioQueue) -> None:
     assert tasks.add.sync.send(1).id != result.id, "it starts again after closing"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_sync_in_a_child_that_was_forked_at_a_bad_moment(redis_app: AioQueue) -> None:
+    """Another thread of the parent may hold the lock in that moment, and it is not there to give it back."""
+    tasks = Tasks(redis_app)
+    portal = redis_app.portal
+    with portal._lock:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = 0 if tasks.add.sync.send(1).state() == "SENT" else 2
+            finally:
+                os._exit(code)
+    deadline = time.monotonic() + PATIENCE
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child hangs")
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
+
+
 async def test_sync_inside_a_running_loop_is_refused(app: AioQueue, tasks: Tasks) -> None:
     result = tasks.add.sync
     for way in (
@@ -608,6 +684,31 @@ async def test_a_full_queue_can_be_waited_for(make_app: MakeApp) -> None:
             assert await (await sending).get(timeout=PATIENCE) == 13
 
 
+async def test_many_to_a_full_queue_go_once(make_app: MakeApp) -> None:
+    """Each thousand waits for its room by itself: when one has to wait, those before it do not go again."""
+    app = make_app(queue_max_length=1500, queue_full="wait", send_timeout=6 * PATIENCE)
+    ran: list[int] = []
+
+    @app.task(ignore_result=True)
+    async def work(x: int) -> None:
+        ran.append(x)
+
+    async with app:
+        sending = asyncio.ensure_future(app.send_many(work.s(x) for x in range(3500)))
+        await until(lambda: _waits(app, 1000))
+        await asyncio.wait({sending}, timeout=A_MOMENT)  # it is refused meanwhile, and tries again
+        assert not sending.done()
+        assert await lengths(app) == (1000, 0, 0)
+        async with app.worker():
+            assert len(await sending) == 3500
+            await until(lambda: is_empty(app))
+    assert sorted(ran) == list(range(3500))
+
+
+async def _waits(app: AioQueue, count: int) -> bool:
+    return (await lengths(app))[0] == count
+
+
 async def test_the_broker_is_away() -> None:
     app = AioQueue("tests", broker="redis://:hidden@127.0.0.1:1/0", send_timeout=0.2)
     tasks = Tasks(app)
@@ -651,6 +752,28 @@ async def test_sent_again_under_one_id_when_it_has_ended(app: AioQueue, tasks: T
     async with working(app):
         assert await tasks.add.options(task_id="one").call(1, timeout=PATIENCE) == 11
         assert await tasks.add.options(task_id="one").call(2, timeout=PATIENCE) == 12
+
+
+async def test_sent_again_under_one_id_when_it_has_ended_without_a_result(app: AioQueue, tasks: Tasks) -> None:
+    ran: list[str] = []
+
+    @app.task(ignore_result=True)
+    async def quiet(name: str) -> None:
+        ran.append(name)
+
+    async with working(app):
+        for name in ("first", "second"):
+            await quiet.options(task_id="one").send(name)
+            await until(lambda: is_empty(app))
+    assert ran == ["first", "second"]
+
+
+async def test_sent_again_under_one_id_when_it_was_forgotten(app: AioQueue, tasks: Tasks) -> None:
+    async with working(app):
+        for x in (1, 2):
+            result = await tasks.add.options(task_id="one").send(x)
+            assert await result.get(timeout=PATIENCE) == x + 10
+            await result.forget()
 
 
 async def test_a_delayed_task_is_replaced_under_its_id(app: AioQueue, tasks: Tasks) -> None:

@@ -13,7 +13,7 @@ import pytest
 from aioqueue import AioQueue, Task, TaskContext
 from aioqueue.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
-from .steps import PATIENCE, Fault, MakeApp, ended, is_empty, outcome, until, working
+from .steps import A_MOMENT, PATIENCE, Fault, MakeApp, ended, is_empty, outcome, until, working
 
 SHORT = 0.08
 
@@ -285,6 +285,38 @@ async def test_a_thread_that_can_be_interrupted_ends(app: AioQueue) -> None:
     assert ended == [TimeLimitExceeded]
 
 
+async def test_a_thread_keeps_its_place_while_it_cleans_up(app: AioQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more run at once than there are places, those that are being ended included."""
+    monkeypatch.setattr("aioqueue.worker.runner._GRACE", 3 * PATIENCE)
+    order: list[str] = []
+    cleaning, cleaned = threading.Event(), threading.Event()
+
+    @app.task(time_limit=SHORT)
+    def work() -> None:
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while time.monotonic() < deadline:
+                time.sleep(0.005)
+        finally:
+            cleaning.set()
+            cleaned.wait(PATIENCE)
+            order.append("cleaned up")
+
+    @app.task
+    async def following() -> None:
+        order.append("next")
+
+    async with working(app, concurrency=1) as worker:
+        result, later = await work.send(), await following.send()
+        await until(cleaning.is_set)
+        await asyncio.sleep(A_MOMENT)
+        assert order == [] and len(worker.duty.runner.running) == 1
+        cleaned.set()
+        assert isinstance(await outcome(result), TimeLimitExceeded)
+        await outcome(later)
+    assert order == ["cleaned up", "next"]
+
+
 async def test_a_hard_limit_can_be_retried(app: AioQueue) -> None:
     @app.task(bind=True, time_limit=SHORT, autoretry_for=(TimeLimitExceeded,), default_retry_delay=0)
     async def work(ctx: TaskContext) -> int:
@@ -294,6 +326,45 @@ async def test_a_hard_limit_can_be_retried(app: AioQueue) -> None:
 
     async with working(app):
         assert await work.call(timeout=PATIENCE) == 1
+
+
+class NoAnswer(type):
+    """Of a class that cannot say what belongs to it."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise RuntimeError("no answer")
+
+
+class Unsure(Exception, metaclass=NoAnswer):
+    pass
+
+
+@pytest.mark.parametrize("ends", ["when it is told to", "never"])
+async def test_a_limit_whose_end_cannot_be_told(app: AioQueue, ends: str) -> None:
+    """It ends as failed, and the limits of the others are kept."""
+    stop = asyncio.Event()
+
+    @app.task(time_limit=SHORT, autoretry_for=(Unsure,))
+    async def stubborn() -> None:
+        while not stop.is_set():
+            try:
+                await stop.wait()
+            except asyncio.CancelledError:
+                if ends != "never":
+                    raise
+
+    @app.task(time_limit=2 * SHORT)
+    async def other() -> None:
+        await asyncio.sleep(3 * PATIENCE)
+
+    async with working(app) as worker:
+        result, another = await stubborn.send(), await other.send()
+        error = await outcome(result)
+        assert isinstance(error, RuntimeError) and str(error) == "no answer"
+        assert isinstance(await outcome(another), TimeLimitExceeded)
+        stop.set()
+        await until(lambda: not worker.duty.runner.unsettled and not worker.duty.runner.stuck)
+        assert await is_empty(app)
 
 
 # Where they come from
@@ -329,6 +400,29 @@ async def test_many_limits_at_once(app: AioQueue) -> None:
         limited = [work.options(time_limit=0.05 + 0.001 * n).s(PATIENCE if n % 2 else 0.0) for n in range(100)]
         found = [await outcome(result) for result in await app.send_many(limited)]
     assert [type(one) for one in found] == [type(None), TimeLimitExceeded] * 50
+
+
+async def test_limits_of_what_has_ended_are_not_kept(app: AioQueue) -> None:
+    """A limit of an hour holds a task's arguments for an hour, if nobody sweeps; those of what runs stay."""
+    stop = asyncio.Event()
+
+    @app.task(time_limit=3600, soft_time_limit=3000)
+    async def quick() -> None: ...
+
+    @app.task(time_limit=3600)
+    async def long() -> None:
+        await stop.wait()
+
+    async with working(app, concurrency=100) as worker:
+        running = [await long.send() for _ in range(3)]
+        for _ in range(5):
+            for result in await app.send_many(quick.s() for _ in range(1000)):
+                await outcome(result)
+        entries = worker.duty.runner._deadlines._heap
+        assert len(entries) <= 1000
+        assert {result.id for result in running} <= {run.delivery.id for _, _, run, _ in entries}
+        assert [entry[:2] for entry in entries if entry[0] < entries[0][0]] == [], "the earliest is first"
+        stop.set()
 
 
 async def test_hooks_hear_of_a_hard_limit(app: AioQueue) -> None:

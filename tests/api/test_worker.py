@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from aioqueue import AioQueue, TaskContext, Worker, current_context
-from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.brokers.protocol import Delivery, WorkerStatus
+from aioqueue.exceptions import ConfigurationError, PayloadError, TimeLimitExceeded
+from aioqueue.worker.admission import admit
 
 from .steps import A_MOMENT, PATIENCE, Gate, MakeApp, is_empty, lengths, outcome, until, working
 
@@ -78,6 +83,67 @@ async def test_an_error_in_the_program_stops_it(app: AioQueue) -> None:
         async with working(app) as worker:
             raise KeyError
     assert worker.duty is not None and worker._background is not None and worker._background.done()
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_a_worker_that_is_cancelled_leaves_in_order(app: AioQueue, gate: Gate, kind: str) -> None:
+    """Nothing runs on unheard, and everything is back in its queue at once."""
+    if kind == "coroutine":
+
+        @app.task
+        async def hold() -> None:
+            await gate.wait()
+    else:
+
+        @app.task
+        def hold() -> None:
+            gate.block()
+
+    async with app:
+        await app.send_many(hold.s() for _ in range(5))
+        working = asyncio.ensure_future(app.worker(concurrency=2).run(install_signals=False))
+        await until(lambda: len(gate.came) == 2)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(PATIENCE):
+                await working
+        assert gate.inside == 0
+        assert await lengths(app) == (5, 0, 0)
+        assert await (await app.broker()).workers() == []
+
+
+async def test_it_stops_when_the_threads_of_the_program_are_all_busy(app: AioQueue) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    done = threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(done.wait, 3 * PATIENCE))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async with working(app):
+                pass
+        assert not busy.done()
+    finally:
+        done.set()
+        await busy
+
+
+async def test_a_thread_that_comes_back_after_the_worker_has_left_ends(app: AioQueue) -> None:
+    stuck = threading.Lock()
+    came = threading.Event()
+
+    @app.task(name="work")
+    def work() -> None:
+        came.set()
+        with stuck:  # no bytecode runs while it waits
+            pass
+
+    before = set(threading.enumerate())
+    stuck.acquire()
+    async with app, app.worker(shutdown_timeout=0.02):
+        await work.send()
+        await until(came.is_set)
+    assert [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("aioqueue-task")]
+    stuck.release()
+    await until(lambda: set(threading.enumerate()) <= before)
 
 
 async def test_why_it_could_not_start_is_told(make_app: MakeApp) -> None:
@@ -486,6 +552,152 @@ async def test_an_unknown_task_does_not_hold_up_the_others(app: AioQueue) -> Non
         results = [await app.send_task("unknown"), await one.send()]
         assert await results[1].get(timeout=PATIENCE) == 1
         assert type(await outcome(results[0])).__name__ == "NotRegistered"
+
+
+async def test_what_cannot_be_looked_at_does_not_hold_up_the_others(
+    app: AioQueue, hold: Any, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(app: AioQueue, delivery: Delivery, *others: Any) -> Any:
+        if delivery.id == "odd":
+            raise RuntimeError("a mistake of ours")
+        return admit(app, delivery, *others)
+
+    monkeypatch.setattr("aioqueue.worker.fetcher.admit", look)
+    gate.open()
+    async with app:
+        odd = await hold.options(task_id="odd").send(1)
+        others = [await hold.send(x) for x in range(3)]
+        async with app.worker():
+            assert [await other.get(timeout=PATIENCE) for other in others] == [0, 1, 2]
+            error = await outcome(odd)
+            assert isinstance(error, PayloadError) and "RuntimeError" in str(error)
+            assert await hold.call(4, timeout=PATIENCE) == 4
+        (letter,) = await app.dead_letters.list()
+        assert (letter.id, letter.name, letter.args) == ("odd", "hold", (1,))
+        assert await is_empty(app)
+
+
+# A message whose workers have died again and again
+
+
+async def _deadly(app: AioQueue, id: str, deaths: int) -> None:
+    """The message has been with so many workers, and each of them has died."""
+    broker = await app.broker()
+    timeout = app.conf.visibility_timeout
+    for death in range(deaths + 1):
+        status = WorkerStatus(
+            id=f"dead{death}", name="d", host="h", pid=1, queues=["default"], concurrency=1, started=0
+        )
+        line = broker.consumer(status, visibility_timeout=timeout, dead_letters_max_length=10)
+        await line.join()
+        if death:
+            broker.shift_clock(int(timeout * 1000) + 1)
+            assert await asyncio.to_thread(line.renew)
+            await line.take_over()
+        if death < deaths:
+            assert [delivery.id for delivery in await line.fetch(1, wait=0)] == [id]
+        else:
+            await line.leave()
+        await line.close()
+
+
+async def test_a_suspect_that_runs_for_long_does_not_hold_up_the_others(
+    app: AioQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What kills its worker does so soon. Here the suspect even waits for one of the others."""
+    monkeypatch.setattr("aioqueue.worker.fetcher._ALONE_WITHIN", 0.05)
+    opened = asyncio.Event()
+    seen: list[int] = []
+
+    @app.task(bind=True)
+    async def wait(ctx: TaskContext) -> str:
+        seen.append(ctx.deliveries)
+        await opened.wait()
+        return "waited"
+
+    @app.task
+    async def free() -> None:
+        opened.set()
+
+    async with app:
+        result = await wait.send()
+        await _deadly(app, result.id, 2)
+        await free.send()
+        async with app.worker():
+            assert await result.get(timeout=PATIENCE) == "waited"
+    assert seen == [3]
+
+
+async def test_a_suspect_that_is_given_up_does_not_hold_up_the_others(app: AioQueue) -> None:
+    stop = asyncio.Event()
+
+    @app.task(time_limit=0.02)
+    async def stubborn() -> None:
+        while not stop.is_set():
+            try:
+                await stop.wait()
+            except asyncio.CancelledError:
+                pass
+
+    @app.task
+    async def free() -> str:
+        return "free"
+
+    async with app:
+        result = await stubborn.send()
+        await _deadly(app, result.id, 2)
+        async with app.worker() as worker:
+            assert isinstance(await outcome(result), TimeLimitExceeded)
+            assert await free.call(timeout=PATIENCE) == "free"
+            assert len(worker.duty.runner.stuck) == 1
+            stop.set()
+            await until(lambda: not worker.duty.runner.stuck)
+
+
+# Rights that are taken away and given back
+
+
+@pytest.mark.parametrize(
+    "rights",
+    [
+        "-evalsha -eval",
+        "-@all",
+        pytest.param(
+            "-xack",
+            marks=pytest.mark.xfail(
+                strict=True, reason="the server says ERR, not NOPERM, for what a script may not do"
+            ),
+        ),
+    ],
+)
+async def test_rights_that_are_taken_away_and_given_back(
+    redis_url: str, gate: Gate, caplog: pytest.LogCaptureFixture, rights: str
+) -> None:
+    """An end that is refused for want of rights is kept, and applied when somebody has mended them."""
+    given = ["on", ">word", "allkeys", "allchannels", "+@all"]
+    with redis.Redis.from_url(redis_url) as client:
+        client.execute_command("ACL", "SETUSER", "worker", *given)
+        try:
+            app = AioQueue("tests", broker=redis_url.replace("redis://", "redis://worker:word@"))
+
+            @app.task
+            async def hold() -> str:
+                await gate.wait()
+                return "held"
+
+            async with working(app):
+                result = await hold.send()
+                await until(lambda: gate.came)
+                client.execute_command("ACL", "SETUSER", "worker", *rights.split())
+                gate.open()
+                await until(lambda: re.search("ends of 1 tasks wait for the broker|refuses the end", caplog.text))
+                client.execute_command("ACL", "SETUSER", "worker", *given)
+                assert "refuses the end" not in caplog.text
+                assert await result.get(timeout=PATIENCE) == "held"
+                assert await is_empty(app)
+        finally:
+            client.execute_command("ACL", "DELUSER", "worker")
+    assert len(gate.came) == 1
 
 
 # When it stops
