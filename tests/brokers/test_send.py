@@ -125,7 +125,7 @@ async def test_an_id_of_the_senders_own_is_free_after_an_end_without_a_record(
     for _ in range(3):
         await send(broker, mine)
         [delivery] = await fetch(worker, 10)
-        assert await worker.settle([Settlement(delivery)]) == [Verdict.APPLIED]
+        assert await worker.settle([Settlement(delivery, final=True)]) == [Verdict.APPLIED]
 
 
 async def test_an_id_of_the_senders_own_is_free_when_it_was_forgotten(broker: Broker, consumer: MakeConsumer) -> None:
