@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -209,6 +210,15 @@ async def test_a_send_that_is_refused_for_want_of_memory_changes_nothing(redis_u
             client.config_set("maxmemory", 0)
         [status] = await broker.queues()
         assert (status.waiting, status.delayed) == (0, 1)
+
+
+async def test_a_due_time_without_a_message_is_replaced(redis_url: str) -> None:
+    """Half of a delayed message, of whatever origin, does not keep its id from being sent."""
+    async with opened(redis_url) as broker:
+        with redis.Redis.from_url(redis_url) as client:
+            client.zadd(keys.prefix("tests") + "delayed", {"mine": 10**13})
+        await broker.send([msgspec.structs.replace(message("mine"), once=True)], timeout=5)
+        assert [(status.waiting, status.delayed) for status in await broker.queues()] == [(1, 0)]
 
 
 async def test_an_end_that_cannot_be_encoded_does_not_hold_up_the_others(redis_url: str) -> None:
