@@ -204,6 +204,7 @@ async def test_nothing_of_a_task_is_seen_in_the_next(app: AioQueue) -> None:
         variable.set(variable.get() + 1)
         return variable.get()
 
+    app.conf.worker_prefetch = 20
     async with app:
         results = await app.send_many(count.s() for _ in range(20))
         async with app.worker(concurrency=2):
