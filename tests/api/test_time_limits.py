@@ -358,11 +358,13 @@ async def test_a_limit_whose_end_cannot_be_told(app: AioQueue, ends: str) -> Non
         await asyncio.sleep(3 * PATIENCE)
 
     async with working(app) as worker:
-        result, another = await stubborn.send(), await other.send()
-        error = await outcome(result)
-        assert isinstance(error, RuntimeError) and str(error) == "no answer"
-        assert isinstance(await outcome(another), TimeLimitExceeded)
-        stop.set()
+        try:
+            result, another = await stubborn.send(), await other.send()
+            error = await outcome(result)
+            assert isinstance(error, RuntimeError) and str(error) == "no answer"
+            assert isinstance(await outcome(another), TimeLimitExceeded)
+        finally:
+            stop.set()
         await until(lambda: not worker.duty.runner.unsettled and not worker.duty.runner.stuck)
         assert await is_empty(app)
 

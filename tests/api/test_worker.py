@@ -647,10 +647,12 @@ async def test_a_suspect_that_is_given_up_does_not_hold_up_the_others(app: AioQu
         result = await stubborn.send()
         await _deadly(app, result.id, 2)
         async with app.worker() as worker:
-            assert isinstance(await outcome(result), TimeLimitExceeded)
-            assert await free.call(timeout=PATIENCE) == "free"
-            assert len(worker.duty.runner.stuck) == 1
-            stop.set()
+            try:
+                assert isinstance(await outcome(result), TimeLimitExceeded)
+                assert await free.call(timeout=PATIENCE) == "free"
+                assert len(worker.duty.runner.stuck) == 1
+            finally:
+                stop.set()
             await until(lambda: not worker.duty.runner.stuck)
 
 
