@@ -86,6 +86,8 @@ class DeadLetters:
             )
         # A new start: its retries, its eta and its expiry are over.
         message.retries, message.eta, message.expires = 0, None, None
+        # To where it was met, whatever somebody else may have written into it.
+        message.queue, message.priority = letter.queue, min(9, max(0, message.priority))
         return await broker.requeue_dead(Outgoing(id, message.queue, message.priority, encode_message(message)))
 
     async def remove(self, id: str) -> bool:

@@ -94,7 +94,8 @@ class Duty:
             await consumer.close()
             return True
         renewer.start()
-        await self._look_for_stamps(runner, False)
+        # Beside the group, not in it: when that is cancelled there are still ends to settle.
+        committing = asyncio.create_task(committer.run())
         loops: list[Coroutine[Any, Any, None]] = [
             promoter.run(),
             take_over(consumer, renewer, self._timeout),
@@ -103,10 +104,11 @@ class Duty:
         ]
         try:
             async with asyncio.TaskGroup() as group:
-                background = [group.create_task(committer.run()), *[group.create_task(loop) for loop in loops]]
+                background = [group.create_task(loop) for loop in loops]
+                await self._look_for_stamps(runner, False)
                 ready()
                 await self._fetch_until_stopped(group, fetcher)
-                clean = await self._wind_down(runner, committer)
+                clean = await self._wind_down(runner)
                 for task in background:
                     task.cancel()
         except BaseException:
@@ -115,9 +117,10 @@ class Duty:
             runner.drop_ready()
             runner.cancel_all(Ending.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
-            await self._try(consumer.leave(), "hand back the rest")
+            await self._leave(runner)
             raise
         finally:
+            committing.cancel()
             runner.close()
             await renewer.close()
             await consumer.close()
@@ -153,14 +156,14 @@ class Duty:
             self._lost.set()
         self.lease_lost = self._lost.is_set()
 
-    async def _wind_down(self, runner: Runner, committer: Committer) -> bool:
+    async def _wind_down(self, runner: Runner) -> bool:
         """Everything that ends is settled, everything else is handed back."""
         runner.accepting = False
         if self.lease_lost:
             runner.drop_ready()
             runner.cancel_all(Ending.LEASE_LOST)
             await self._until_ended(runner, 2.0)
-            await self._leave(committer)
+            await self._leave(runner)
             return False
         if dropped := runner.drop_ready():
             logger.info("%d tasks that had not started go back to their queues", dropped)
@@ -170,7 +173,7 @@ class Duty:
             logger.warning("%d tasks are still running; they are cancelled and handed back", len(runner.running))
             runner.cancel_all(Ending.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
-        await self._leave(committer)
+        await self._leave(runner)
         return clean
 
     async def _until_ended(self, runner: Runner, timeout: float, *, cold: bool = True) -> bool:
@@ -190,8 +193,8 @@ class Duty:
             leave_now.cancel()
         return not runner.running
 
-    async def _leave(self, committer: Committer) -> None:
-        await self._try(committer.flush(), "settle what has ended")
+    async def _leave(self, runner: Runner) -> None:
+        await self._try(runner.until_settled(), "settle what has ended")
         await self._try(self._consumer.leave(), "hand back the rest")
 
     async def _try(self, action: Coroutine[Any, Any, Any], what: str) -> None:

@@ -52,6 +52,7 @@ class Rules:
     def success(self, run: Run, value: Any, now: int) -> Settlement:
         """The function returned `value`."""
         settlement = self._settlement(run)
+        settlement.final = True
         step = settlement.step
         if run.ignore_result and (step is None or not run.message.wanted):
             return self._unkept(run, Record(state=State.SUCCESS))
@@ -73,7 +74,6 @@ class Rules:
         if run.ignore_result:
             return self._unkept(run, Record(state=State.SUCCESS), step)
         settlement.record = encode_record(record)
-        settlement.final = True
         return settlement
 
     def error(self, run: Run, error: BaseException, now: int) -> tuple[str, BaseException, Settlement]:
@@ -109,6 +109,7 @@ class Rules:
     def failure(self, run: Run, error: BaseException, now: int, *, dead: str | None = None) -> Settlement:
         """The task has failed for good; `dead` is the reason to put it among the dead letters."""
         settlement = self._settlement(run)
+        settlement.final = True
         task, conf = run.task, self._app.conf
         store = task.store_errors_even_if_ignored
         if not run.ignore_result or (conf.task_store_errors_even_if_ignored if store is None else store):
@@ -117,7 +118,6 @@ class Rules:
             record.failure = Failure.of(error)
             record.dead, record.reason = dead is not None, dead
             settlement.record = encode_record(record)
-            settlement.final = True
         else:
             settlement = self._unkept(run, Record(state=State.FAILURE, task=run.task.name, failure=Failure.of(error)))
         if settlement.step is not None:

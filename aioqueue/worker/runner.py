@@ -472,6 +472,12 @@ class Runner:
         for run in list(self.running):
             self.cancel(run, ending)
 
+    async def until_settled(self) -> None:
+        """Wait until all that has ended is settled, the ends that wait for their acknowledgement included."""
+        while self.unsettled:
+            self.changed.clear()
+            await self.changed.wait()
+
     def close(self) -> None:
         """Nothing is run any more."""
         self._deadlines.close()

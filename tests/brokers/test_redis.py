@@ -16,9 +16,6 @@ import pytest
 import redis
 
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
-from aioqueue.brokers.redis import RedisBroker, keys, subscription
-from aioqueue.brokers.redis.link import Server
-from aioqueue.brokers.protocol import Settlement, Verdict
 from aioqueue.brokers.redis import RedisBroker, keys, outbox, subscription
 from aioqueue.brokers.redis.link import Backoff, Server
 from aioqueue.brokers.redis.scripts import script

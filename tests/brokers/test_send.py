@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from aioqueue.brokers.protocol import Broker, Outgoing, Settlement
 from aioqueue.brokers.memory import MemoryBroker
-from aioqueue.brokers.protocol import Broker, Settlement, Verdict
+from aioqueue.brokers.protocol import Broker, Outgoing, Settlement, Verdict
 from aioqueue.exceptions import QueueFull
 
 from .conftest import MakeConsumer

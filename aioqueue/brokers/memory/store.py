@@ -24,6 +24,9 @@ from aioqueue.exceptions import QueueFull
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# For how long the sender of an id of its own may repeat the sending, in ms.
+_MAY_REPEAT = 60_000
+
 
 def _step(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
     """A step that no other one comes into, from whatever thread."""
@@ -53,6 +56,8 @@ class Store:
         # thrown away when they are met. The second follows the first: a revoked task stays so while it has messages.
         self._present: defaultdict[str, int] = defaultdict(int)
         self._revoked: Expiring[bool] = Expiring(self.clock.now)
+        # Acknowledged before their end, and running still, for as long as a sender may repeat the sending.
+        self._early: Expiring[bool] = Expiring(self.clock.now)
 
     # Into the queues
 
@@ -80,6 +85,9 @@ class Store:
                 )
 
     def _send_one(self, message: Outgoing, now: int) -> None:
+        waiting = self._delayed.get(message.id)
+        if message.once and (message.id in self._early or (waiting is not None and not waiting.once)):
+            return  # it runs, or waits for its retry
         waited = self._cancel_delayed(message.id)
         if message.once:
             if not waited and self._present.get(message.id):
@@ -174,6 +182,8 @@ class Store:
         if message is None and settlement.guarded:
             return Verdict.FENCED
         revoked = id in self._revoked
+        if settlement.final or settlement.sends:
+            self._early.remove(id)
         if message is not None and settlement.acknowledge:
             del lent[handle]
             self.queues[message.queue].running -= 1
@@ -189,6 +199,8 @@ class Store:
         if settlement.dead is not None:
             self._bury(id, settlement.dead, dead_letters_max_length)
         self.send(settlement.sends)
+        if settlement.acknowledge and not settlement.final and not settlement.sends:
+            self._early.set(id, True, _MAY_REPEAT)
         return Verdict.APPLIED
 
     def _forget_message(self, message: Message) -> None:

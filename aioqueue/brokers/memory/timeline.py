@@ -40,6 +40,11 @@ class Timeline(Generic[V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def get(self, key: str) -> V | None:
+        """A value, or None."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[2]
+
     def set(self, key: str, at: int, value: V) -> None:
         """Add a value, in the place of the one that the key had."""
         self._added += 1

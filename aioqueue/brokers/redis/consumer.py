@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple, cast
@@ -30,6 +31,8 @@ _ALL = 100_000
 
 # Refused whatever is settled, until somebody mends it: wait, and lose nothing.
 _NOT_THE_DATA = (NoPermissionError, NoScriptError)
+# What a script is not allowed to do is an ERR, not a NOPERM.
+_NO_RIGHTS = re.compile("ACL failure in script|The user executing the script")
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
@@ -197,6 +200,7 @@ class RedisConsumer:
                 if (
                     isinstance(error, ResponseError)
                     and not isinstance(error, _NOT_THE_DATA)
+                    and not _NO_RIGHTS.search(str(error))
                     and not is_transient(error)
                 ):
                     return await self._settle_apart(settlements, error)

@@ -94,11 +94,15 @@ class Watches:
                 group.create_task(self._register())
                 group.create_task(self._register_again())
         finally:
-            self._over = True
-            for watches in self._watches.values():
-                for watch in watches:
-                    watch.close()
+            self.close()
             await self._link.close()
+
+    def close(self) -> None:
+        """Tell those who watch, and those who will, that no more comes; also when `run` has never begun."""
+        self._over = True
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.close()
 
     async def _listen(self) -> None:
         backoff = Backoff()

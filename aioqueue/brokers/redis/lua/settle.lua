@@ -47,7 +47,8 @@ if redis.call('ZCARD', prefix .. 'revoked') > 0 then
   end
 end
 
-local letters, done, records, sends, dead, unlisted, ended, steps = {}, {}, {}, {}, {}, {}, {}, {}
+local letters, done, records, sends, dead = {}, {}, {}, {}, {}
+local unlisted, ended, again, steps = {}, {}, {}, {}
 for i, settlement in ipairs(settlements) do
   local s, entry, id = settlement[1], settlement[2], settlement[3]
   local owned = s == 0 or mine[s][entry]
@@ -72,9 +73,12 @@ for i, settlement in ipairs(settlements) do
       if settlement[5] > 0 and not late then
         table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
       end
-      for _, message in ipairs(settlement[8]) do table.insert(sends, message) end
+      for _, message in ipairs(settlement[8]) do
+        table.insert(sends, message)
+        if message[1] == id then table.insert(again, prefix .. 'sent:' .. id) end
+      end
       local kept = settlement[5] > 0 and settlement[7] >= 0
-      if settlement[4] == 1 and not kept and #settlement[8] == 0 then table.insert(ended, prefix .. 'sent:' .. id) end
+      if settlement[6] == 1 and not kept then table.insert(ended, prefix .. 'sent:' .. id) end
       if settlement[10] ~= 0 then table.insert(steps, settlement[10]) end
       if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
     end
@@ -105,6 +109,8 @@ for s, entries in pairs(done) do
 end
 -- An end that leaves no record: its id may be sent again.
 if #ended > 0 then redis.call('DEL', unpack(ended)) end
+-- A retry: its sender, who may repeat the sending, must not replace it while it waits.
+for _, marker in ipairs(again) do redis.call('SET', marker, 'r', 'XX', 'KEEPTTL') end
 if #unlisted > 0 then redis.call('ZREM', prefix .. 'revoked', unpack(unlisted)) end
 if #records + #sends + #dead + #steps > 0 then
   local now = clock(offset)

@@ -7,7 +7,8 @@ local MAY_REPEAT = 60000
 local function is_new(prefix, id)
   local marker, record = prefix .. 'sent:' .. id, prefix .. 'r:' .. id
   local known, state = redis.call('EXISTS', marker) == 1, redis.call('GETRANGE', record, 0, 0)
-  if known and state == '0' then return false end -- it has run: it runs, or waits for its retry
+  -- It has run: it runs, or waits for its retry.
+  if known and (state == '0' or (state ~= '1' and redis.call('GETRANGE', marker, 0, 0) == 'r')) then return false end
   if not undelay(prefix, id) and known and state ~= '1' then return false end
   redis.call('SET', marker, '', 'PX', MAY_REPEAT)
   -- What became of it the last time is forgotten, but not that it was revoked before it came.
