@@ -173,12 +173,8 @@ async def test_a_soft_limit_during_the_acknowledgement(app: AioQueue, ends: str)
 
 
 @pytest.mark.parametrize("how", ["early", "by hand"])
-async def test_cut_off_during_the_acknowledgement(
-    app: AioQueue, broker_url: str, how: str, request: pytest.FixtureRequest
-) -> None:
+async def test_cut_off_during_the_acknowledgement(app: AioQueue, how: str) -> None:
     """The acknowledgement may be on its way already, and then nobody else runs the task: so it ends (D8)."""
-    if broker_url == "memory://":
-        request.applymarker(pytest.mark.xfail(strict=True, reason="leaving does not wait for an end behind its ack"))
     ran: list[int] = []
 
     @app.task(bind=True, acks_late=how != "early")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from aioqueue import AioQueue, Reject, TaskContext
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.exceptions import AioQueueError, NotRegistered, TaskFailed, WorkerLost
+from aioqueue.message import Message, encode_message
 
 from .steps import PATIENCE, Fault, MakeApp, ended, is_empty, lengths, outcome, until, working
 
@@ -133,6 +135,27 @@ async def test_requeue_is_a_new_start(app: AioQueue) -> None:
         info = await result.info()
         assert (info.state, info.dead, info.exception) == ("SUCCESS", False, None)
         assert await app.dead_letters.requeue(result.id) is False
+
+
+@pytest.mark.parametrize("odd", [{"priority": 42}, {"priority": -1}, {"queue": ""}, {"queue": "another"}], ids=str)
+async def test_requeue_goes_to_where_it_was_met(app: AioQueue, odd: dict[str, Any]) -> None:
+    """Whatever somebody else has written into the message: there must be a worker that looks there."""
+    ran: list[int] = []
+
+    @app.task(name="task")
+    async def task() -> int:
+        ran.append(1)
+        if len(ran) == 1:
+            raise Reject("not now")
+        return len(ran)
+
+    async with working(app):
+        data = encode_message(Message(task="task", body=msgspec.msgpack.encode([[], {}]), **odd))
+        await (await app.broker()).send([Outgoing("odd", "default", 0, data)], timeout=PATIENCE)
+        await outcome(app.result("odd"))
+        assert await app.dead_letters.requeue("odd")
+        assert await app.result("odd").get(timeout=PATIENCE) == 2
+        assert await is_empty(app)
 
 
 async def test_requeue_after_the_code_was_deployed(app: AioQueue) -> None:

@@ -748,6 +748,50 @@ async def test_sent_again_under_one_id_while_it_waits(app: AioQueue, tasks: Task
     assert tasks.gate.came == ["first"]
 
 
+@pytest.mark.parametrize("how", ["early", "by hand"])
+async def test_sent_again_under_one_id_while_it_runs_acknowledged(app: AioQueue, how: str) -> None:
+    """At most once is for the repeated sending too (D9)."""
+    gate = Gate()
+
+    @app.task(bind=True, acks_late=how != "early")
+    async def work(ctx: TaskContext, name: str) -> None:
+        if how == "by hand":
+            await ctx.ack()
+        await gate.wait(name)
+
+    async with working(app):
+        await work.options(task_id="one").send("first")
+        await until(lambda: gate.came)
+        second = await work.options(task_id="one").send("second")
+        assert await is_empty(app)
+        gate.open()
+        await second.get(timeout=PATIENCE)
+        assert gate.came == ["first"]
+        await work.options(task_id="one").call("third", timeout=PATIENCE)
+    assert gate.came == ["first", "third"]
+
+
+@pytest.mark.parametrize("ignore_result", [False, True])
+async def test_sent_again_under_one_id_while_its_retry_waits(app: AioQueue, ignore_result: bool) -> None:
+    ran: list[int] = []
+
+    @app.task(bind=True, ignore_result=ignore_result)
+    async def work(ctx: TaskContext) -> None:
+        ran.append(ctx.retries)
+        raise ctx.retry(countdown=60)
+
+    async with working(app):
+        await work.options(task_id="one").send()
+        await until(lambda: _delayed(app))
+        await work.options(task_id="one").send()
+        assert await lengths(app) == (0, 0, 1)
+    assert ran == [0]
+
+
+async def _delayed(app: AioQueue) -> int:
+    return (await lengths(app))[2]
+
+
 async def test_sent_again_under_one_id_when_it_has_ended(app: AioQueue, tasks: Tasks) -> None:
     async with working(app):
         assert await tasks.add.options(task_id="one").call(1, timeout=PATIENCE) == 11

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from aioqueue import AioQueue, TaskContext, Worker, current_context
 from aioqueue.brokers.protocol import Delivery, WorkerStatus
-from aioqueue.exceptions import ConfigurationError, PayloadError, TimeLimitExceeded
+from aioqueue.exceptions import ConfigurationError, PayloadError, TimeLimitExceeded, WorkerLost
 from aioqueue.worker.admission import admit
 
 from .steps import A_MOMENT, PATIENCE, Gate, MakeApp, is_empty, lengths, outcome, until, working
@@ -110,6 +110,42 @@ async def test_a_worker_that_is_cancelled_leaves_in_order(app: AioQueue, gate: G
         assert gate.inside == 0
         assert await lengths(app) == (5, 0, 0)
         assert await (await app.broker()).workers() == []
+
+
+async def test_a_worker_that_is_cancelled_settles_what_has_ended(app: AioQueue) -> None:
+    """What has ended does not run again (D3)."""
+    ran: list[int] = []
+
+    @app.task
+    async def quick(x: int) -> None:
+        ran.append(x)
+
+    async with app:
+        await app.send_many(quick.s(x) for x in range(50))
+        working = asyncio.ensure_future(app.worker().run(install_signals=False))
+        await until(lambda: ran)
+        working.cancel()
+        await asyncio.wait({working})
+        await app.worker(burst=True).run(install_signals=False)
+    assert sorted(ran) == list(range(50))
+
+
+async def test_a_worker_that_is_cancelled_ends_what_was_acknowledged(app: AioQueue, gate: Gate) -> None:
+    """Nobody else runs it, so whoever waits for it has to hear of its end (D8)."""
+
+    @app.task(acks_late=False)
+    async def hold() -> None:
+        await gate.wait()
+
+    async with app:
+        result = await hold.send()
+        working = asyncio.ensure_future(app.worker().run(install_signals=False))
+        await until(lambda: gate.came)
+        working.cancel()
+        await asyncio.wait({working})
+        assert await is_empty(app)
+        assert await result.ready()
+        assert isinstance(await outcome(result), WorkerLost)
 
 
 async def test_it_stops_when_the_threads_of_the_program_are_all_busy(app: AioQueue) -> None:
@@ -659,19 +695,7 @@ async def test_a_suspect_that_is_given_up_does_not_hold_up_the_others(app: AioQu
 # Rights that are taken away and given back
 
 
-@pytest.mark.parametrize(
-    "rights",
-    [
-        "-evalsha -eval",
-        "-@all",
-        pytest.param(
-            "-xack",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the server says ERR, not NOPERM, for what a script may not do"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("rights", ["-evalsha -eval", "-@all", "-xack"])
 async def test_rights_that_are_taken_away_and_given_back(
     redis_url: str, gate: Gate, caplog: pytest.LogCaptureFixture, rights: str
 ) -> None:

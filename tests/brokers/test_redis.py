@@ -279,7 +279,6 @@ async def test_who_sends_while_it_is_closed_hears_of_it(
 async def test_who_watches_when_it_is_closed_hears_of_it(redis_url: str, watched: bool) -> None:
     """And who comes later does not wait for ever either, whether others had watched or not."""
     async with opened(redis_url) as broker:
-        await broker.queues()
         early = broker.watch("early")
         if watched:
             watch = await early.__aenter__()

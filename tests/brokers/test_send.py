@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Outgoing, Settlement, Verdict
 from aioqueue.exceptions import QueueFull
 
@@ -137,11 +136,9 @@ async def test_an_id_of_the_senders_own_is_free_when_it_was_forgotten(broker: Br
 
 
 async def test_an_id_of_the_senders_own_that_waits_for_its_retry_is_kept(
-    broker: Broker, consumer: MakeConsumer, request: pytest.FixtureRequest
+    broker: Broker, consumer: MakeConsumer
 ) -> None:
     """The sender that repeats itself knows nothing of the retry; it must not begin from the start."""
-    if isinstance(broker, MemoryBroker):
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the memory broker replaces the waiting retry"))
     worker = await consumer()
     mine = msgspec.structs.replace(message("mine"), once=True)
     await send(broker, mine)
