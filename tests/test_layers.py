@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.routing",
             "aioqueue.schedule",
             "aioqueue.settings",
+            "aioqueue.workflow",
         ),
     ),
 )

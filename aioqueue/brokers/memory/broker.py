@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 
 from aioqueue.brokers.memory.consumer import MemoryConsumer
 from aioqueue.brokers.memory.store import Store
-from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch, WorkerStatus
+from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch, WorkerStatus, WorkflowStatus
+from aioqueue.workflow import Part, Start, Step
 
 
 class MemoryBroker:
@@ -52,6 +53,40 @@ class MemoryBroker:
         """
         self._store.send(messages, max_length)
 
+    async def store(
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+    ) -> None:
+        """Store a part of a workflow; with `start`, the last one, it begins.
+
+        Raises:
+            QueueFull: a queue would hold more than `max_length` messages; this part may be stored again.
+        """
+        self._store.store_workflow(workflow, part, start, max_length)
+
+    async def discard(self, workflow: str) -> None:
+        """Drop the parts of a workflow that will not be started."""
+        self._store.discard(workflow)
+
+    async def workflow(self, workflow: str) -> WorkflowStatus | None:
+        """The nodes of a workflow and their states; None when there is no such workflow (any more)."""
+        return self._store.workflow_status(workflow)
+
+    async def place(self, id: str) -> tuple[str, int] | None:
+        """The workflow and the node of a task whose id the sender chose."""
+        return self._store.workflows.place(id)
+
+    async def members(self, workflow: str, node: int) -> list[str]:
+        """The ids of a join's members, in order."""
+        return self._store.workflow_members(workflow, node)
+
+    async def resume(self, workflow: str, node: int | None = None) -> int:
+        """Run again what failed or was revoked, and what was to come after it; or only that one node."""
+        return self._store.resume(workflow, node)
+
+    async def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
+        """Tell the workers to revoke what was sent until now with that stamp."""
+        self._store.revoke_stamp(stamp, expires=expires, terminate=terminate)
+
     async def records(self, ids: Sequence[str]) -> list[bytes | None]:
         """The records of tasks, None where there is none."""
         return [self._store.records.get(id) for id in ids]
@@ -60,9 +95,11 @@ class MemoryBroker:
         """The records of a task: the one that is there, and then each that is written."""
         return self._store.records.watch(id)
 
-    async def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
+    async def revoke(
+        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
+    ) -> list[bool]:
         """End tasks with `record`, unless they have ended. True: ended by this."""
-        return self._store.revoke(ids, record, expires=expires, terminate=terminate)
+        return self._store.revoke(ids, record, expires=expires, terminate=terminate, step=step)
 
     async def forget(self, ids: Sequence[str]) -> None:
         """Drop the records of tasks."""

@@ -9,6 +9,7 @@ from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.exceptions import LeaseLost
+from aioqueue.workflow import Value
 
 
 class MemoryConsumer:
@@ -103,6 +104,18 @@ class MemoryConsumer:
     async def revoked(self, ids: Sequence[str]) -> list[bool]:
         """Which of these have been revoked."""
         return [self._store.is_revoked(id) for id in ids]
+
+    async def value(self, workflow: str, node: int) -> Value | None:
+        """What a node of a workflow gave."""
+        return self._store.workflow_value(workflow, node)
+
+    async def handled(self, workflow: str, subject: str) -> Value | None:
+        """The failure of a node, for an error handler."""
+        return self._store.workflow_failure(workflow, subject)
+
+    async def stamps(self) -> list[tuple[bytes, int]]:
+        """The stamps that were revoked, and when."""
+        return self._store.revoked_stamps()
 
     async def close(self) -> None:
         """Hear no more. The lease ends by itself, and what is still held goes to others then."""

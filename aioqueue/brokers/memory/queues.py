@@ -24,6 +24,7 @@ class Message(msgspec.Struct, eq=False):
             worker from whom it was taken cannot name it any more.
         deliveries: how often it was delivered before, without those that were handed back.
         entered: when this stay in the queue began, ms since the epoch.
+        value: what the node before it in its workflow gave.
     """
 
     handle: int
@@ -33,6 +34,7 @@ class Message(msgspec.Struct, eq=False):
     data: bytes
     entered: int
     deliveries: int = 0
+    value: bytes | None = None
 
 
 class Queue:

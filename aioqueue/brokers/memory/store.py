@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import wraps
 from itertools import islice
 from typing import Concatenate, ParamSpec, TypeVar
@@ -18,8 +18,18 @@ from aioqueue.brokers.memory.leases import Leases
 from aioqueue.brokers.memory.queues import Message, Queues
 from aioqueue.brokers.memory.records import Records
 from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
-from aioqueue.brokers.protocol import Delivery, Notice, Outgoing, QueueStatus, Settlement, Verdict
+from aioqueue.brokers.memory.workflows import BadEnd, Revocation, Workflows
+from aioqueue.brokers.protocol import (
+    Delivery,
+    Notice,
+    Outgoing,
+    QueueStatus,
+    Settlement,
+    Verdict,
+    WorkflowStatus,
+)
 from aioqueue.exceptions import QueueFull
+from aioqueue.workflow import REVOKED, Part, Start, Step, Value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +59,8 @@ class Store:
         self.leases = Leases()
         self.records = Records(self.clock.now, self.lock)
         self.dead: OrderedDict[str, bytes] = OrderedDict()
+        self._stamps: Expiring[tuple[bytes, int]] = Expiring(self.clock.now)
+        self.workflows = Workflows(self, self.clock.now)
         self.listeners: set[Inbox[Notice]] = set()
         self._delayed: Timeline[Outgoing] = Timeline()
         self._lent: defaultdict[str, dict[int, Message]] = defaultdict(dict)
@@ -66,14 +78,14 @@ class Store:
         """Queue messages, or put them by until they are due; all of them or none."""
         now = self.clock.now()
         if max_length is not None:
-            self._check_room(messages, max_length, now)
+            more: defaultdict[str, int] = defaultdict(int)
+            for message in messages:
+                more[message.queue] += _due(message, now) <= now
+            self._check_room(more, max_length)
         for message in messages:
             self._send_one(message, now)
 
-    def _check_room(self, messages: Sequence[Outgoing], max_length: int, now: int) -> None:
-        more: defaultdict[str, int] = defaultdict(int)
-        for message in messages:
-            more[message.queue] += _due(message, now) <= now
+    def _check_room(self, more: Mapping[str, int], max_length: int) -> None:
         for name, number in more.items():
             queue = self.queues.by_name.get(name)
             held = 0 if queue is None else queue.waiting + queue.running
@@ -84,7 +96,7 @@ class Store:
                     "queue_full='wait'."
                 )
 
-    def _send_one(self, message: Outgoing, now: int) -> None:
+    def _send_one(self, message: Outgoing, now: int, value: bytes | None = None) -> None:
         waiting = self._delayed.get(message.id)
         if message.once and (message.id in self._early or (waiting is not None and not waiting.once)):
             return  # it runs, or waits for its retry
@@ -96,7 +108,7 @@ class Store:
                 self.records.drop(message.id)
         due = _due(message, now)
         if due <= now:
-            self._enqueue(message, now)
+            self._enqueue(message, now, value)
             return
         earliest = self._delayed.earliest()
         self._delayed.set(message.id, due, message)
@@ -104,9 +116,10 @@ class Store:
         if earliest is None or due < earliest:
             self.tell(Notice("due"))
 
-    def _enqueue(self, message: Outgoing, now: int) -> None:
+    def _enqueue(self, message: Outgoing, now: int, value: bytes | None = None) -> None:
         self._present[message.id] += 1
-        self.queues.put(Message(0, message.id, message.queue, message.priority, message.data, now), now=now)
+        entry = Message(0, message.id, message.queue, message.priority, message.data, now, value=value)
+        self.queues.put(entry, now=now)
 
     def _cancel_delayed(self, id: str) -> bool:
         message = self._delayed.remove(id)
@@ -145,7 +158,7 @@ class Store:
         for message in messages:
             lent[message.handle] = message
         return [
-            Delivery(m.handle, m.id, m.data, m.queue, deliveries=m.deliveries + 1, revoked=m.id in self._revoked)
+            Delivery(m.handle, m.id, m.data, m.queue, m.deliveries + 1, m.id in self._revoked, m.value)
             for m in messages
         ]
 
@@ -160,11 +173,14 @@ class Store:
         for handle in handles:
             message = lent.pop(handle)
             message.deliveries += counts
-            self.queues[message.queue].running -= 1
-            self.queues.put(message, now=now, front=True)
+            self._put_back(message, now)
         if not lent:
             self._lent.pop(worker, None)
         return len(handles)
+
+    def _put_back(self, message: Message, now: int) -> None:
+        self.queues[message.queue].running -= 1
+        self.queues.put(message, now=now, front=True)
 
     @_step
     def take_over(self, worker: str) -> None:
@@ -182,6 +198,10 @@ class Store:
         if message is None and settlement.guarded:
             return Verdict.FENCED
         revoked = id in self._revoked
+        if settlement.if_revoked and not revoked:  # no more: its workflow was resumed
+            if message is not None:
+                self._put_back(lent.pop(handle), self.clock.now())
+            return Verdict.REVOKED
         if settlement.final or settlement.sends:
             self._early.remove(id)
         if message is not None and settlement.acknowledge:
@@ -201,6 +221,8 @@ class Store:
         self.send(settlement.sends)
         if settlement.acknowledge and not settlement.final and not settlement.sends:
             self._early.set(id, True, _MAY_REPEAT)
+        if settlement.step is not None:
+            self.workflows.step(settlement.step)
         return Verdict.APPLIED
 
     def _forget_message(self, message: Message) -> None:
@@ -232,26 +254,116 @@ class Store:
     # Ends that come from outside
 
     @_step
-    def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool) -> list[bool]:
-        """End tasks that have not ended."""
-        ended: list[bool] = []
+    def revoke(
+        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
+    ) -> list[bool]:
+        """End tasks that have not ended, and what comes after them in their workflows."""
+        end = BadEnd(REVOKED, step.value or b"", step.upstream, step.chord) if step else BadEnd(REVOKED)
+        answers: list[bool] = []
+        told: list[str] = []
         for id in ids:
-            if self.records.has_ended(id):
-                ended.append(False)
+            whole = self.workflows.is_whole(id)
+            ended = self.workflows.has_ended(id) or (not whole and self.records.has_ended(id))
+            answers.append(not ended)
+            if ended:
                 continue
-            ended.append(True)
-            self.records.write(id, record, final=True, expires=expires)
-            if not self._cancel_delayed(id):
-                self._revoked.set(id, True, 0 if self._present.get(id) else expires)
-        told = tuple(id for id, yes in zip(ids, ended, strict=True) if yes)
+            if not whole:  # else each of its tasks is
+                self.records.write(id, record, final=True, expires=expires)
+                if not self.workflows.is_waiting(id):
+                    self.stop(id, expires=expires)
+                    told.append(id)
+            self.workflows.revoke(id, Revocation(record, terminate), end)
         if told:
-            self.tell(Notice("revoked", told, terminate))
-        return ended
+            self.tell_revoked(told, terminate=terminate)
+        return answers
 
     @_step
     def is_revoked(self, id: str) -> bool:
         """Whether a task was revoked and a message of it may still be met."""
         return id in self._revoked
+
+    # Workflows
+
+    @_step
+    def store_workflow(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> None:
+        """Keep a part of a workflow, and begin it with the last one."""
+        if start is not None and max_length is not None:
+            self._check_room(start.queues, max_length)
+        if start is not None:
+            self.use(start.queues)
+        self.workflows.store(workflow, part, start)
+
+    @_step
+    def discard(self, workflow: str) -> None:
+        """Drop the parts of a workflow that has not begun."""
+        self.workflows.drop(workflow)
+
+    @_step
+    def workflow_status(self, workflow: str) -> WorkflowStatus | None:
+        """A workflow's nodes and their states; what has not begun exists for nobody."""
+        flow = self.workflows.get(workflow)
+        return flow.status() if flow is not None and flow.end else None
+
+    @_step
+    def workflow_members(self, workflow: str, node: int) -> list[str]:
+        """The ids of a join's members."""
+        flow = self.workflows.get(workflow)
+        return [flow.nodes[member].id for member in flow.members[node]] if flow is not None else []
+
+    @_step
+    def workflow_value(self, workflow: str, node: int) -> Value | None:
+        """What a node gave."""
+        return self.workflows.value(workflow, node)
+
+    @_step
+    def workflow_failure(self, workflow: str, subject: str) -> Value | None:
+        """The failure of a node, for an error handler."""
+        return self.workflows.failure(workflow, subject)
+
+    @_step
+    def resume(self, workflow: str, node: int | None) -> int:
+        """Run again what ended badly."""
+        return self.workflows.resume(workflow, node)
+
+    @_step
+    def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
+        """Remember a stamp, and tell the workers."""
+        self._stamps.set(stamp.hex(), (stamp, self.clock.now()), expires)
+        self.tell(Notice("stamp", terminate=terminate))
+
+    @_step
+    def revoked_stamps(self) -> list[tuple[bytes, int]]:
+        """The stamps that were revoked, and when."""
+        return sorted(self._stamps.values(), key=lambda stamp: stamp[1])
+
+    def put(self, message: Outgoing, value: bytes | None) -> None:
+        """Queue a task of a workflow, now or when it is due."""
+        self._send_one(message, self.clock.now(), value)
+
+    def conclude(self, id: str, record: bytes, *, expires: int) -> None:
+        """Store the record of a task that will not run."""
+        self.records.write(id, record, final=True, expires=expires)
+
+    def stop(self, id: str, *, expires: int) -> bool:
+        """Take out a task's message, or have it thrown away when it is met: then True."""
+        if self._cancel_delayed(id):
+            return False
+        self._revoked.set(id, True, 0 if self._present.get(id) else expires)
+        return True
+
+    def tell_revoked(self, ids: Collection[str], *, terminate: bool) -> None:
+        """Tell the workers which tasks to throw away."""
+        self.tell(Notice("revoked", tuple(ids), terminate))
+
+    def readmit(self, id: str) -> bool:
+        """Forget a task's end. True: a message of it that was to be thrown away is there, and runs."""
+        self.records.drop(id)
+        self.dead.pop(id, None)
+        revoked = id in self._revoked
+        self._revoked.remove(id)
+        return revoked
+
+    # Dead letters
 
     @_step
     def requeue_dead(self, message: Outgoing) -> bool:

@@ -96,6 +96,11 @@ class Expiring(Generic[V]):
         self._sweep()
         return self._values.get(key)
 
+    def values(self) -> list[V]:
+        """All that is kept."""
+        self._sweep()
+        return list(self._values.values())
+
     def set(self, key: str, value: V, expires: int) -> None:
         """Keep a value for so many ms; 0 is for ever."""
         self._sweep()
