@@ -72,9 +72,6 @@ while at <= #again do
 end
 if #again == 0 then return answer(prefix, client, number, '0') end
 
-redis.call('PERSIST', key)
-redis.call('PERSIST', states)
-redis.call('PERSIST', values)
 redis.call('HDEL', key, 'revoked')
 local running = {}
 for _, n in ipairs(again) do
@@ -97,6 +94,7 @@ end
 if not bad then redis.call('HDEL', states, 'bad') end
 
 local flows = workflows(prefix, now, math.max(500, #again))
+flows.reopen(wid)
 for _, n in ipairs(again) do
   local f = nodes[n]
   if running[n] then

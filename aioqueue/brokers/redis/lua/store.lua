@@ -29,12 +29,7 @@ if start ~= 0 then
   local finish, total, open, keep, names, held, queues = unpack(start, 1, 7)
   redis.call('HSET', key, 'end', finish, 'total', total, 'keep', keep)
   redis.call('HSET', states, 'open', open)
-  local ids = {}
-  for name, n in pairs(names) do
-    redis.call('HSET', prefix .. 'wf:names', name, wid .. '.' .. n)
-    table.insert(ids, name)
-  end
-  if #ids > 0 then redis.call('HSET', key, 'names', cmsgpack.pack(ids)) end
+  if next(names) then redis.call('HSET', key, 'names', cmsgpack.pack(names)) end
   for queue in pairs(queues) do redis.call('SADD', prefix .. 'queues', queue) end
   if held == 0 then
     local flows = workflows(prefix, now, 500)

@@ -54,6 +54,11 @@ local function workflows(prefix, now, budget)
     return cache[name]
   end
 
+  local function names_of(key)
+    local names = redis.call('HGET', key, 'names')
+    return names and cmsgpack.unpack(names) or {}
+  end
+
   local function meta(wid)
     if not metas[wid] then
       local f = redis.call('HMGET', prefix .. 'wf:' .. wid, 'end', 'keep', 'parent', 'place')
@@ -79,8 +84,7 @@ local function workflows(prefix, now, budget)
     if keep > 0 then
       for _, name in ipairs({ key, states, values }) do redis.call('PEXPIRE', name, keep) end
     end
-    local names = redis.call('HGET', key, 'names')
-    for _, name in ipairs(names and cmsgpack.unpack(names) or {}) do redis.call('HDEL', prefix .. 'wf:names', name) end
+    for name in pairs(names_of(key)) do redis.call('HDEL', prefix .. 'wf:names', name) end
   end
 
   local function push(def, id, value)
@@ -211,6 +215,13 @@ local function workflows(prefix, now, budget)
     end
   end
 
+  -- It is kept until it ends, and its tasks are found by the ids that their sender chose.
+  function self.reopen(wid)
+    local key, states, values = kept(prefix, wid)
+    for _, name in ipairs({ key, states, values }) do redis.call('PERSIST', name) end
+    for name, n in pairs(names_of(key)) do redis.call('HSET', prefix .. 'wf:names', name, wid .. '.' .. n) end
+  end
+
   -- A stored workflow begins, in the place of a node if one is named.
   function self.start(wid, parent, place)
     local key, states, values = kept(prefix, wid)
@@ -220,8 +231,7 @@ local function workflows(prefix, now, budget)
       redis.call('HSET', prefix .. 'wf:' .. parent .. ':s', 'g' .. place, wid)
       metas[wid] = nil
     end
-    redis.call('PERSIST', key)
-    redis.call('PERSIST', states)
+    self.reopen(wid)
     spread(wid, '0', node(wid, '0'), 'go', '0', nil)
   end
 
