@@ -225,7 +225,7 @@ local function workflows(prefix, now, budget)
   -- A stored workflow begins, in the place of a node if one is named.
   function self.start(wid, parent, place)
     local key, states, values = kept(prefix, wid)
-    if redis.call('HSETNX', states, '0', 'd') == 0 or not node(wid, '0') then return end
+    if not node(wid, '0') or redis.call('HSETNX', states, '0', 'd') == 0 then return end
     if parent then
       redis.call('HSET', key, 'parent', parent, 'place', place)
       redis.call('HSET', prefix .. 'wf:' .. parent .. ':s', 'g' .. place, wid)
