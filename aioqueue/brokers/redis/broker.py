@@ -162,7 +162,7 @@ class RedisBroker:
         async for field, value in self._fields(key + ":s"):
             if field.isdigit():
                 status.states[int(field)] = value.decode()
-            elif field[0] == "g":
+            elif field[0] == "g" and field[1:].isdigit():
                 status.grafts[int(field[1:])] = value.decode()
             elif field[0].isdigit():
                 status.calls[field] = value.decode()

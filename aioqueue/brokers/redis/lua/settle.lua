@@ -137,7 +137,6 @@ if #records + #sends + #dead + #steps > 0 then
         flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
       end
       if graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
-      elseif string.find(n, '.', 1, true) then flows.handled(wid, n)
       elseif letter == 'd' then flows.done(wid, n, ARGV[value])
       else flows.failed(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
     end

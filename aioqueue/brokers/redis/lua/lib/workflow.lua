@@ -120,8 +120,20 @@ local function workflows(prefix, now, budget)
 
   local failed
 
+  -- The call of an error handler has ended, in whatever way.
+  function self.handled(wid, token)
+    local states = prefix .. 'wf:' .. wid .. ':s'
+    if redis.call('HGET', states, token) == 'q' then
+      redis.call('HSET', states, token, 'd')
+      less(wid, 1)
+    end
+  end
+
+  local function is_call(n) return string.find(n, '.', 1, true) end
+
   -- A node has ended well.
   function self.done(wid, n, value)
+    if is_call(n) then return self.handled(wid, n) end
     local def = node(wid, n)
     if not def or ended(wid, n) then return end
     local key, states, values = kept(prefix, wid)
@@ -179,6 +191,7 @@ local function workflows(prefix, now, budget)
 
   -- A task has ended badly by itself ('f'), or was revoked ('r').
   failed = function(wid, n, letter, failure, after, chord, quiet)
+    if is_call(n) then return self.handled(wid, n) end
     local def = node(wid, n)
     if not def or ended(wid, n) then return end
     local key, states, values = kept(prefix, wid)
@@ -205,15 +218,6 @@ local function workflows(prefix, now, budget)
     less(wid, 1)
   end
   self.failed = failed
-
-  -- The call of an error handler has ended, in whatever way.
-  function self.handled(wid, token)
-    local states = prefix .. 'wf:' .. wid .. ':s'
-    if redis.call('HGET', states, token) == 'q' then
-      redis.call('HSET', states, token, 'd')
-      less(wid, 1)
-    end
-  end
 
   -- It is kept until it ends, and its tasks are found by the ids that their sender chose.
   function self.reopen(wid)
