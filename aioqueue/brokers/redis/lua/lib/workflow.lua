@@ -184,7 +184,8 @@ local function workflows(prefix, now, budget)
     local about = meta(wid)
     if about.finish == n and about.parent then
       local step = redis.call('HMGET', values, 'f' .. origin, 'u' .. origin, 'x' .. origin)
-      failed(about.parent, about.place, 'f', step[1] or '', step[2] or '', step[3] or '', true)
+      local letter = string.sub(redis.call('HGET', states, origin) or 'f', 1, 1)
+      failed(about.parent, about.place, letter, step[1] or '', step[2] or '', step[3] or '', true)
     end
     less(wid, 1)
   end
