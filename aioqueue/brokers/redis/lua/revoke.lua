@@ -21,12 +21,8 @@ for i = 11, #ARGV do
   local id = ARGV[i]
   local wid, n = place_of(prefix, id)
   local whole = wid and redis.call('HGET', prefix .. 'wf:' .. wid, 'end') == n
-  local ended
-  if whole then
-    ended = flows.ended(wid, n)
-  else
-    ended = redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
-  end
+  -- A task may have left no record; and the record of one at the end of a graft is not the end of all that is in it.
+  local ended = wid and flows.ended(wid, n) or not whole and redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
   if ended then
     table.insert(letters, '0')
   else
@@ -40,7 +36,12 @@ for i = 11, #ARGV do
         redis.call('ZADD', prefix .. 'revoked', now + tonumber(remember), id)
         table.insert(ids, id)
       end
-      if wid then flows.failed(wid, n, 'r', failure, after, chord) end
+      if wid then
+        flows.revoke_one(wid, n, record, terminate == '1', tonumber(remember), failure, after, chord)
+      else
+        local of, call = string.match(id, '^([^.]+)%.(%d+%.[%d.]+)$') -- of an error handler
+        if of then flows.handled(of, call) end
+      end
     end
   end
 end

@@ -303,8 +303,19 @@ local function workflows(prefix, now, budget)
     add('revoke', wid, '1')
   end
 
+  -- Whether a message of the node's own waits or runs.
   function self.is_queued(wid, n)
-    return redis.call('HGET', prefix .. 'wf:' .. wid .. ':s', n) == 'q'
+    local f = redis.call('HMGET', prefix .. 'wf:' .. wid .. ':s', n, 'g' .. n)
+    return f[1] == 'q' and not f[2]
+  end
+
+  -- One node is revoked, and what goes on in its place.
+  function self.revoke_one(wid, n, record, terminate, remember, failure, after, chord)
+    local graft = redis.call('HGET', prefix .. 'wf:' .. wid .. ':s', 'g' .. n)
+    if graft and redis.call('EXISTS', prefix .. 'wf:' .. graft) == 1 then
+      self.revoke_all(graft, record, terminate, remember, failure, after, chord)
+    end
+    failed(wid, n, 'r', failure, after, chord)
   end
   self.ended = ended
 
