@@ -56,7 +56,7 @@ for i, settlement in ipairs(settlements) do
     letters[i] = '0'
   elseif settlement[11] == 1 and not revoked[id] then
     letters[i] = 'r' -- no more: its workflow was resumed
-    hand_back(prefix .. streams[s][1], worker, { entry }, false)
+    if s > 0 then hand_back(prefix .. streams[s][1], worker, { entry }, false) end
   else
     if s > 0 and settlement[4] == 1 then
       mine[s][entry] = nil -- named twice in one batch, it counts once
