@@ -219,8 +219,9 @@ class Workflows:
             flow.heard.clear()
         if flow.keep:
             self._flows.set(flow.id, flow, flow.keep)
-        for name in flow.names:
-            self._places.pop(name, None)
+        for name, n in flow.names.items():
+            if self._places.get(name) == (flow.id, n):  # it may have been sent again meanwhile
+                del self._places[name]
 
     def _outer(self, flow: Flow) -> tuple[Flow, str] | None:
         """The workflow and the place there that a graft takes."""

@@ -84,7 +84,10 @@ local function workflows(prefix, now, budget)
     if keep > 0 then
       for _, name in ipairs({ key, states, values }) do redis.call('PEXPIRE', name, keep) end
     end
-    for name in pairs(names_of(key)) do redis.call('HDEL', prefix .. 'wf:names', name) end
+    for name, n in pairs(names_of(key)) do
+      -- Unless it has been sent again meanwhile.
+      if redis.call('HGET', prefix .. 'wf:names', name) == wid .. '.' .. n then redis.call('HDEL', prefix .. 'wf:names', name) end
+    end
   end
 
   local function push(def, id, value)
