@@ -255,7 +255,7 @@ async def test_additions_to_a_group(broker: Broker, consumer: MakeConsumer) -> N
 
 async def test_an_addition_that_fails(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow, more = await consumer(), Flow(), Flow()
-    members, join = flow.group(1)
+    _members, join = flow.group(1)
     body = flow.task(join)
     more.chain(2)
     await flow.store(broker)
@@ -393,7 +393,7 @@ async def test_revoking_a_workflow_in_which_another_goes_on(broker: Broker, cons
 
 async def test_revoking_a_node_in_whose_place_another_workflow_goes_on(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow, graft = await consumer(), Flow(), Flow()
-    first, second, _ = flow.chain(3)
+    _first, second, _ = flow.chain(3)
     members, join = graft.group(2)
     graft.task(join, name=flow.name(second))
     await flow.store(broker)
@@ -487,7 +487,7 @@ async def test_resuming_after_a_failure(broker: Broker, consumer: MakeConsumer) 
 async def test_resuming_a_chord(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     chain = flow.chain(2)
-    members, inner = flow.group(3)
+    _members, inner = flow.group(3)
     join = flow.join([chain[-1], inner])
     flow.task(join)
     await flow.store(broker)
