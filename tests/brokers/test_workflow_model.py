@@ -313,6 +313,7 @@ async def compare(broker: Broker, line: Consumer, random: Random) -> None:
     assert await counts(broker) == (0, 0, 0)
 
     worker.failing = set()
+    worker.adding = {}
     worker.added = {join: [(n, False) for n, _ in more] for join, more in worker.added.items()}
     await broker.resume(flow.id)
     await worker.run()
