@@ -145,7 +145,7 @@ local function workflows(prefix, now, budget)
     local inline = def.wanted and value and #value * #def.to <= INLINE_VALUE and value or nil
     spread(wid, n, def, 'go', n, inline)
     local about = meta(wid)
-    if about.finish == n and about.parent then self.done(about.parent, about.place, value) end
+    if about.finish == n and about.parent then add('done', about.parent, about.place, nil, value) end
     less(wid, 1)
   end
 
@@ -188,7 +188,7 @@ local function workflows(prefix, now, budget)
     if about.finish == n and about.parent then
       local step = redis.call('HMGET', values, 'f' .. origin, 'u' .. origin, 'x' .. origin)
       local letter = string.sub(redis.call('HGET', states, origin) or 'f', 1, 1)
-      failed(about.parent, about.place, letter, step[1] or '', step[2] or '', step[3] or '', true)
+      add('failed', about.parent, about.place, { letter, step[1] or '', step[2] or '', step[3] or '' })
     end
     less(wid, 1)
   end
@@ -217,7 +217,7 @@ local function workflows(prefix, now, budget)
     spread(wid, n, def, 'upstream', n, n)
     local about = meta(wid)
     if about.finish == n and about.parent then
-      failed(about.parent, about.place, letter, failure, after, chord, true)
+      add('failed', about.parent, about.place, { letter, failure, after, chord })
     end
     less(wid, 1)
   end
@@ -345,6 +345,8 @@ local function workflows(prefix, now, budget)
       if op == 'go' then go(wid, n, a, b)
       elseif op == 'upstream' then upstream(wid, n, a, b)
       elseif op == 'page' then page(wid, n, a, b)
+      elseif op == 'done' then self.done(wid, n, b)
+      elseif op == 'failed' then failed(wid, n, a[1], a[2], a[3], a[4], true)
       else revoke(wid, n) end
     end
     local rest = {}
