@@ -205,6 +205,7 @@ class RedisBroker:
         now = self.now()
         await self._call("ZREMRANGEBYSCORE", self._prefix + "revoked:stamps", "-inf", now - expires)
         await self._call("ZADD", self._prefix + "revoked:stamps", now, stamp)
+        await self._call("PEXPIRE", self._prefix + "revoked:stamps", expires)
         notice = msgspec.msgpack.encode(("stamp", (), terminate))
         await self._call("PUBLISH", self._prefix + "notices", notice)
 
