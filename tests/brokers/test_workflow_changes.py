@@ -3,7 +3,9 @@ run again."""
 
 from __future__ import annotations
 
+from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Verdict
+from aioqueue.brokers.redis import RedisBroker
 from aioqueue.workflow import WAITING, Step, Value
 
 from .conftest import MakeConsumer
@@ -23,7 +25,7 @@ from .flows import (
     status,
     step,
 )
-from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, listening, send, settle
+from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, listening, send, settle, worker_status
 
 
 async def revoke_node(broker: Broker, id: str, *, terminate: bool = False) -> bool:
@@ -730,6 +732,67 @@ async def test_what_is_revoked_again_after_it_was_resumed(broker: Broker, consum
         assert await states(broker, flow.id) == "q."
     assert await drain(worker) == [1, 2]
     assert await counts(broker) == (0, 0, 0)
+
+
+async def test_both_brokers_show_the_same(redis_url: str) -> None:
+    shown = [await shown_by(broker) for broker in (MemoryBroker(), RedisBroker(redis_url, "tests"))]
+    assert shown[0] == shown[1]
+
+
+async def shown_by(broker: Broker) -> list[str]:
+    """All that a broker says of workflows to which everything has happened."""
+    await broker.open()
+    worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+    await worker.join()
+    flow, graft, more = Flow(), Flow(), Flow()
+    handler = flow.handler()
+    first = flow.task(on_error=[handler], priority=2, delay=1)
+    members, join = flow.group(600, first)
+    flow.task(flow.join([flow.chain(2, join)[-1], flow.join([], join)], join, lenient=True), on_error=[handler])
+    graft.chain(2)
+    more.chain(2)
+    await flow.store(broker)
+    await graft.store(broker, held=True)
+    await more.store(broker, held=True)
+    shown: list[str] = []
+
+    async def look() -> None:
+        while await worker.promote() == 0:
+            pass
+        for one in (flow, graft, more):
+            found = await broker.workflow(one.id)
+            if found is not None:
+                found.nodes = dict(sorted(found.nodes.items()))
+                found.states = dict(sorted(found.states.items()))
+                found.to = dict(sorted(found.to.items()))
+                found.members = dict(sorted(found.members.items()))
+            text = repr(found)
+            for name, other in (("flow", flow), ("graft", graft), ("more", more)):
+                text = text.replace(other.id, name)
+            shown.append(text)
+
+    await look()
+    broker.shift_clock(1_000)
+    [delivery] = await next_tasks(worker)
+    await done(worker, delivery)
+    await look()
+    one, two, three, *others = sorted(await next_tasks(worker), key=number)
+    await becomes(worker, one, graft.id)
+    await adds(worker, two, join, more.id)
+    await failed(worker, three)
+    for other in others:
+        await done(worker, other)
+    await look()
+    await drain(worker)
+    await look()
+    await broker.resume(flow.id)
+    await look()
+    await revoke_node(broker, flow.name(max(flow.nodes)))
+    await look()
+    await worker.close()
+    await broker.close()
+    assert len(members) == 600
+    return shown
 
 
 # Stamps

@@ -163,6 +163,14 @@ async def times(broker: Broker) -> dict[str, int]:
     return {name.decode().partition(":0}:")[2]: await broker._call("PTTL", name) for name in names}
 
 
+async def test_stamps_are_forgotten(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    await broker.revoke_stamp(b"one", expires=SOON, terminate=False)
+    assert len(await worker.stamps()) == 1
+    await gone(broker)
+    assert await worker.stamps() == []
+
+
 async def test_what_never_begins_vanishes(broker: Broker, consumer: MakeConsumer) -> None:
     part, held = Flow(), Flow()
     part.group(2 * PART)
@@ -288,6 +296,22 @@ async def test_very_long_chains_do_not_recurse() -> None:
     assert await broker.resume(flow.id) == 100_000
     assert await broker.revoke([flow.name(100_000)], b"revoked", expires=AN_HOUR, terminate=False) == [True]
     assert await states(broker, flow.id) == "r" * 100_000
+
+
+@pytest.mark.slow
+async def test_very_many_grafts_of_grafts(broker: Broker, consumer: MakeConsumer) -> None:
+    """More than Lua may have calls in calls."""
+    worker, flow = await consumer(), Flow()
+    flow.chain(2)
+    await flow.store(broker)
+    for _ in range(25_000):
+        graft = Flow()
+        graft.task(name=flow.name(1))
+        await graft.store(broker, held=True, names={})
+        await becomes(worker, await fetch_one(worker), graft.id)
+    await failed(worker, await fetch_one(worker))
+    assert await next_tasks(worker) == []
+    assert await states(broker, flow.id) == "fu"
 
 
 async def test_many_empty_joins_in_a_row(broker: Broker, consumer: MakeConsumer) -> None:
