@@ -333,7 +333,9 @@ async def test_the_body_of_a_chord_has_its_handlers_called(broker: Broker, consu
     calls = await fetch(worker)
     assert ids(calls) == [f"{flow.name(both)}.{member}", f"{flow.name(only)}.{body}"]
     assert calls[1].value is None
-    assert await worker.handled(flow.id, str(body)) == Value(failed=b"failure 3", kind="chord")
+    assert await worker.handled(flow.id, str(body)) == Value(
+        failed=b"failure 3", kind="chord", id=flow.name(body), task="task6"
+    )
     await failed(worker, two)
     assert await fetch(worker) == []
 
