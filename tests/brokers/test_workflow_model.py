@@ -24,7 +24,7 @@ from .steps import AN_HOUR, PATIENCE, counts, end, settle, worker_status
 T = TypeVar("T")
 MakeBroker = Callable[[], Broker]
 
-CONFIGURED = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+CONFIGURED = settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(params=["memory", "redis"])
