@@ -27,7 +27,7 @@ docs: .venv
 	$(BIN)/mkdocs build --strict --quiet
 
 bench: .venv
-	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python -m benchmarks
 
 # The long runs: kills, freezes, cuts and restarts at random, for minutes.
 faults: .venv

@@ -1,0 +1,1 @@
+"""aioqueue and its peers, measured side by side: `python -m benchmarks`; see `benchmarks/README.md`."""

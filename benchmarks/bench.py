@@ -1,0 +1,152 @@
+"""One peer on one fresh server: what the scenarios are made of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from benchmarks.measuring import Counters, Tally, clear_tally, read_tally
+from benchmarks.processes import Tree, clean_environment, running
+from benchmarks.registry import ROOT, Peer
+
+_SETTLE = 0.3
+
+
+class Failed(Exception):
+    """A peer did not do what it was asked to; the text goes into the table."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything.
+
+    Attributes:
+        share: of each peer's numbers of tasks.
+        depth: of the deep queue.
+        workers: that idle.
+        round_trips: at most, and for at most `seconds`.
+        patience: seconds without any progress after which a peer has failed.
+    """
+
+    share: float = 1.0
+    depth: int = 1_000_000
+    workers: int = 50
+    round_trips: int = 200
+    seconds: float = 5.0
+    patience: float = 20.0
+
+    def of(self, count: int) -> int:
+        return max(50, round(count * self.share))
+
+
+QUICK = Sizes(share=0.1, depth=20_000, workers=5, round_trips=20, seconds=2.0)
+
+
+class Bench:
+    """A peer, its interpreter, and a server that is its own.
+
+    Attributes:
+        peer: who.
+        sizes: how much.
+        python: its interpreter.
+        client: for looking at the server.
+    """
+
+    def __init__(self, peer: Peer, python: Path, url: str, folder: Path, sizes: Sizes) -> None:
+        self.peer, self.sizes = peer, sizes
+        self.client = redis.Redis.from_url(url)
+        self.python, self._url, self._folder = str(python), url, folder
+        self._tally = folder / "tally"
+        self._tally.mkdir()
+
+    def fresh(self) -> None:
+        """Nothing in the server, nothing counted."""
+        self.client.flushall()
+        clear_tally(self._tally)
+
+    def counters(self) -> Counters:
+        return Counters(self.client)
+
+    def tally(self) -> Tally:
+        return read_tally(self._tally)
+
+    def _environment(self, at_once: int | None = None, sleep: float = 0.05) -> dict[str, str]:
+        return clean_environment(
+            PYTHONPATH=str(ROOT),
+            BENCHMARK_URL=self._url,
+            BENCHMARK_TALLY=str(self._tally),
+            BENCHMARK_VARIANT=self.peer.variant,
+            BENCHMARK_AT_ONCE=str(at_once or ""),
+            BENCHMARK_SLEEP=str(sleep),
+        )
+
+    def _words(self, *words: object) -> list[str]:
+        return [self.python, "-m", "benchmarks.peers.drive", self.peer.module, *map(str, words)]
+
+    def drive(self, *words: object, timeout: float = 90.0) -> dict[str, Any]:
+        """Have the peer's sender do something, see `benchmarks/peers/drive.py`."""
+        try:
+            done = subprocess.run(
+                self._words(*words),
+                env=self._environment(),
+                cwd=self._folder,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{words[0]} took more than {timeout:.0f} s") from None
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            raise Failed(f"{words[0]}: {lines[-1][:200] if lines else f'exit code {done.returncode}'}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def worker(self, at_once: int | None = None, sleep: float = 0.05) -> AbstractContextManager[Tree]:
+        """A worker, for as long as the block lasts."""
+        return running(self._words("worker"), self._environment(at_once, sleep), self._folder)
+
+    def watch(self, worker: Tree, expected: int) -> Iterator[Tally]:
+        """The tally from the first end on, several times a second, until all have run; then what came in the end.
+
+        Raises:
+            Failed: the worker ended, or stood still, or more ran than were sent.
+        """
+        before, moved = 0, time.monotonic()
+        while (tally := self.tally()).ended < expected:
+            if tally.ended > before or tally.running:
+                before, moved = tally.ended, time.monotonic()
+            if tally.ended:
+                yield tally
+            if not worker.alive:
+                raise Failed(f"its worker ended after {tally.ended:,} tasks: {worker.last_words()}")
+            if time.monotonic() - moved > self.sizes.patience:
+                raise Failed(
+                    f"ran {tally.ended:,} of {expected:,}, then none for {self.sizes.patience:.0f} s: {worker.last_words()}"
+                )
+            time.sleep(0.02)
+        # Its last acknowledgements are still on their way; and if a task ran twice, it shows now.
+        time.sleep(_SETTLE)
+        tally = self.tally()
+        if tally.ended != expected:
+            raise Failed(f"ran {tally.ended:,} tasks of {expected:,}")
+        yield tally
+
+    @contextmanager
+    def workers(self, count: int) -> Iterator[list[Tree]]:
+        """Several of them."""
+        trees: list[Tree] = []
+        try:
+            for _ in range(count):
+                trees.append(Tree(self._words("worker"), self._environment(), self._folder))
+            yield trees
+        finally:
+            for tree in trees:
+                tree.end()

@@ -1,0 +1,149 @@
+"""Figures from rounds: medians, spreads, ratios to the floor, places."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+
+from benchmarks.registry import FLOOR, PEERS
+from benchmarks.suite import Results
+
+APART = 1.3
+"""Peers closer than this to one another are not ranked: machines differ by more."""
+
+ORDER = [peer.name for peer in PEERS]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that is measured for every peer.
+
+    Attributes:
+        name: of the figure that a scenario gives.
+        scenario: that gives it.
+        title: for people.
+        unit: of the figure.
+        more: more is better.
+        about: one sentence on what it is.
+        brief: whether the overview has it.
+    """
+
+    name: str
+    scenario: str
+    title: str
+    unit: str
+    more: bool
+    about: str
+    brief: bool = True
+
+
+METRICS = (
+    Metric("send_one", "noop", "Send one by one", "tasks/s", True, "One awaited call after the other, in one process."),
+    Metric("send_many", "noop", "Send many", "tasks/s", True, "As fast as the peer lets one process send."),
+    Metric("drain", "noop", "Drain no-op", "tasks/s", True, "One worker process, from the first end to the last."),
+    Metric("io", "io", "Drain I/O", "tasks/s", True, "Tasks that sleep for 50 ms, 500 at once; 10,000 is all there can be."),
+    Metric("p50", "latency", "Latency p50", "ms", False, "From the call that sends to the result, on an idle system."),
+    Metric("p99", "latency", "Latency p99", "ms", False, "The same; of peers that poll, there are few samples."),
+    Metric("run50", "latency", "Send to run, p50", "ms", False, "Until the function has run: without waiting for the result.", False),
+    Metric("worker_cpu", "noop", "Worker CPU", "µs/task", False, "Of the worker's processes, while it drains."),
+    Metric("server_cpu", "noop", "Server CPU", "µs/task", False, "Of the server, while the worker drains.", False),
+    Metric("commands", "noop", "Redis commands", "/task", False, "To send one and to run it; those inside scripts count."),
+    Metric("reads", "noop", "Round trips", "/task", False, "Reads of the server from its connections, to send one and to run it.", False),
+    Metric("memory_idle", "latency", "Memory, idle", "MiB", False, "Of the worker, after some tasks."),
+    Metric("memory_load", "io", "Memory, 500 running", "MiB", False, "Of the worker, at most, while 500 tasks sleep."),
+    Metric("deep", "deep", "Drain a deep queue", "tasks/s", True, "While a million tasks wait."),
+    Metric("deep_ratio", "deep", "Deep to shallow", "×", True, "That rate, by the one of the no-op drain: 1 is no difference.", False),
+    Metric("deep_send", "deep", "Send to a deep queue", "tasks/s", True, "One by one, while a million tasks wait.", False),
+    Metric("idle_commands", "idle", "50 idle workers", "commands/s", False, "That the server carries out for them all."),
+    Metric("idle_cpu", "idle", "CPU of 50 idle workers", "% of a core", False, "Of the workers, together.", False),
+)  # fmt: skip
+
+OWN = {
+    "own_import": ("`import aioqueue`, over bare Python", "ms"),
+    "own_help": ("`aioqueue --help`, over bare Python", "ms"),
+    "own_python": ("bare Python", "ms"),
+    "own_idle": ("a worker's memory, idle", "MiB"),
+    "own_running": ("a worker's memory, 1,000 tasks running", "MiB"),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Of one peer, over the rounds.
+
+    Attributes:
+        median, low, high: of its figures.
+        ratio: the median of what it is to the floor in the same round, with `ratio_low` and `ratio_high`; None without a
+            floor.
+        place: 1 + how many peers are better by `APART` or more; None for the floor, which does not compete.
+    """
+
+    median: float
+    low: float
+    high: float
+    ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    place: int | None = None
+
+
+def summary(results: Results) -> dict[str, dict[str, Figure]]:
+    """Of each metric, of each peer, its figure; peers without one are left out."""
+    rounds = [_with_ratios(found) for found in results.rounds]
+    tables: dict[str, dict[str, Figure]] = {}
+    for metric in METRICS:
+        medians = {
+            peer: statistics.median(values)
+            for peer in ORDER
+            if (values := [found[peer][metric.name] for found in rounds if metric.name in found.get(peer, {})])
+        }
+        table = {peer: _figure(metric, peer, medians, rounds) for peer in medians}
+        if table:
+            tables[metric.name] = table
+    return tables
+
+
+def _with_ratios(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        peer: figures
+        | ({"deep_ratio": figures["deep"] / figures["drain"]} if {"deep", "drain"} <= figures.keys() else {})
+        for peer, figures in found.items()
+    }
+
+
+def _figure(metric: Metric, peer: str, medians: dict[str, float], rounds: list[dict[str, dict[str, float]]]) -> Figure:
+    name = metric.name
+    values = [found[peer][name] for found in rounds if name in found.get(peer, {})]
+    ratios = [
+        found[peer][name] / found[FLOOR][name]
+        for found in rounds
+        if name in found.get(peer, {}) and found.get(FLOOR, {}).get(name)
+    ]
+    better = [
+        other for rival, other in medians.items() if rival not in (FLOOR, peer) and _beats(metric, other, medians[peer])
+    ]
+    return Figure(
+        medians[peer],
+        min(values),
+        max(values),
+        statistics.median(ratios) if ratios else None,
+        min(ratios, default=None),
+        max(ratios, default=None),
+        None if peer == FLOOR else 1 + len(better),
+    )
+
+
+def _beats(metric: Metric, other: float, mine: float) -> bool:
+    return other >= mine * APART if metric.more else other * APART <= mine
+
+
+def best_first(metric: Metric, table: dict[str, Figure]) -> list[str]:
+    """The peers of a table: the floor, then the best, and so on."""
+    return sorted(table, key=lambda peer: (peer != FLOOR, -table[peer].median if metric.more else table[peer].median))
+
+
+def number(value: float) -> str:
+    """A figure with as many digits as it deserves."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
