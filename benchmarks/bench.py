@@ -58,31 +58,32 @@ class Bench:
         sizes: how much.
         python: its interpreter.
         client: for looking at the server.
+        tally_folder: where the tasks are counted.
     """
 
     def __init__(self, peer: Peer, python: Path, url: str, folder: Path, sizes: Sizes) -> None:
         self.peer, self.sizes = peer, sizes
         self.client = redis.Redis.from_url(url)
         self.python, self._url, self._folder = str(python), url, folder
-        self._tally = folder / "tally"
-        self._tally.mkdir()
+        self.tally_folder = folder / "tally"
+        self.tally_folder.mkdir()
 
     def fresh(self) -> None:
         """Nothing in the server, nothing counted."""
         self.client.flushall()
-        clear_tally(self._tally)
+        clear_tally(self.tally_folder)
 
     def counters(self) -> Counters:
         return Counters(self.client)
 
     def tally(self) -> Tally:
-        return read_tally(self._tally)
+        return read_tally(self.tally_folder)
 
     def _environment(self, at_once: int | None = None, sleep: float = 0.05) -> dict[str, str]:
         return clean_environment(
             PYTHONPATH=str(ROOT),
             BENCHMARK_URL=self._url,
-            BENCHMARK_TALLY=str(self._tally),
+            BENCHMARK_TALLY=str(self.tally_folder),
             BENCHMARK_VARIANT=self.peer.variant,
             BENCHMARK_AT_ONCE=str(at_once or ""),
             BENCHMARK_SLEEP=str(sleep),
@@ -128,9 +129,8 @@ class Bench:
             if not worker.alive:
                 raise Failed(f"its worker ended after {tally.ended:,} tasks: {worker.last_words()}")
             if time.monotonic() - moved > self.sizes.patience:
-                raise Failed(
-                    f"ran {tally.ended:,} of {expected:,}, then none for {self.sizes.patience:.0f} s: {worker.last_words()}"
-                )
+                still = f"ran {tally.ended:,} of {expected:,}, then none for {self.sizes.patience:.0f} s"
+                raise Failed(f"{still}: {worker.last_words()}")
             time.sleep(0.02)
         # Its last acknowledgements are still on their way; and if a task ran twice, it shows now.
         time.sleep(_SETTLE)
@@ -144,7 +144,7 @@ class Bench:
         """Several of them."""
         trees: list[Tree] = []
         try:
-            for _ in range(count):
+            while len(trees) < count:
                 trees.append(Tree(self._words("worker"), self._environment(), self._folder))
             yield trees
         finally:

@@ -1,8 +1,8 @@
 """A deep queue in seconds, for any peer: one task that it sent itself, copied inside the server.
 
-Sending a million tasks takes some peers a quarter of an hour, and is not what is asked here. So one is sent, what that left
-in the server is looked up by the task's id, and as many copies are made as are wanted, each with an id of its own of the same
-length. That the copies are real tasks shows when the worker runs them.
+Sending a million tasks takes some peers a quarter of an hour, and is not what is asked here. So one is sent, what that
+left in the server is looked up by the task's id, and as many copies are made as are wanted, each with an id of its own
+of the same length. That the copies are real tasks shows when the worker runs them.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class Metric:
         scenario: that gives it.
         title: for people.
         unit: of the figure.
-        more: more is better.
         about: one sentence on what it is.
+        more: more is better.
         brief: whether the overview has it.
     """
 
@@ -32,31 +32,45 @@ class Metric:
     scenario: str
     title: str
     unit: str
-    more: bool
     about: str
+    more: bool = False
     brief: bool = True
 
 
 METRICS = (
-    Metric("send_one", "noop", "Send one by one", "tasks/s", True, "One awaited call after the other, in one process."),
-    Metric("send_many", "noop", "Send many", "tasks/s", True, "As fast as the peer lets one process send."),
-    Metric("drain", "noop", "Drain no-op", "tasks/s", True, "One worker process, from the first end to the last."),
-    Metric("io", "io", "Drain I/O", "tasks/s", True, "Tasks that sleep for 50 ms, 500 at once; 10,000 is all there can be."),
-    Metric("p50", "latency", "Latency p50", "ms", False, "From the call that sends to the result, on an idle system."),
-    Metric("p99", "latency", "Latency p99", "ms", False, "The same; of peers that poll, there are few samples."),
-    Metric("run50", "latency", "Send to run, p50", "ms", False, "Until the function has run: without waiting for the result.", False),
-    Metric("worker_cpu", "noop", "Worker CPU", "µs/task", False, "Of the worker's processes, while it drains."),
-    Metric("server_cpu", "noop", "Server CPU", "µs/task", False, "Of the server, while the worker drains.", False),
-    Metric("commands", "noop", "Redis commands", "/task", False, "To send one and to run it; those inside scripts count."),
-    Metric("reads", "noop", "Round trips", "/task", False, "Reads of the server from its connections, to send one and to run it.", False),
-    Metric("memory_idle", "latency", "Memory, idle", "MiB", False, "Of the worker, after some tasks."),
-    Metric("memory_load", "io", "Memory, 500 running", "MiB", False, "Of the worker, at most, while 500 tasks sleep."),
-    Metric("deep", "deep", "Drain a deep queue", "tasks/s", True, "While a million tasks wait."),
-    Metric("deep_ratio", "deep", "Deep to shallow", "×", True, "That rate, by the one of the no-op drain: 1 is no difference.", False),
-    Metric("deep_send", "deep", "Send to a deep queue", "tasks/s", True, "One by one, while a million tasks wait.", False),
-    Metric("idle_commands", "idle", "50 idle workers", "commands/s", False, "That the server carries out for them all."),
-    Metric("idle_cpu", "idle", "CPU of 50 idle workers", "% of a core", False, "Of the workers, together.", False),
-)  # fmt: skip
+    Metric(
+        "send_one", "noop", "Send one by one", "tasks/s", "One awaited call after the other, in one process.", more=True
+    ),
+    Metric("send_many", "noop", "Send many", "tasks/s", "As fast as the peer lets one process send.", more=True),
+    Metric("drain", "noop", "Drain no-op", "tasks/s", "One worker, from the first end to the last.", more=True),
+    Metric("io", "io", "Drain I/O", "tasks/s", "Tasks of 50 ms, 500 at once: 10,000 is all there can be.", more=True),
+    Metric("p50", "latency", "Latency p50", "ms", "From the call that sends to the result, on an idle system."),
+    Metric("p99", "latency", "Latency p99", "ms", "The same; of peers that poll, there are few samples."),
+    Metric(
+        "run50", "latency", "Send to run, p50", "ms", "Until the function has run, without its result.", brief=False
+    ),
+    Metric("worker_cpu", "noop", "Worker CPU", "µs/task", "Of the worker's processes, while it drains."),
+    Metric("server_cpu", "noop", "Server CPU", "µs/task", "Of the server, while the worker drains.", brief=False),
+    Metric("commands", "noop", "Redis commands", "per task", "To send one and to run it; those inside scripts count."),
+    Metric("reads", "noop", "Round trips", "per task", "Reads of the server, to send one and to run it.", brief=False),
+    Metric("memory_idle", "latency", "Memory, idle", "MiB", "Of the worker, after some tasks."),
+    Metric("memory_load", "io", "Memory, 500 running", "MiB", "Of the worker, at most, while 500 tasks sleep."),
+    Metric("deep", "deep", "Drain a deep queue", "tasks/s", "While a million tasks wait.", more=True),
+    Metric(
+        "deep_ratio",
+        "deep",
+        "Deep to shallow",
+        "×",
+        "That rate, by the no-op drain's: 1 is as fast.",
+        more=True,
+        brief=False,
+    ),
+    Metric(
+        "deep_send", "deep", "Send to a deep queue", "tasks/s", "One by one, a million wait.", more=True, brief=False
+    ),
+    Metric("idle_commands", "idle", "50 idle workers", "commands/s", "That the server carries out for them all."),
+    Metric("idle_cpu", "idle", "CPU of 50 idle workers", "% of a core", "Of the workers, together.", brief=False),
+)
 
 OWN = {
     "own_import": ("`import aioqueue`, over bare Python", "ms"),
@@ -73,8 +87,8 @@ class Figure:
 
     Attributes:
         median, low, high: of its figures.
-        ratio: the median of what it is to the floor in the same round, with `ratio_low` and `ratio_high`; None without a
-            floor.
+        ratio: the median of what it is to the floor in the same round, with `ratio_low` and `ratio_high`; None
+            without a floor.
         place: 1 + how many peers are better by `APART` or more; None for the floor, which does not compete.
     """
 
@@ -119,9 +133,8 @@ def _figure(metric: Metric, peer: str, medians: dict[str, float], rounds: list[d
         for found in rounds
         if name in found.get(peer, {}) and found.get(FLOOR, {}).get(name)
     ]
-    better = [
-        other for rival, other in medians.items() if rival not in (FLOOR, peer) and _beats(metric, other, medians[peer])
-    ]
+    rivals = [median for rival, median in medians.items() if rival not in (FLOOR, peer)]
+    better = [median for median in rivals if _beats(metric, median, medians[peer])]
     return Figure(
         medians[peer],
         min(values),

@@ -80,17 +80,21 @@ def _page(
     peers = [peer for peer in PEERS if peer.name in _present(results)]
     yield "# Benchmarks"
     yield ""
-    yield "This page is made by `python -m benchmarks`, which anyone can run; `benchmarks/README.md` says how, and how each"
-    yield "figure is measured. Each peer is in the best configuration that its documentation tells of, in an environment of"
-    yield "its own, on the same server with the same persistence. Every task that counts has been seen to run."
+    yield "This page is made by `python -m benchmarks`, which anyone can run; `benchmarks/README.md` says how, and"
+    yield "how each figure is measured. Each peer is in the best configuration that its documentation tells of, in an"
+    yield "environment of its own, on the same server with the same persistence. What counts was seen to run."
     yield ""
     if sizes.share < 1:
         yield "!!! warning"
-        yield "    A short run (`--quick`), to show that it works. Its figures mean little."
+        yield "    A short run (`--quick`), to show that it works: its figures mean little, and there were fewer tasks"
+        yield "    and workers than the headings say."
         yield ""
-    yield f"Medians of {rounds} {'round' if rounds == 1 else 'rounds, in which the peers took turns'};"
-    yield f"{'deep queue, idle workers and aioqueue alone once' if rounds > 1 else 'with one round, there is no spread'}."
-    yield f"Took {max(1, round(results.seconds / 60))} min."
+    if rounds > 1:
+        yield f"Medians of {rounds} rounds, in which the peers took turns; the deep queue, the idle workers"
+        yield "and aioqueue alone were measured once."
+    else:
+        yield "One round: there is no spread."
+    yield f"It took {max(1, round(results.seconds / 60))} min."
     yield ""
     yield from _head("", "")
     yield from (_row(key, text) for key, text in machine.items())
@@ -98,6 +102,9 @@ def _page(
     yield "## At a glance"
     yield ""
     yield from _overview(results, tables, peers)
+    yield ""
+    yield "Peers closer than 1.3× to one another are not ranked: a place, below, is 1 and the number of peers that are"
+    yield "better by at least that. The floor does not compete: it is the least that could be done by hand."
     yield ""
     yield "“–” is what was not measured or cannot be; why stands [below](#failures)."
     yield ""
@@ -163,8 +170,6 @@ def _section(metric: Metric, table: dict[str, Figure], results: Results, plots: 
     for peer in ORDER:
         if peer not in table and (why := results.failures.get(peer, {}).get(metric.scenario)):
             yield _row("", peer, f"failed: {why}", "", "", "")
-    yield ""
-    yield "Peers closer than 1.3× to one another are not ranked: a place is 1 and the number of those better by more than that."
     yield ""
 
 

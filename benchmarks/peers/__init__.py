@@ -4,8 +4,8 @@ A module defines:
 
 - `worker_command()`: the command line of its worker; `given.AT_ONCE` says how many tasks at once, None is its best for
   short tasks;
-- `Sender`: a context manager (or an asynchronous one) with `one_by_one(count)`, `many(task, count)`, `round_trip()`, and
-  `submit()`, which sends one no-op and returns its id as it is written in the broker; any of them may be a coroutine.
+- `Sender`: a context manager (or an asynchronous one) with `one_by_one(count)`, `many(task, count)`, `round_trip()`,
+  and `submit()`, which sends one no-op and returns its id as it is written in the broker; any may be a coroutine.
 
 Its tasks are `noop` and `sleep`, which call `tally.ran()` as the last thing they do, and return 1.
 """

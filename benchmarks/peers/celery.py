@@ -39,7 +39,7 @@ def worker_command() -> list[str]:
     words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     # Each of many workers on one machine needs a name of its own.
     words += ["--hostname", f"worker-{time.monotonic_ns()}@%h", "--pool", given.VARIANT]
-    return [*words, "--concurrency", str(given.AT_ONCE or (2 if given.VARIANT == "prefork" else 8))]
+    return [*words, "--concurrency", str(given.AT_ONCE or 2)]
 
 
 class Sender:

@@ -1,13 +1,13 @@
-"""docket: its own worker command, `add_many`, `get_result`."""
+"""docket: its worker on uvloop, `add_many`, `get_result`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from datetime import timedelta
-from pathlib import Path
 
-from docket import Docket
+import uvloop
+from docket import Docket, Worker
 
 from benchmarks.peers import given, tally
 
@@ -31,10 +31,7 @@ TASKS = {"noop": noop, "sleep": sleep}
 
 
 def worker_command() -> list[str]:
-    command = str(Path(sys.executable).parent / "docket")
-    words = [sys.executable, command, "worker", "--url", URL, "--docket", "bench"]
-    words += ["--tasks", "benchmarks.peers.docket:tasks", "--logging-level", "WARNING"]
-    return [*words, "--concurrency", str(given.AT_ONCE or 100)]
+    return [sys.executable, "-m", "benchmarks.peers.docket"]
 
 
 class Sender:
@@ -59,3 +56,17 @@ class Sender:
 
     async def round_trip(self) -> int:
         return await (await self.docket.add(noop)()).get_result(timeout=timedelta(seconds=10))
+
+
+async def work() -> None:
+    """A worker takes up to `concurrency` tasks each `minimum_check_interval`: with fewer, it would mostly wait."""
+    async with Docket(name="bench", url=URL) as docket:
+        for task in tasks:
+            docket.register(task)
+        interval = timedelta(milliseconds=100)
+        async with Worker(docket, concurrency=given.AT_ONCE or 250, minimum_check_interval=interval) as worker:
+            await worker.run_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(work())

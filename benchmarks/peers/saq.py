@@ -25,7 +25,7 @@ async def sleep(context: dict[str, Any]) -> int:
     return 1
 
 
-settings = {"queue": queue, "functions": [noop, sleep], "concurrency": given.AT_ONCE or 10}
+settings = {"queue": queue, "functions": [noop, sleep], "concurrency": given.AT_ONCE or 20}
 
 
 def worker_command() -> list[str]:

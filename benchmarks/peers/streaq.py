@@ -10,7 +10,7 @@ import streaq
 from benchmarks.peers import given, tally
 
 worker = streaq.Worker(
-    redis_url=given.URL, concurrency=given.AT_ONCE or 64, anyio_backend="asyncio", anyio_kwargs={"use_uvloop": True}
+    redis_url=given.URL, concurrency=given.AT_ONCE or 32, anyio_backend="asyncio", anyio_kwargs={"use_uvloop": True}
 )
 
 

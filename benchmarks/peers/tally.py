@@ -1,8 +1,8 @@
 """Counts the tasks that ran in this process, where the suite can read it: the same few instructions for every peer.
 
-Each process writes to a file of its own in `$BENCHMARK_TALLY`, named by its pid: how many tasks have ended, when the first and the
-last of them did, how many are running, and how many ran at once at most. Five 64-bit numbers in shared memory: no system
-call, no round trip.
+Each process writes to a file of its own in `$BENCHMARK_TALLY`, named by its pid: how many tasks have ended, when the
+first and the last of them did, how many are running, and how many ran at once at most. Five 64-bit numbers in shared
+memory: no system call, no round trip.
 """
 
 from __future__ import annotations
