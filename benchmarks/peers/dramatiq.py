@@ -12,8 +12,10 @@ from dramatiq.results.backends import RedisBackend
 
 from benchmarks.peers import given, tally
 
-broker = RedisBroker(url=given.URL)
-broker.add_middleware(Results(backend=RedisBackend(url=given.URL), store_results=True))
+# The pool of redis-py ends at 100 connections, and raises beyond; each thread takes one.
+URL = f"{given.URL}?max_connections=2000"
+broker = RedisBroker(url=URL)
+broker.add_middleware(Results(backend=RedisBackend(url=URL), store_results=True))
 dramatiq.set_broker(broker)
 
 

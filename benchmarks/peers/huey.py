@@ -9,7 +9,8 @@ from huey import RedisHuey
 
 from benchmarks.peers import given, tally
 
-queue = RedisHuey("bench", url=given.URL, notify_result=True)
+# The pool of redis-py ends at 100 connections, and raises beyond; each thread takes one.
+queue = RedisHuey("bench", url=f"{given.URL}?max_connections=2000", notify_result=True)
 
 
 @queue.task()
