@@ -42,9 +42,9 @@ def _commands(client: redis.Redis, id: bytes) -> list[list[bytes]]:
         if kind == b"string" and mine:
             made.append([b"SET", key, client.get(key)])
         elif kind == b"hash":
-            for field, value in client.hgetall(key).items():
-                if mine or id in field:
-                    made.append([b"HSET", key, field, value])
+            pairs = [pair for pair in client.hgetall(key).items() if mine or id in pair[0]]
+            if pairs:
+                made.append([b"HSET", key, *(part for pair in pairs for part in pair)])
         elif kind == b"list":
             made += [[b"RPUSH", key, element] for element in client.lrange(key, 0, -1) if mine or id in element]
         elif kind == b"set":

@@ -12,7 +12,7 @@ import redis
 from benchmarks.peers.tally import SLOTS
 
 _SCRIPTS = ("eval", "fcall", "multi", "exec")
-_OURS = ("info", "config", "client|", "hello", "ping", "flush", "script|", "select")
+_OURS = ("info", "config", "client|", "hello", "flush", "script|", "select")
 
 
 @dataclass(frozen=True)

@@ -72,21 +72,31 @@ class Tree:
         return lines[-1].strip()[:200] if lines else "it said nothing"
 
     def end(self) -> None:
-        """Kill it, and what it started: parents first, for some of them start their children anew."""
-        while members := [member for member in self._members() if member.status() != psutil.STATUS_ZOMBIE]:
-            for member in members:
-                try:
-                    member.suspend()
-                except psutil.NoSuchProcess:
-                    pass
-            for member in {*members, *self._members()}:
-                try:
-                    member.kill()
-                except psutil.NoSuchProcess:
-                    pass
-            psutil.wait_procs(members[1:], timeout=5)
+        """Kill it and what it started, by their ids, and wait until they are gone."""
+        while left := self._session():
+            # All stop before any dies: a supervisor would start its children anew.
+            for act in (psutil.Process.suspend, psutil.Process.kill):
+                for member in left:
+                    try:
+                        act(member)
+                    except psutil.NoSuchProcess:
+                        pass
+            psutil.wait_procs([member for member in left if member.pid != self.process.pid], timeout=5)
             self.process.wait(10)
+        self.process.wait(10)
         self._log.close()
+
+    def _session(self) -> list[psutil.Process]:
+        """All that live in its session: also those whose parents are dead."""
+        found: list[psutil.Process] = []
+        for pid in psutil.pids():
+            try:
+                member = psutil.Process(pid)
+                if os.getsid(pid) == self.process.pid and member.status() != psutil.STATUS_ZOMBIE:
+                    found.append(member)
+            except (psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+                pass
+        return found
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def _overview(results: Results, tables: dict[str, dict[str, Figure]], peers: lis
 def _section(metric: Metric, table: dict[str, Figure], results: Results, plots: bool) -> Iterator[str]:
     yield f"## {metric.title}"
     yield ""
-    yield f"{metric.about} {metric.unit[0].upper()}{metric.unit[1:]}, {'more' if metric.more else 'less'} is better."
+    yield f"{metric.about} In {metric.unit}; {'more' if metric.more else 'less'} is better."
     yield ""
     if plots:
         yield f"![{metric.title}: {metric.unit} of each peer]({FOLDER}/{metric.name}.svg)"

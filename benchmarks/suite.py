@@ -36,10 +36,11 @@ class Progress:
     """Lines on stderr: what has been done, what is being done, and how long the rest may take."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.done, self.started = steps, 0, time.monotonic()
+        self.steps, self.done = steps, 0
+        self.started = self.began = time.monotonic()
 
     def begin(self, title: str) -> Callable[[str], None]:
-        self.done += 1
+        self.done, self.began = self.done + 1, time.monotonic()
         passed = time.monotonic() - self.started
         left = passed / (self.done - 1) * (self.steps - self.done + 1) if self.done > 1 else None
         rest = f", about {left / 60:.0f} min left" if left is not None else ""
@@ -56,7 +57,7 @@ class Progress:
         return say
 
     def end(self, text: str) -> None:
-        self._line(f"    {text}")
+        self._line(f"    {text} ({time.monotonic() - self.began:.0f} s)")
 
     def _line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
