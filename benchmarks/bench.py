@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Sizes:
     depth: int = 1_000_000
     workers: int = 50
     round_trips: int = 200
-    seconds: float = 5.0
+    seconds: float = 4.0
     patience: float = 20.0
 
     def of(self, count: int) -> int:
@@ -142,11 +142,5 @@ class Bench:
     @contextmanager
     def workers(self, count: int) -> Iterator[list[Tree]]:
         """Several of them."""
-        trees: list[Tree] = []
-        try:
-            while len(trees) < count:
-                trees.append(Tree(self._words("worker"), self._environment(), self._folder))
-            yield trees
-        finally:
-            for tree in trees:
-                tree.end()
+        with ExitStack() as stack:
+            yield [stack.enter_context(self.worker()) for _ in range(count)]

@@ -26,6 +26,7 @@ class Metric:
         about: one sentence on what it is.
         more: more is better.
         brief: whether the overview has it.
+        ranked: whether a better one is a better peer.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Metric:
     about: str
     more: bool = False
     brief: bool = True
+    ranked: bool = True
 
 
 METRICS = (
@@ -64,6 +66,7 @@ METRICS = (
         "That rate, by the no-op drain's: 1 is as fast.",
         more=True,
         brief=False,
+        ranked=False,
     ),
     Metric(
         "deep_send", "deep", "Send to a deep queue", "tasks/s", "One by one, a million wait.", more=True, brief=False
@@ -157,6 +160,8 @@ def best_first(metric: Metric, table: dict[str, Figure]) -> list[str]:
 
 def number(value: float) -> str:
     """A figure with as many digits as it deserves."""
-    if value >= 100:
+    if value >= 100 or not value:
         return f"{value:,.0f}"
+    if value < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

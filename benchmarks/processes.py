@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,14 @@ class Tree:
 
     def end(self) -> None:
         """Kill it and what it started, by their ids, and wait until they are gone."""
+        try:
+            self._end()
+        except BaseException:
+            # An impatient Ctrl-C while this ends is no reason to leave anything behind.
+            self._end()
+            raise
+
+    def _end(self) -> None:
         while left := self._session():
             # All stop before any dies: a supervisor would start its children anew.
             for act in (psutil.Process.suspend, psutil.Process.kill):
@@ -81,8 +90,7 @@ class Tree:
                         act(member)
                     except psutil.NoSuchProcess:
                         pass
-            psutil.wait_procs([member for member in left if member.pid != self.process.pid], timeout=5)
-            self.process.wait(10)
+            time.sleep(0.01)
         self.process.wait(10)
         self._log.close()
 

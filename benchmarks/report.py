@@ -106,7 +106,8 @@ def _page(
     yield "Peers closer than 1.3× to one another are not ranked: a place, below, is 1 and the number of peers that are"
     yield "better by at least that. The floor does not compete: it is the least that could be done by hand."
     yield ""
-    yield "“–” is what was not measured or cannot be; why stands [below](#failures)."
+    yield "“–” was not measured: 500 at once where each takes a process, and an idle floor. Why something failed stands"
+    yield "[below](#failures)."
     yield ""
     yield "## What each guarantees, as it was measured"
     yield ""
@@ -160,7 +161,7 @@ def _section(metric: Metric, table: dict[str, Figure], results: Results, plots: 
     for peer in best_first(metric, table):
         figure = table[peer]
         yield _row(
-            figure.place or "",
+            (figure.place or "") if metric.ranked else "",
             f"**{peer}**" if peer == "aioqueue" else peer,
             number(figure.median),
             f"{number(figure.low)} to {number(figure.high)}" if figure.low != figure.high else "",
