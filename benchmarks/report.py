@@ -12,6 +12,7 @@ import aioqueue
 from benchmarks.bench import Sizes
 from benchmarks.figures import METRICS, ORDER, OWN, Figure, Metric, best_first, number, summary
 from benchmarks.registry import FLOOR, PEERS, ROOT, Peer
+from benchmarks.scenarios import SCENARIOS
 from benchmarks.suite import Results
 
 PAGE, FOLDER, DATA = "benchmarks.md", "benchmarks", "results.json"
@@ -127,10 +128,24 @@ def _page(
         [*_head("peer", "scenario", "failed:"), *(_row(*failure) for failure in failures)] if failures else ["None."]
     )
     yield ""
+    yield from _repeats(results)
     yield "## Versions"
     yield ""
     yield from _head("", "")
     yield from (_row(peer.name, ", ".join(versions(peer))) for peer in peers)
+
+
+def _repeats(results: Results) -> Iterator[str]:
+    found = [
+        f"{peer} ({figures[f'{name}_repeated']:.0f} in {name})"
+        for measured in results.rounds
+        for peer, figures in measured.items()
+        for name in SCENARIOS
+        if f"{name}_repeated" in figures
+    ]
+    if found:
+        yield f"Ran tasks twice, though nothing had failed: {', '.join(found)}."
+        yield ""
 
 
 def _overview(results: Results, tables: dict[str, dict[str, Figure]], peers: list[Peer]) -> Iterator[str]:

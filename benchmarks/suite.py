@@ -126,6 +126,7 @@ def _measure(peer: Peer, python: Path, name: str, sizes: Sizes, say: Callable[[s
     with server() as url, tempfile.TemporaryDirectory(prefix="aioqueue-bench-") as folder:
         bench = Bench(peer, python, url, Path(folder), sizes)
         try:
-            return SCENARIOS[name].run(bench, say)
+            figures = SCENARIOS[name].run(bench, say)
+            return figures | ({f"{name}_repeated": bench.repeated} if bench.repeated else {})
         finally:
             bench.client.close()

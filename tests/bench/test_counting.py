@@ -1,4 +1,4 @@
-"""Nobody gets a figure for tasks that were dropped, or run twice."""
+"""Nobody gets a figure for tasks that were dropped, and who runs some twice is told."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ def test_a_task_too_few(bench: Bench) -> None:
 
 
 def test_a_task_too_many(bench: Bench) -> None:
+    _ran(bench, "1", 1001)
+    assert _watch(bench, 1000).ended == 1001
+    assert bench.repeated == 1
     _ran(bench, "1", 11)
     with pytest.raises(Failed, match="ran 11 tasks of 10"):
         _watch(bench, 10)
