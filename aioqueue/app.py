@@ -205,7 +205,7 @@ class AioQueue:
 
     async def _connect(self, stack: AsyncExitStack) -> Broker:
         conf = self.conf
-        if conf.broker is not None and conf.broker.startswith("memory:"):
+        if conf.task_always_eager or (conf.broker is not None and conf.broker.startswith("memory:")):
             return self._memory
         broker = await connect(
             conf.broker, name=self.name, namespace=self.namespace, timeout=conf.send_timeout, stack=stack
@@ -243,7 +243,8 @@ class AioQueue:
         """Send a task, or a name, with checked options. `Task.send` and the others end here."""
         if "link" in options or "link_error" in options:
             name = target if isinstance(target, str) else target.name
-            return await Signature(self, name, args, kwargs, options).send()
+            call: Signature[Any] = Signature(self, name, args, kwargs, options)
+            return await call.send()
         if self.conf.task_always_eager and not isinstance(target, str):
             from aioqueue.worker.eager import run_eagerly
 

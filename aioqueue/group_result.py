@@ -6,7 +6,7 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aioqueue.exceptions import AioQueueError, TimeoutError
 from aioqueue.message import Record, State, decode_record
@@ -169,10 +169,6 @@ class GroupResult(AsyncResult[list[T]]):
     def __repr__(self) -> str:
         return f"<GroupResult {self.id} of {len(self.results)}>"
 
-    if TYPE_CHECKING:
-
-        async def resume(self) -> Self: ...
-
 
 async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) -> list[Any]:
     """What these give; without `return_exceptions` the first error is raised as soon as it is known."""
@@ -194,9 +190,9 @@ async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) 
         else:
             values[index] = exception_of(results[index].id, record)
     async with AsyncExitStack() as stack:
-        waits = {asyncio.ensure_future(results[index].get()): index for index in open_ones}
+        waits = {asyncio.create_task(results[index].get()): index for index in open_ones}
         stack.callback(lambda: [wait.cancel() for wait in waits])
-        pending: set[asyncio.Future[Any]] = set(waits)
+        pending = set(waits)
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for wait in done:
@@ -229,7 +225,8 @@ class PlanFamily:
         """The result of a node."""
         plan = self.plan
         if node in plan.joins:
-            return GroupResult(self._app, plan.id_of(node), family=self, node=node)
+            group: GroupResult[Any] = GroupResult(self._app, plan.id_of(node), family=self, node=node)
+            return group
         return AsyncResult(
             self._app,
             plan.id_of(node),

@@ -28,12 +28,15 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.canvas",
             "aioqueue.context",
             "aioqueue.dead_letters",
+            "aioqueue.graph",
+            "aioqueue.group_result",
             "aioqueue.result",
             "aioqueue.sending",
             "aioqueue.session",
             "aioqueue.shared",
             "aioqueue.sync",
             "aioqueue.task",
+            "aioqueue.task_failure",
         ),
     ),
     ("where tasks wait", ("aioqueue.brokers", "aioqueue.backends", "aioqueue.embedded")),
@@ -59,6 +62,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 UPWARDS: dict[tuple[str, str], str] = {
     ("aioqueue.app", "aioqueue.worker"): "app.worker() makes one, when it is called",
     ("aioqueue.app", "aioqueue.worker.eager"): "task_always_eager runs tasks where they are sent",
+    ("aioqueue.canvas.posting", "aioqueue.worker.eager"): "and canvases",
     ("aioqueue.app", "aioqueue.testing"): "app.testing(), when it is called",
 }
 

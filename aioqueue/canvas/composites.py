@@ -12,12 +12,12 @@ from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-    from aioqueue.result import GroupResult
+    from aioqueue.group_result import GroupResult
     from aioqueue.task import Task
 
 A = TypeVar("A")
 R = TypeVar("R", covariant=True)
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
 U = TypeVar("U")
 
 
@@ -122,6 +122,11 @@ class group(Canvas[list[T]]):
             self._tasks = list(self.members())
         return self._tasks
 
+    @property
+    def is_stream(self) -> bool:
+        """Its members are not read yet."""
+        return self._source is not None
+
     def members(self) -> Iterator[Canvas[T]]:
         """Its members, one after the other, a generator's only once.
 
@@ -212,18 +217,14 @@ class chord(Canvas[R]):
         **options: Any,
     ) -> None:
         super().__init__()
-        if isinstance(header, chunks):
-            header = cast("chunks[Any]", header).group()
-        elif isinstance(header, Canvas) and not isinstance(header, group):
-            header = [cast("Canvas[Any]", header)]
-        self.header: group[Any] = header if isinstance(header, group) else group(header)
+        self.header: group[Any] = _header(header)
         self.body = None if body is None else check_canvas(body)
         self.allow_failures = allow_failures
         self.set(**options)
 
     def __call__(self, body: Canvas[U]) -> chord[U]:
         """The same with a body."""
-        other: chord[Any] = self.clone() if self.header._tasks is not None else self  # pyright: ignore[reportPrivateUsage]
+        other = cast("chord[Any]", self if self.header.is_stream else self.clone())
         other.body = check_canvas(body)
         return other
 
@@ -331,6 +332,15 @@ def chained(first: Canvas[Any], second: Canvas[U]) -> chain[U]:
         before, after = before[:-1], [chord(cast("group[Any]", before[-1]), after[0]), *after[1:]]
     found: chain[Any] = chain(*before, *after)
     return found
+
+
+def _header(given: Any) -> group[Any]:
+    if isinstance(given, chunks):
+        return cast("chunks[Any]", given).group()
+    if isinstance(given, group):
+        return cast("group[Any]", given)
+    members: Iterable[Canvas[Any]] = [cast("Canvas[Any]", given)] if isinstance(given, Canvas) else given
+    return group(members)
 
 
 def _elements(canvas: Canvas[Any]) -> list[Canvas[Any]]:

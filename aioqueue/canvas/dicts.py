@@ -18,8 +18,6 @@ from aioqueue.payload.plain import to_plain
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
-_KNOWN = ("task", "chain", "group", "chord")
-
 
 def signature(
     task: str | Mapping[str, Any],
@@ -43,7 +41,8 @@ def signature(
         ConfigurationError: the data are those of no canvas, or an option is wrong.
     """
     if isinstance(task, str):
-        return Signature(app, task, args, kwargs, checked(options), immutable=immutable)
+        found: Signature[Any] = Signature(app, task, args, kwargs, checked(options), immutable=immutable)
+        return found
     return from_dict(task, app)
 
 
@@ -83,7 +82,10 @@ def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[An
                 allow_failures=bool(data.get("allow_failures")),
             )
         else:
-            raise ConfigurationError(f"A canvas is one of {', '.join(_KNOWN)}; {_short(data)} is none.")
+            raise ConfigurationError(
+                f"A signature names its task: {{'task': 'module.name', …}}, and a composition its type: chain, group "
+                f"or chord. {_short(data)} does neither."
+            )
         canvas.options = checked(options)
         for link in data.get("link") or ():
             canvas.link(from_dict(link, app))
@@ -97,8 +99,8 @@ def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[An
 def plain_call(call: Signature[Any]) -> dict[str, Any]:
     """Arguments as JSON can hold them, and the options.
 
-    Where that changes them, as with bytes, they travel as JSON from here on, so that the worker's annotations change them
-    back.
+    Where that changes them, as with bytes, they travel as JSON from here on, so that the worker's annotations change
+    them back.
     """
     given = [list(call.args), call.kwargs]
     try:

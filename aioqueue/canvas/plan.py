@@ -13,8 +13,8 @@ but for groups, which are joins; every canvas has one node whose end is its end:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
@@ -160,28 +160,21 @@ class Plan:
         return self.names.get(number) or f"{self.id}.{number}"
 
     def _steps(self, canvas: Canvas[Any], at: At) -> _Steps:
-        if isinstance(canvas, chunks):
-            canvas = canvas.group()
+        canvas = _as_group(canvas)
         at = self._enter(canvas, at)
         inner = at._replace(wanted=at.wanted or bool(canvas.links))
-        if isinstance(canvas, Signature):
-            end = self._task(canvas, inner)
-        elif isinstance(canvas, group):
-            end = yield from self._group(canvas, inner)
-        elif isinstance(canvas, chord):
-            end = yield from self._chord(canvas, inner)
-        elif isinstance(canvas, chain):
-            end = yield from self._chain(canvas, inner)
-        else:
+        steps = self._kinds.get(type(canvas))
+        if steps is None:
             raise ConfigurationError(f"{canvas!r} cannot be sent. Nothing was sent.")
+        end = yield from steps(self, canvas, inner)
         for link in canvas.links:
-            linked = yield link, At(after=end, group=0, stamps=self._stamps_of(canvas, at))
+            linked = yield link, At(after=end, stamps=self._stamps_of(canvas, at))
             self._close(linked)
         return end
 
     def _enter(self, canvas: Canvas[Any], at: At) -> At:
         """What the parts of a canvas inherit from it."""
-        if isinstance(canvas, Signature):
+        if _is_single(canvas):
             handlers = self._handlers(canvas, at)
             return at._replace(handlers=handlers) if handlers is not at.handlers else at
         options = dict(canvas.options)
@@ -197,7 +190,7 @@ class Plan:
         )
 
     def _stamps_of(self, canvas: Canvas[Any], at: At) -> Mapping[str, Any]:
-        return {**at.stamps, **(canvas.options.get("stamps") or {})} if isinstance(canvas, Signature) else at.stamps
+        return {**at.stamps, **(canvas.options.get("stamps") or {})} if _is_single(canvas) else at.stamps
 
     def _handlers(self, canvas: Canvas[Any], at: At) -> tuple[int, ...]:
         if not canvas.errbacks:
@@ -218,8 +211,8 @@ class Plan:
                 place = place._replace(first={}, args=(), kwargs={})
             place = place._replace(id=at.id, wanted=at.wanted) if last else place._replace(wanted=True)
             before = end
-            if type(element) is Signature and element.is_plain:
-                end = self._task(element, place)
+            if (single := _plain_single(element)) is not None:
+                end = self._task(single, place)
                 if position % 100 == 99:
                     yield None
             else:
@@ -254,18 +247,16 @@ class Plan:
             if member is None:
                 iterators.pop()
                 continue
-            if isinstance(member, chunks):
-                member = member.group()
-            if isinstance(member, chain) and len(member) == 1 and member.is_bare:
-                member = member[0]
-            if isinstance(member, group) and not member.links:
-                iterators.append((member.members(), self._enter(member, place)))
+            member = _as_group(member)
+            inner = _group_of(member)
+            if inner is not None and not inner.links:
+                iterators.append((inner.members(), self._enter(inner, place)))
                 continue
-            if type(member) is Signature and member.is_plain:
-                end = self._task(member, place)
+            if (single := _plain_single(member)) is not None:
+                end = self._task(single, place)
             else:
                 end = yield member, place
-            if isinstance(member, group):  # it has links, so it is a join of its own, but its members are this one's
+            if inner is not None:  # it has links, so it is a join of its own, but its members are this one's
                 join.members.extend(self._drafts[end].members)
             else:
                 join.members.append(end)
@@ -295,6 +286,17 @@ class Plan:
         )
         self._close(header)
         return end
+
+    def _single(self, canvas: Signature[Any], at: At) -> _Steps:
+        yield from ()
+        return self._task(canvas, at)
+
+    _kinds: ClassVar[dict[type, Callable[[Plan, Any, At], _Steps]]] = {
+        Signature: _single,
+        chain: _chain,
+        group: _group,
+        chord: _chord,
+    }
 
     # Nodes
 
@@ -431,3 +433,22 @@ def _flat(canvas: chain[Any]) -> Iterator[Canvas[Any]]:
             stack.append(iter(element.tasks))
         else:
             yield element
+
+
+def _as_group(canvas: Canvas[Any]) -> Canvas[Any]:
+    return cast("chunks[Any]", canvas).group() if isinstance(canvas, chunks) else canvas
+
+
+def _group_of(canvas: Canvas[Any]) -> group[Any] | None:
+    """The group that a canvas is, and be it as the only element of a chain."""
+    while isinstance(canvas, chain) and len(canvas) == 1 and canvas.is_bare:
+        canvas = canvas[0]
+    return cast("group[Any]", canvas) if isinstance(canvas, group) else None
+
+
+def _is_single(canvas: Canvas[Any]) -> bool:
+    return type(canvas) is Signature
+
+
+def _plain_single(canvas: Canvas[Any]) -> Signature[Any] | None:
+    return cast("Signature[Any]", canvas) if type(canvas) is Signature and canvas.is_plain else None

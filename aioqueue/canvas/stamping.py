@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas.composites import chain, chord, chunks, group
 from aioqueue.canvas.signature import Signature
@@ -54,36 +54,46 @@ class StampingVisitor:
 
 def visit(canvas: Canvas[Any], visitor: StampingVisitor) -> None:
     """Put a visitor's stamps on a canvas, in place. A generator of a group is read for it."""
-    if isinstance(canvas, Signature):
-        _put(canvas, visitor.on_signature(canvas))
-    elif isinstance(canvas, chain):
-        found = canvas
-        _put(found, visitor.on_chain_start(found))
-        for task in found.tasks:
-            visit(task, visitor)
-        visitor.on_chain_end(found)
-    elif isinstance(canvas, group):
-        members = canvas
-        _put(members, visitor.on_group_start(members))
-        for task in members.tasks:
-            visit(task, visitor)
-        visitor.on_group_end(members)
-    elif isinstance(canvas, chord):
-        both = canvas
-        _put(both.header, visitor.on_chord_header_start(both))
-        visit(both.header, visitor)
-        visitor.on_chord_header_end(both)
-        if both.body is not None:
-            _put(both.body, visitor.on_chord_body(both))
-            visit(both.body, visitor)
-    elif isinstance(canvas, chunks):
-        visit(canvas.signature, visitor)
+    found: Any = canvas
+    if isinstance(found, Signature):
+        _put(canvas, visitor.on_signature(cast("Signature[Any]", found)))
+    elif isinstance(found, chain):
+        _visit_chain(cast("chain[Any]", found), visitor)
+    elif isinstance(found, group):
+        _visit_group(cast("group[Any]", found), visitor)
+    elif isinstance(found, chord):
+        _visit_chord(cast("chord[Any]", found), visitor)
+    elif isinstance(found, chunks):
+        visit(cast("chunks[Any]", found).signature, visitor)
     for link in canvas.links:
         _put(link, visitor.on_callback(link))
         visit(link, visitor)
     for errback in canvas.errbacks:
         _put(errback, visitor.on_errback(errback))
         visit(errback, visitor)
+
+
+def _visit_chain(canvas: chain[Any], visitor: StampingVisitor) -> None:
+    _put(canvas, visitor.on_chain_start(canvas))
+    for task in canvas.tasks:
+        visit(task, visitor)
+    visitor.on_chain_end(canvas)
+
+
+def _visit_group(canvas: group[Any], visitor: StampingVisitor) -> None:
+    _put(canvas, visitor.on_group_start(canvas))
+    for task in canvas.tasks:
+        visit(task, visitor)
+    visitor.on_group_end(canvas)
+
+
+def _visit_chord(canvas: chord[Any], visitor: StampingVisitor) -> None:
+    _put(canvas.header, visitor.on_chord_header_start(canvas))
+    visit(canvas.header, visitor)
+    visitor.on_chord_header_end(canvas)
+    if canvas.body is not None:
+        _put(canvas.body, visitor.on_chord_body(canvas))
+        visit(canvas.body, visitor)
 
 
 def _put(canvas: Canvas[Any], stamps: Stamps) -> None:

@@ -9,14 +9,21 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Delivery
+from aioqueue.canvas import Canvas
+from aioqueue.canvas.plan import At
+from aioqueue.canvas.posting import store
 from aioqueue.context import Line, TaskContext, current
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.group_result import result_of
 from aioqueue.message import Record, State, decode_message, decode_record
 from aioqueue.result import AsyncResult
-from aioqueue.sending import outgoing
+from aioqueue.sending import Place, outgoing
 from aioqueue.worker.admission import admit
 from aioqueue.worker.outcome import Rules
 from aioqueue.worker.run import Run
+from aioqueue.worker.worker import Worker
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -35,6 +42,30 @@ class EagerResult(AsyncResult[Any]):
 
     async def _record(self) -> Record | None:
         return self._ended
+
+
+async def run_canvas_eagerly(
+    app: AioQueue, canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> AsyncResult[Any]:
+    """Send a canvas to the app's broker in memory, and work beside it until all of it has ended.
+
+    Raises:
+        ConfigurationError: the app has been opened before it was made eager, so that others see what is sent.
+    """
+    broker = await app.broker()
+    if not isinstance(broker, MemoryBroker):
+        raise ConfigurationError(
+            "task_always_eager was set when the app was open already: canvases are run in memory then, so set it "
+            "before. Nothing was sent."
+        )
+    plan = await store(app, canvas, At(args=args, kwargs=kwargs), Place())
+    result = result_of(app, plan, plan.end)
+    queues = [status.name for status in await broker.queues()]
+    worker = Worker(app, queues=queues, burst=True, retry_now=True, hostname="eager")
+    await worker.run(install_signals=False)
+    if app.conf.task_eager_propagates:
+        await result.get()
+    return result
 
 
 async def run_eagerly(

@@ -68,7 +68,8 @@ async def _store(app: AioQueue, run: Run, canvas: Canvas[Any], at: At) -> Plan:
         stamps=message.stamps,
     )
     if _ends_in_group(canvas):  # which has no record of its own that somebody could wait for
-        canvas = chain(canvas, Signature(app, COLLECT, options={"queue": message.queue}))
+        collect: Signature[Any] = Signature(app, COLLECT, options={"queue": message.queue})
+        canvas = cast("Canvas[Any]", chain(canvas, collect))
     return await store(app, canvas, at, inherited, held=True)
 
 
@@ -79,6 +80,6 @@ def _ends_in_group(canvas: Canvas[Any]) -> bool:
         if isinstance(canvas, chain) and len(canvas):
             canvas = canvas[-1]
         elif isinstance(canvas, chord) and canvas.body is not None:
-            canvas = cast("Canvas[Any]", canvas.body)
+            canvas = canvas.body
         else:
             return False
