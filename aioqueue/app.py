@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 from aioqueue import shared
 from aioqueue.brokers.connect import connect
 from aioqueue.brokers.protocol import Broker, Outgoing
-from aioqueue.canvas import Signature, signature
+from aioqueue.canvas import Canvas, Signature, signature
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.exceptions import ConfigurationError, NotRegistered, QueueFull, suggest
 from aioqueue.logs import logger
@@ -326,6 +326,18 @@ class AioQueue:
         task = self.tasks.get(name)
         return task.parameters.result_converter if task is not None else None
 
+    @overload
+    def signature(
+        self,
+        task: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Signature[Any]: ...
+    @overload
+    def signature(self, task: Mapping[str, Any]) -> Canvas[Any]: ...
     def signature(
         self,
         task: str | Mapping[str, Any],
@@ -334,9 +346,11 @@ class AioQueue:
         *,
         immutable: bool = False,
         **options: Unpack[SendOptions],
-    ) -> Any:
+    ) -> Canvas[Any]:
         """A call of a task by its name; or a canvas from what its `to_dict` gave."""
-        return signature(task, args, kwargs, immutable=immutable, app=self, **options)
+        if isinstance(task, str):
+            return signature(task, args, kwargs, immutable=immutable, app=self, **options)
+        return signature(task, app=self)
 
     def make_signature(
         self,

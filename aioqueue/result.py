@@ -359,11 +359,23 @@ async def revoke(
     app: AioQueue, broker: Broker, ids: Sequence[str], name: str, terminate: bool, reason: str | None
 ) -> list[bool]:
     """End tasks as revoked; see `AsyncResult.revoke`."""
-    why, now = reason or "revoked", broker.now()
+    record, keep, step = _revocation(app, broker, ids[0] if len(ids) == 1 else "", name, reason or "revoked")
+    return await broker.revoke(ids, record, expires=keep, terminate=terminate, step=step)
+
+
+async def purge(app: AioQueue, queue: str) -> int:
+    """Drop what waits in a queue, and end its tasks as revoked, so that nobody waits for them; returns how many."""
+    broker = await app.broker()
+    record, keep, step = _revocation(app, broker, "", "", "purged")
+    return await broker.purge(queue, record, expires=keep, step=step)
+
+
+def _revocation(app: AioQueue, broker: Broker, id: str, name: str, why: str) -> tuple[bytes, int, Step]:
+    """The record of a revoked task, for how long it is kept, and what those hear that come after the task."""
+    now = broker.now()
     record = Record(state=State.REVOKED, task=name, reason=why, ended=now)
-    step = failed_step(Step("", ""), revoked_call(ids[0] if len(ids) == 1 else "", name, why), now=now)
-    keep = int((app.conf.result_expires or 0) * 1000)
-    return await broker.revoke(ids, encode_record(record), expires=keep, terminate=terminate, step=step)
+    step = failed_step(Step("", ""), revoked_call(id, name, why), now=now)
+    return encode_record(record), int((app.conf.result_expires or 0) * 1000), step
 
 
 def exception_of(id: str, record: Record) -> BaseException:

@@ -382,8 +382,9 @@ class Broker(Protocol):
         """All queues that have been used."""
         ...
 
-    async def purge(self, queue: str) -> int:
-        """Drop what waits in a queue and is not running; returns how many."""
+    async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, step: Step | None = None) -> int:
+        """Drop what waits in a queue and is not running; returns how many. Its tasks end with `record`, and what comes
+        after them in their workflows as `step` says; without a record nothing is said of them."""
         ...
 
     async def workers(self) -> list[WorkerStatus]:

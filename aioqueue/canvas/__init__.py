@@ -5,7 +5,7 @@ from __future__ import annotations
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
 from aioqueue.canvas.dicts import signature
-from aioqueue.canvas.signature import Signature
+from aioqueue.canvas.signatures import Signature
 from aioqueue.canvas.stamping import StampingVisitor
 
 __all__ = ["Canvas", "Signature", "StampingVisitor", "chain", "chord", "chunks", "group", "signature"]

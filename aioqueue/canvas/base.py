@@ -198,7 +198,7 @@ def one_task(errback: Any) -> Canvas[Any]:
     Raises:
         ConfigurationError: it is not.
     """
-    from aioqueue.canvas.signature import Signature
+    from aioqueue.canvas.signatures import Signature
 
     check_canvas(errback)
     if not isinstance(errback, Signature):

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from aioqueue.canvas.base import Canvas, canvases, check_canvas
-from aioqueue.canvas.signature import Signature
+from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast, overload
 
 import msgspec
 
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, group
-from aioqueue.canvas.signature import Signature
+from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.options import SendOptions, checked
 from aioqueue.payload.plain import to_plain
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
 
+@overload
+def signature(
+    task: str,
+    args: Iterable[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    immutable: bool = False,
+    app: AioQueue | None = None,
+    **options: Unpack[SendOptions],
+) -> Signature[Any]: ...
+@overload
+def signature(task: Mapping[str, Any], *, app: AioQueue | None = None) -> Canvas[Any]: ...
 def signature(
     task: str | Mapping[str, Any],
     args: Iterable[Any] = (),
@@ -27,7 +39,7 @@ def signature(
     immutable: bool = False,
     app: AioQueue | None = None,
     **options: Unpack[SendOptions],
-) -> Any:
+) -> Canvas[Any]:
     """A call of a task by its name, or any canvas from what its `to_dict` gave.
 
     Args:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
-from aioqueue.canvas.signature import Signature
+from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
 from aioqueue.sending import Place, outgoing
@@ -177,8 +177,8 @@ class Plan:
         if _is_single(canvas):
             handlers = self._handlers(canvas, at)
             return at._replace(handlers=handlers) if handlers is not at.handlers else at
-        options = dict(canvas.options)
-        stamps = {**at.stamps, **(options.pop("stamps", None) or {})}
+        options: dict[str, Any] = dict(canvas.options)
+        stamps: dict[str, Any] = {**at.stamps, **(options.pop("stamps", None) or {})}
         first = {name: options.pop(name) for name in _STARTING if name in options} or at.first
         id = options.pop("task_id", None) or at.id
         return at._replace(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas.composites import chain, chord, chunks, group
-from aioqueue.canvas.signature import Signature
+from aioqueue.canvas.signatures import Signature
 
 if TYPE_CHECKING:
     from aioqueue.canvas.base import Canvas

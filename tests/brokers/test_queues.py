@@ -9,7 +9,21 @@ import msgspec
 from aioqueue.brokers.protocol import Broker, Verdict
 
 from .conftest import MakeConsumer
-from .steps import AN_HOUR, LEASE, counts, end, fetch, ids, message, revoke, send, send_and_fetch, status, worker_status
+from .steps import (
+    AN_HOUR,
+    LEASE,
+    counts,
+    end,
+    fetch,
+    ids,
+    message,
+    revoke,
+    send,
+    send_and_fetch,
+    status,
+    within,
+    worker_status,
+)
 
 
 async def test_no_queues(broker: Broker) -> None:
@@ -73,6 +87,16 @@ async def test_purging_drops_what_waits(broker: Broker, consumer: MakeConsumer) 
     assert ids(await fetch(worker)) == ["safe"]
     assert await broker.purge("q") == 0
     assert await broker.purge("unknown") == 0
+
+
+async def test_purging_ends_the_tasks(broker: Broker, consumer: MakeConsumer) -> None:
+    await consumer()
+    await send(broker, "a", "b")
+    async with broker.watch("a") as watch:
+        assert await broker.purge("q", b"purged", expires=AN_HOUR) == 2
+        assert await within(watch.next()) == b"purged"
+    assert await broker.records(["a", "b"]) == [b"purged", b"purged"]
+    assert await revoke(broker, "a") == [False], "it has ended"
 
 
 async def test_purging_leaves_what_runs(broker: Broker, consumer: MakeConsumer) -> None:

@@ -8,13 +8,21 @@ from typing import Any, assert_type
 from aioqueue import (
     AioQueue,
     AsyncResult,
+    Canvas,
+    Graph,
+    GroupResult,
     Signature,
     Task,
     TaskContext,
     TaskInfo,
     Worker,
+    chain,
+    chord,
+    chunks,
     current_context,
+    group,
     shared_task,
+    signature,
 )
 from aioqueue.dead_letters import DeadTask
 from aioqueue.sync import SyncResult
@@ -124,7 +132,46 @@ async def signatures() -> None:
     assert_type(await app.send_many([add.s(i, i) for i in range(3)]), list[AsyncResult[int]])
     assert_type(await app.send_many(thumbnail.s(name) for name in ("a", "b")), list[AsyncResult[bytes]])
     assert_type(app.signature("shop.add", (1, 2)), Signature[Any])
-    assert_type(app.signature(add.s(1).to_dict()), Signature[Any])
+    assert_type(app.signature(add.s(1).to_dict()), Canvas[Any])
+
+
+async def canvases() -> None:
+    assert_type(chain(add.s(1, 2), thumbnail.s()), chain[bytes])
+    assert_type(chain(add.s(1, 2), bound.s(), thumbnail.s(), add.s(3)), chain[int])
+    assert_type(add.s(1) | thumbnail.s(), chain[bytes])
+    assert_type(add.s(1) | thumbnail.s() | add.s(2), chain[int])
+    assert_type(await chain(add.s(1, 2), thumbnail.s()).send(), AsyncResult[bytes])
+    assert_type(await (add.s(1) | thumbnail.s()).call(2, timeout=3), bytes)
+    assert_type(group(add.s(i, i) for i in range(3)), group[int])
+    assert_type(group([add.s(1), add.s(2)]), group[int])
+    assert_type(group(add.s(1), add.s(2)), group[int])
+    results = await group(add.s(i, i) for i in range(3)).send()
+    assert_type(results, GroupResult[int])
+    assert_type(await results.get(timeout=3), list[int])
+    assert_type(await results, list[int])
+    assert_type(results[0], AsyncResult[int])
+    assert_type(await results.completed_count(), int)
+    async for index, value in results.as_completed():
+        assert_type(index, int)
+        assert_type(value, int)
+    assert_type(chord(group(add.s(1), add.s(2)), thumbnail.s()), chord[bytes])
+    assert_type(chord((add.s(i) for i in range(3)), thumbnail.s(), allow_failures=True), chord[bytes])
+    assert_type(group(add.s(1)) | thumbnail.s(), chord[bytes])
+    assert_type(chord([add.s(1)])(thumbnail.s()), chord[bytes])
+    assert_type(group(add.s(1)) | thumbnail.s() | add.s(1), chain[int])
+    assert_type(await chunks(add, [(1, 2), (3, 4)], 2).send(), GroupResult[list[int]])
+    assert_type(add.chunks([(1, 2)], 1).group(), group[list[int]])
+    assert_type(add.map([1, 2]), Signature[list[int]])
+    assert_type(await add.starmap([(1, 2)]).call(), list[int])
+    assert_type(add.s(1).link(thumbnail.s()), Canvas[bytes])
+    assert_type(chain(add.s(1)).on_error(bound.s()).stamp(tenant="a"), chain[int])
+    assert_type(signature("shop.add", (1, 2), countdown=3), Signature[Any])
+    assert_type(signature(add.s(1).to_dict()), Canvas[Any])
+    result = await add.s(1).send()
+    assert_type(await result.resume(), AsyncResult[int])
+    assert_type(await result.graph(), Graph)
+    assert_type((await result.graph()).to_mermaid(), str)
+    assert_type(add.s(1).sync.send(2).get(), int)
 
 
 async def results() -> None:

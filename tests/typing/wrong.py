@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioqueue import AioQueue, AsyncResult, Signature, TaskContext, shared_task
+from aioqueue import AioQueue, AsyncResult, Signature, TaskContext, chain, chord, group, shared_task
 
 app = AioQueue("shop")
 
@@ -130,3 +130,16 @@ def without_a_loop() -> None:
 async def forgotten() -> None:
     add.send(1, 2)  # wrong
     (await add.send(1, 2)).get()  # wrong
+
+
+def takes_int(result: AsyncResult[int]) -> None: ...
+
+
+async def canvases() -> None:
+    takes_int(await chain(add.s(1), thumbnail.s()).send())  # wrong
+    takes_int(await (await group(add.s(1), add.s(2)).send()).get())  # wrong
+    chain(add, thumbnail)  # wrong
+    add.s(1) | thumbnail  # wrong
+    chord([add.s(1)], 3)  # wrong
+    add.s(1).set(quue="high")  # wrong
+    add.chunks([(1, 2)], "many")  # wrong

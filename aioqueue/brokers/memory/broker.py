@@ -125,9 +125,9 @@ class MemoryBroker:
         """All queues that have been used, by name."""
         return self._store.all_queues()
 
-    async def purge(self, queue: str) -> int:
+    async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, step: Step | None = None) -> int:
         """Drop what waits in a queue; what runs and what waits for its time stays. Returns how many."""
-        return self._store.purge(queue)
+        return self._store.purge(queue, record, expires=expires, step=step)
 
     async def workers(self) -> list[WorkerStatus]:
         """All workers whose lease has not ended."""

@@ -139,13 +139,18 @@ class Store:
         return None if earliest is None else (earliest - now) / 1000
 
     @_step
-    def purge(self, name: str) -> int:
-        """Drop what waits in a queue."""
+    def purge(self, name: str, record: bytes, *, expires: int, step: Step | None) -> int:
+        """Drop what waits in a queue, and end its tasks with a record, if one is given."""
         if name not in self.queues.by_name:
             return 0
         messages = self.queues[name].clear()
         for message in messages:
             self._forget_message(message)
+            if record and not self.records.has_ended(message.id):
+                self.conclude(message.id, record, expires=expires)
+                if step is not None:
+                    end = BadEnd(REVOKED, step.value or b"", step.upstream, step.chord)
+                    self.workflows.abandon(message.id, end)
         return len(messages)
 
     # To the workers and back

@@ -287,11 +287,12 @@ class Workflows:
 
     def _call_outer_handlers(self, flow: Flow, n: int, failure: bytes) -> None:
         """Those of the nodes whose place a graft takes are called for what fails in it."""
+        subject = str(n)
         while (outer := self._outer(flow)) is not None:
             flow, place = outer
             node = flow.nodes.get(int(place)) if place.isdecimal() else None
+            subject = f"{place}.{subject}"
             if node is not None and node.on_error:
-                subject = f"{place}.{n}"
                 flow.heard[subject] = failure
                 self._call_handlers(flow, node, subject, failure)
 
@@ -331,6 +332,15 @@ class Workflows:
             if graft is not None and not flow.has_ended(n):
                 self._revoke_all(graft, revocation, end)
             self._failed(flow, n, end, quiet=False)
+        self._work()
+
+    def abandon(self, id: str, end: BadEnd) -> None:
+        """The message of a task was dropped: it ends as revoked."""
+        found = self.find(id)
+        if found is None:
+            self._revoke_call(id)
+        else:
+            self._failed(*found, end, quiet=False)
         self._work()
 
     def _revoke_call(self, id: str) -> None:

@@ -223,7 +223,7 @@ class RedisBroker:
     async def revoke(
         self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
     ) -> list[bool]:
-        failure, after, chord = (step.value or b"", step.upstream, step.chord) if step is not None else (b"", b"", b"")
+        failure, after, chord = _told(step)
         revoked: list[bool] = []
         for start in range(0, len(ids), _PAGE):
             part = ids[start : start + _PAGE]
@@ -233,7 +233,13 @@ class RedisBroker:
                 *part,
             )
             revoked += [letter == "1" for letter in letters.decode()]
+        await self._work()
         return revoked
+
+    async def _work(self) -> None:
+        """Do what workflows have left over, so that nobody has to wait for a worker."""
+        while await self._call("EXISTS", self._prefix + "work"):
+            await self._run("promote", self._shift, _PAGE)
 
     async def forget(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _PAGE):
@@ -294,11 +300,15 @@ class RedisBroker:
                 oldest = moment if oldest is None else min(oldest, moment)
         return QueueStatus(name=name, waiting=waiting, running=running, delayed=delayed, oldest=oldest)
 
-    async def purge(self, queue: str) -> int:
+    async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, step: Step | None = None) -> int:
+        failure, after, chord = _told(step)
         total = 0
         for stream in keys.streams([queue]):
-            while dropped := int(await self._run("purge", stream, _PAGE)):
+            while dropped := int(
+                await self._run("purge", stream, _PAGE, self._shift, record, expires, failure, after, chord)
+            ):
                 total += dropped
+        await self._work()
         return total
 
     async def workers(self) -> list[WorkerStatus]:
@@ -388,6 +398,11 @@ class RedisBroker:
                         f"No answer from {self._label} in {timeout:g} s ({error}). Is the server running?"
                     ) from None
             await backoff.wait()
+
+
+def _told(step: Step | None) -> tuple[bytes, bytes, bytes]:
+    """What those hear that come after a task which was ended from outside."""
+    return (step.value or b"", step.upstream, step.chord) if step is not None else (b"", b"", b"")
 
 
 def _text(info: Any) -> str:

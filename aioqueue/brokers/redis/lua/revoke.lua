@@ -39,7 +39,7 @@ for i = 11, #ARGV do
       if wid then
         flows.revoke_one(wid, n, record, terminate == '1', tonumber(remember), failure, after, chord)
       else
-        local of, call = string.match(id, '^([^.]+)%.(%d+%.[%d.]+)$') -- of an error handler
+        local of, call = call_of(id)
         if of then flows.handled(of, call) end
       end
     end

@@ -35,6 +35,11 @@ local function place_of(prefix, id)
   if named then return string.match(named, '^([^.]+)%.(%d+)$') end
 end
 
+-- The workflow and the token of an error handler's call.
+local function call_of(id)
+  return string.match(id, '^([^.]+)%.(%d+%.[%d.]+)$')
+end
+
 local function workflows(prefix, now, budget)
   local self = {}
   local items, head, spent = {}, 1, 0
@@ -203,13 +208,14 @@ local function workflows(prefix, now, budget)
     redis.call('HSET', values, 'f' .. n, failure, 'u' .. n, after, 'x' .. n, chord)
     if letter == 'f' and not quiet then
       call_handlers(wid, def, n, failure)
-      local about = meta(wid)
+      local about, subject = meta(wid), n
       while about.parent do -- it is a part of what others handle the errors of
         local outer = node(about.parent, about.place)
-        if outer then
+        subject = about.place .. '.' .. subject
+        if outer and #outer.on_error > 0 then
           -- The failure is kept there as well: a handler that is called again has to find it.
-          if #outer.on_error > 0 then redis.call('HSET', prefix .. 'wf:' .. about.parent .. ':v', 'f' .. about.place .. '.' .. n, failure) end
-          call_handlers(about.parent, outer, about.place .. '.' .. n, failure)
+          redis.call('HSET', prefix .. 'wf:' .. about.parent .. ':v', 'f' .. subject, failure)
+          call_handlers(about.parent, outer, subject, failure)
         end
         about = meta(about.parent)
       end
@@ -321,6 +327,14 @@ local function workflows(prefix, now, budget)
     failed(wid, n, 'r', failure, after, chord)
   end
   self.ended = ended
+
+  -- The message of a task was dropped: it ends as revoked.
+  function self.abandon(id, failure, after, chord)
+    local wid, n = place_of(prefix, id)
+    if wid then return failed(wid, n, 'r', failure, after, chord) end
+    local of, call = call_of(id)
+    if of then self.handled(of, call) end
+  end
 
   local function page(wid, n, about, b)
     local op, number, a = unpack(about)
