@@ -71,6 +71,8 @@ class DeadLetters:
     async def requeue(self, id: str) -> bool:
         """Send the task again, as if it had never run. False: there is no such dead letter.
 
+        In a workflow, what was to come after it runs again as well.
+
         Raises:
             AioQueueError: its message cannot be read, so that sending it would only bring it back.
         """
@@ -84,6 +86,8 @@ class DeadLetters:
             raise AioQueueError(
                 f"The dead letter {id} cannot be sent again: {letter.reason}. It stays: look at its `raw`, or drop it."
             )
+        if message.workflow is not None and message.node is not None and not message.handles:
+            return await broker.resume(message.workflow, message.node) > 0
         # A new start: its retries, its eta and its expiry are over.
         message.retries, message.eta, message.expires = 0, None, None
         # To where it was met, whatever somebody else may have written into it.

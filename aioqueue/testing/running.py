@@ -75,6 +75,8 @@ class Runs:
                     status = await self._status(queue)
                     if not status.waiting:
                         break
+            if await self._broker.place(id) is not None:  # it was replaced: its end is that of the others
+                await self.until_quiet(retry_now=True)
         finally:
             del self._stage.alone[id]
         if not status.running and not status.delayed:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, chord, group
 from aioqueue.exceptions import AioQueueError, ConfigurationError, PayloadError, TaskFailed, TaskRevoked, TimeoutError
 from aioqueue.testing import Testing
 
@@ -321,3 +321,48 @@ async def test_a_drain_is_quick(app: AioQueue) -> None:
             await t.drain()
             times.append(time.perf_counter() - began)
     assert min(times) < 0.02
+
+
+async def test_workflows_are_run_whole(app: AioQueue, kind: str) -> None:
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    @app.task
+    async def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @app.task(bind=True, max_retries=3, default_retry_delay=60)
+    async def third_time(ctx: TaskContext, x: int) -> int:
+        if ctx.retries < 2:
+            raise ctx.retry()
+        return x
+
+    async with app.testing(broker=kind) as t:
+        result = await chain(add.s(1, 2), third_time.s(), group(add.s(1), add.s(2)), total.s()).send()
+        t.assert_sent(add, 1, 2)
+        await t.drain()
+        assert await result.get() == 9
+        late = await chord([add.s(1, 2).set(countdown=3600), add.s(3, 4)], total.s()).send()
+        await t.drain()
+        assert await late.state() == "SENT"
+        await t.clock.advance(hours=2)
+        assert await late.get() == 10
+
+
+async def test_running_one_task_runs_what_goes_on_in_its_place(app: AioQueue, kind: str) -> None:
+    @app.task
+    async def double(x: int) -> int:
+        return 2 * x
+
+    @app.task(bind=True)
+    async def replaced(ctx: TaskContext, n: int) -> list[int]:
+        raise ctx.replace(group(double.s(i) for i in range(n)))
+
+    @app.task
+    async def waits(n: int) -> int:
+        return sum(await (await group(double.s(i) for i in range(n)).send()).get())
+
+    async with app.testing(broker=kind) as t:
+        assert await t.run(replaced, 3) == [0, 2, 4]
+        assert await t.run(waits, 3) == 6
