@@ -46,6 +46,12 @@ class Target:
         """Where the app is, if anything says so."""
         return self.place or os.environ.get("AIOQUEUE_APP") or None
 
+    def words(self) -> list[str]:
+        """The same, as options of a command."""
+        given = {"--app": self.app_place, "--broker": self.broker, "--namespace": self.namespace}
+        words = [word for option, value in given.items() if value for word in (option, value)]
+        return [*words, "--debug"] if self.debug else words
+
     def app(self) -> AioQueue:
         """The app, with its tasks.
 

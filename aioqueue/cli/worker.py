@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -47,6 +48,14 @@ def _celery_options(command: click.Command) -> click.Command:
 @click.option(
     "-c", "--concurrency", type=click.IntRange(1), metavar="N", help="Tasks that run at once; by default 100."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Worker processes, each with --concurrency tasks at once; what ends is replaced. By default 1.",
+)
+@click.option("--supervised", is_flag=True, hidden=True)
 @click.option("-n", "--hostname", metavar="NAME", help="Its name; %h is the host's, %p the process id: worker1@%h.")
 @click.option(
     "-l",
@@ -67,6 +76,8 @@ def worker(
     words: tuple[str, ...],
     queues: tuple[str, ...],
     concurrency: int | None,
+    processes: int,
+    supervised: bool,
     hostname: str | None,
     loglevel: str,
     logformat: str,
@@ -91,6 +102,13 @@ def worker(
         if value not in (None, False):
             _, option, why = _WITHOUT_EFFECT[name.removeprefix("_")]
             _logger.warning("%s has no effect: %s", option, why)
+    if processes > 1:
+        end(run(_supervise(app, processes, burst=burst)))
+        return
+    if supervised:
+        from aioqueue.worker.supervisor import stop_with_parent
+
+        stop_with_parent()
     names = [name for text in queues for name in text.split(",") if name]
     if queues and not names:
         raise click.UsageError(f"--queues takes names such as high,default, not {' '.join(queues)!r}.")
@@ -103,11 +121,34 @@ def worker(
                 hostname=hostname,
                 shutdown_timeout=shutdown_timeout,
                 burst=burst,
-                banner=logformat == "text" and logging.getLogger().isEnabledFor(logging.INFO),
+                banner=not supervised and logformat == "text" and logging.getLogger().isEnabledFor(logging.INFO),
             ),
             fast=True,
         )
     )
+
+
+async def _supervise(app: AioQueue, count: int, *, burst: bool) -> int:
+    from aioqueue.worker.supervisor import Supervisor
+
+    async with app:  # the embedded server, if it is that one, outlives each of them
+        broker = await app.broker()
+        _logger.info("%d worker processes of the app %s start on %s", count, app.name, broker.description)
+        return await Supervisor(_command, count, once=burst).run()
+
+
+def _command(number: int) -> list[str]:
+    """The command of one of several processes: this one's, with a name of its own."""
+    context = click.get_current_context()
+    words = [sys.executable, "-m", "aioqueue", *target().words(), "worker", "--supervised"]
+    given = context.params
+    words += ["--hostname", f"{given['hostname'] or 'worker@%h'}/{number}"]
+    for name in ("concurrency", "loglevel", "logformat", "logfile", "shutdown_timeout"):
+        if given[name] is not None:
+            words += [f"--{name.replace('_', '-')}", str(given[name])]
+    for queues in given["queues"]:
+        words += ["--queues", queues]
+    return [*words, "--burst"] if given["burst"] else words
 
 
 async def _work(

@@ -1,0 +1,110 @@
+"""Several worker processes under one: started, told to stop, and replaced when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+_logger = logging.getLogger("aioqueue.worker")
+
+# A process that ends sooner than this, in seconds, is replaced after a pause that grows.
+_SOON = 5.0
+_LONGEST_PAUSE = 30.0
+_MISUSE = 2
+
+
+class Supervisor:
+    """Keeps so many processes of a command alive, until it is told to stop.
+
+    What ends by itself is replaced, whether it was killed or had reached one of its limits (`worker_max_tasks`,
+    `worker_max_memory`). When the supervisor dies, however that happens, the processes notice it by the end of their
+    standard input (`stop_with_parent`) and stop in good order.
+
+    Args:
+        command: the words of the command of each, from its number (from 1 on).
+        count: how many.
+        once: one that has ended well is not replaced.
+    """
+
+    def __init__(self, command: Callable[[int], list[str]], count: int, *, once: bool = False) -> None:
+        self._command = command
+        self._count = count
+        self._once = once
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Supervise; returns the exit code: 0 if all processes ended well."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        try:
+            return max(await asyncio.gather(*[self._keep(number) for number in range(1, self._count + 1)]))
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def _keep(self, number: int) -> int:
+        loop, failures = asyncio.get_running_loop(), 0
+        while True:
+            # A group of its own: Ctrl-C comes to this process only, and goes on to them once.
+            process = self._processes[number] = await asyncio.create_subprocess_exec(
+                *self._command(number), stdin=asyncio.subprocess.PIPE, process_group=0
+            )
+            started = loop.time()
+            if self._stop.is_set():
+                self._pass_on(process, signal.SIGTERM)
+            code = await process.wait()
+            del self._processes[number]
+            if self._stop.is_set() or (self._once and code == 0):
+                return code if code >= 0 else 1
+            if code == _MISUSE:
+                self._stop_all(signal.SIGTERM)
+                return code
+            failures = failures + 1 if loop.time() - started < _SOON else 0
+            pause = min(_LONGEST_PAUSE, 0.5 * 2**failures) if failures else 0.0
+            _logger.warning(
+                "Worker process %d (pid %d) ended with %s; another one takes its place%s",
+                number,
+                process.pid,
+                f"signal {-code}" if code < 0 else f"code {code}",
+                f" in {pause:g} s" if pause else "",
+            )
+            try:
+                async with asyncio.timeout(pause):
+                    await self._stop.wait()
+                return 0
+            except TimeoutError:
+                pass
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if not self._stop.is_set():
+            _logger.info("%s: %d worker processes are told to stop", number.name, len(self._processes))
+        self._stop_all(number)
+
+    def _stop_all(self, number: signal.Signals) -> None:
+        self._stop.set()
+        for process in self._processes.values():
+            self._pass_on(process, number)
+
+    @staticmethod
+    def _pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+        try:
+            process.send_signal(number)
+        except ProcessLookupError:
+            pass
+
+
+def stop_with_parent() -> None:
+    """Send SIGTERM to this process when its standard input ends, which its supervisor holds the other side of."""
+
+    def wait() -> None:
+        while os.read(0, 1):  # not sys.stdin, whose lock the interpreter wants when it ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="aioqueue-parent", daemon=True).start()

@@ -1,0 +1,82 @@
+"""`aioqueue worker --processes`: several processes under one."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+from .conftest import Process, Shell, until
+
+
+def workers(aioqueue: Shell, count: int) -> dict[str, int]:
+    """The worker processes, when there are so many: pids by name."""
+    found: dict[str, int] = {}
+
+    def there() -> bool:
+        found.clear()
+        found.update({one["name"]: one["pid"] for one in aioqueue("workers", "shop", "--json").json})
+        return len(found) == count
+
+    until(there, f"{count} workers")
+    return found
+
+
+def start(aioqueue: Shell, *words: str) -> Process:
+    worker = aioqueue.start("worker", "shop", "--processes", "2", "-n", "w", *words)
+    worker.wait_for("2 worker processes")
+    return worker
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_work_and_stop_together(aioqueue: Shell) -> None:
+    worker = start(aioqueue, "-c", "7", "-Q", "default,slow")
+    pids = workers(aioqueue, 2)
+    assert set(pids) == {"w/1", "w/2"}
+    about = aioqueue("workers", "shop", "--json").json
+    assert {(one["concurrency"], *one["queues"]) for one in about} == {(7, "default", "slow")}
+    assert aioqueue("call", "shop", "add", "2", "3", "--wait").out.strip() == "5"
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert not [pid for pid in pids.values() if is_alive(pid)]
+    assert aioqueue("workers", "shop", "--json").json == [], "they left in good order"
+
+
+def test_a_process_that_is_killed_is_replaced(aioqueue: Shell) -> None:
+    worker = start(aioqueue)
+    before = workers(aioqueue, 2)
+    os.kill(before["w/1"], signal.SIGKILL)
+    worker.wait_for("ended with signal 9; another one takes its place")
+    until(
+        lambda: any(
+            one["name"] == "w/1" and one["pid"] != before["w/1"] for one in aioqueue("workers", "shop", "--json").json
+        ),
+        "another one",
+    )
+    assert is_alive(before["w/2"])
+    worker.signal(signal.SIGINT)
+    assert worker.wait() == 0
+
+
+def test_processes_stop_with_the_one_above_them(aioqueue: Shell) -> None:
+    worker = start(aioqueue)
+    pids = workers(aioqueue, 2)
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+    until(lambda: not [pid for pid in pids.values() if is_alive(pid)], "the processes to stop")
+    assert aioqueue("workers", "shop", "--json").json == [], "they left in good order"
+
+
+def test_a_burst_of_processes_ends(aioqueue: Shell) -> None:
+    ids = [aioqueue("call", "shop", "add", str(n), "1").out.strip() for n in range(3)]
+    run = aioqueue("worker", "shop", "--processes", "2", "--burst")
+    assert run.code == 0, run.err
+    for id in ids:
+        assert re.search(rf"Task shop\.add\[{id}\] succeeded", run.err)
