@@ -15,7 +15,7 @@ from aioqueue.canvas import Canvas
 from aioqueue.canvas.plan import At
 from aioqueue.canvas.posting import store
 from aioqueue.context import Line, TaskContext, current
-from aioqueue.exceptions import ConfigurationError
+from aioqueue.exceptions import ConfigurationError, Replace
 from aioqueue.group_result import result_of
 from aioqueue.message import Record, State, decode_message, decode_record
 from aioqueue.result import AsyncResult
@@ -95,6 +95,9 @@ async def run_eagerly(
                 call = partial(contextvars.copy_context().run, task.function, *call_args, **run.kwargs)
                 value = await loop.run_in_executor(None, call)
                 value = await value if inspect.isawaitable(value) else value
+            settlement = rules.success(run, value, 0)
+        except Replace as asked:
+            value = await (await run_canvas_eagerly(app, asked.canvas, (), {})).get()
             settlement = rules.success(run, value, 0)
         except Exception as error:
             state, cause, settlement = rules.error(run, error, 0)
