@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
+from aioqueue.brokers.protocol import Outgoing
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
 from aioqueue.canvas.signatures import Signature
@@ -336,22 +337,9 @@ class Plan:
             self.ignored.add(number)
         if self._app.observers:
             self.sent.append((target, args, kwargs, options, message))
-        self._drafts[number] = _Draft(
-            Node(
-                kind=TASK,
-                id=message.id,
-                task=signature.task,
-                queue=message.queue,
-                priority=message.priority,
-                due=message.due or 0,
-                delay=message.delay or 0,
-                after=at.after,
-                on_error=at.handlers,
-                wanted=at.wanted,
-                group=at.group,
-                data=message.data,
-            )
-        )
+        node = _node(TASK, signature.task, message)
+        node.after, node.on_error, node.wanted, node.group = at.after, at.handlers, at.wanted, at.group
+        self._drafts[number] = _Draft(node)
         self._bytes += len(message.data)
         self._open += 1
         if at.after == START and not message.due and not message.delay:
@@ -375,18 +363,8 @@ class Plan:
         message = outgoing(
             self._app, signature.target, signature.args, signature.kwargs, signature.options, self._now, place=place
         )
-        node = Node(
-            kind=HANDLER,
-            id=message.id,
-            task=signature.task,
-            queue=message.queue,
-            priority=message.priority,
-            due=message.due or 0,
-            delay=message.delay or 0,
-            data=message.data,
-        )
         self._queues.setdefault(message.queue, 0)
-        self._part.nodes.append((number, node))
+        self._part.nodes.append((number, _node(HANDLER, signature.task, message)))
         return number
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
@@ -420,6 +398,19 @@ class Plan:
     def _take(self) -> Part:
         part, self._part, self._bytes = self._part, Part(), 0
         return part
+
+
+def _node(kind: str, task: str, message: Outgoing) -> Node:
+    return Node(
+        kind=kind,
+        id=message.id,
+        task=task,
+        queue=message.queue,
+        priority=message.priority,
+        due=message.due or 0,
+        delay=message.delay or 0,
+        data=message.data,
+    )
 
 
 def _flat(canvas: chain[Any]) -> Iterator[Canvas[Any]]:
