@@ -46,7 +46,7 @@ async def test_a_step_of_a_chain_costs_the_same_in_a_long_one(app: AioQueue, cli
             assert await result.get(timeout=PATIENCE) == length
             after, _ = await _commands(client)
             costs.append((after - before) / length)
-    # Most of it is what one task alone costs: a look into each of the 11 streams of its queue. The step itself takes 10.
+    # Most of it is what a lone task costs: a look into each of the 11 streams of its queue. The step itself takes 10.
     assert costs[0] < 45
     assert costs[1] < costs[0] * 1.1
 
