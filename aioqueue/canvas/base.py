@@ -36,10 +36,23 @@ class Canvas(ABC, Generic[R_co]):
         self.links = canvases(self.options.pop("link", None))
         self.errbacks = canvases(self.options.pop("link_error", None))
 
-    @property
     @abstractmethod
+    def known_app(self) -> AioQueue | None:
+        """The app of its first part that has one; None for what is empty or made of names."""
+
+    @property
     def app(self) -> AioQueue:
-        """The app that it is sent through."""
+        """The app that it is sent through: that of its tasks; of names alone, the running task's, or the one there is.
+
+        Raises:
+            ConfigurationError: there is none, or more than one.
+        """
+        found = self.known_app()
+        if found is None:
+            from aioqueue.shared import current_app
+
+            return current_app()
+        return found
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

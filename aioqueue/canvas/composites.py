@@ -59,10 +59,9 @@ class chain(Canvas[R]):
         self.tasks: list[Canvas[Any]] = list(_listed(tasks))
         self.set(**options)
 
-    @property
-    def app(self) -> AioQueue:
-        """The app of its first task."""
-        return _app_of(self.tasks, "chain")
+    def known_app(self) -> AioQueue | None:
+        """The app of its first part that has one."""
+        return _app_of(self.tasks)
 
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
@@ -145,17 +144,16 @@ class group(Canvas[list[T]]):
         for task in source:
             yield check_canvas(task)
 
-    @property
-    def app(self) -> AioQueue:
-        """The app of its first member."""
+    def known_app(self) -> AioQueue | None:
+        """The app of its first member that has one; of a generator only the first is looked at."""
         if self._tasks is None and self._source is not None:
             first = next(self._source, None)
             if first is None:
                 self._tasks = []
             else:
                 self._source = _with_first(check_canvas(first), self._source)
-                return first.app
-        return _app_of(self.tasks, "group")
+                return first.known_app()
+        return _app_of(self.tasks)
 
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
@@ -228,12 +226,10 @@ class chord(Canvas[R]):
         other.body = check_canvas(body)
         return other
 
-    @property
-    def app(self) -> AioQueue:
-        """The app of its tasks."""
-        if self.body is not None:
-            return self.body.app
-        return self.header.app
+    def known_app(self) -> AioQueue | None:
+        """The app of its body, or else of its header."""
+        found = self.body.known_app() if self.body is not None else None
+        return found if found is not None else self.header.known_app()
 
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
@@ -282,10 +278,9 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         self.size = size
         self.set(**options)
 
-    @property
-    def app(self) -> AioQueue:
+    def known_app(self) -> AioQueue | None:
         """The app of its task."""
-        return self.signature.app
+        return self.signature.known_app()
 
     def group(self) -> group[list[T]]:
         """The group that it is."""
@@ -360,9 +355,5 @@ def _with_first(first: Canvas[A], rest: Iterator[Canvas[A]]) -> Iterator[Canvas[
     yield from rest
 
 
-def _app_of(tasks: list[Any], kind: str) -> AioQueue:
-    if tasks:
-        return tasks[0].app
-    from aioqueue.shared import current_app
-
-    return current_app()
+def _app_of(tasks: list[Canvas[Any]]) -> AioQueue | None:
+    return next((app for task in tasks if (app := task.known_app()) is not None), None)

@@ -27,6 +27,7 @@ from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, P
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.task import Task
 
 _PART = 500
 _PART_BYTES = 1024 * 1024
@@ -329,7 +330,7 @@ class Plan:
             stamps=at.stamps,
         )
         self._root = place.root_id
-        target = signature.target
+        target = self._target(signature)
         message = outgoing(self._app, target, args, kwargs, options, self._now, place=place)
         if signature.spread:
             self.spread.add(number)
@@ -361,11 +362,23 @@ class Plan:
             stamps=stamps,
         )
         message = outgoing(
-            self._app, signature.target, signature.args, signature.kwargs, signature.options, self._now, place=place
+            self._app,
+            self._target(signature),
+            signature.args,
+            signature.kwargs,
+            signature.options,
+            self._now,
+            place=place,
         )
         self._queues.setdefault(message.queue, 0)
         self._part.nodes.append((number, _node(HANDLER, signature.task, message)))
         return number
+
+    def _target(self, signature: Signature[Any]) -> Task[..., Any] | str:
+        """The task where it is known; a name without an app belongs to the one that all of this is sent through."""
+        if signature.known_app() is not None:
+            return signature.target
+        return self._app.tasks.get(signature.task) or signature.task
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
         ignored = options.get("ignore_result")

@@ -46,17 +46,8 @@ class Signature(Canvas[R]):
         self.immutable = immutable
         self.spread = spread
 
-    @property
-    def app(self) -> AioQueue:
-        """The app that it is sent through: that of its task; of a name, the running task's, or the one there is.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
-        if self._app is None:
-            from aioqueue.shared import current_app
-
-            return current_app()
+    def known_app(self) -> AioQueue | None:
+        """The app of its task."""
         return self._app
 
     def clone(
