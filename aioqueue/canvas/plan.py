@@ -356,7 +356,7 @@ class Plan:
             workflow=self.id,
             node=number,
             id=f"{self.id}.{number}",
-            handles=True,
+            handles=not signature.immutable,
             root_id=self._root,
             parent_id=self._inherited.parent_id,
             stamps=stamps,
