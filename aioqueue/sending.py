@@ -139,12 +139,12 @@ def _check_placed(
     parameters: Parameters, place: Place, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
 ) -> None:
     """A step of a workflow may get its first argument later."""
-    if place.spread and args:
-        for item in args[0]:
+    if place.spread:  # without arguments it takes the list of the node before it
+        for item in args[0] if args else ():
             parameters.check(item if place.spread == "starmap" else (item,), kwargs, task_name=name)
     elif place.takes is not None or place.handles:
         parameters.check((None, *args), kwargs, task_name=name)
-    elif not place.spread:
+    else:
         parameters.check(args, kwargs, task_name=name)
 
 
