@@ -100,7 +100,7 @@ def _exception(value: Value) -> BaseException:
     error = failed.failure.rebuild()
     if not value.kind:
         return error
-    upstream = explanation(failed, UpstreamFailed)
+    upstream = explanation(failed, ChordError if value.kind == "chord" else UpstreamFailed)
     upstream.__cause__ = error
     return upstream
 

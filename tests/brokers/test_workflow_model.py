@@ -138,7 +138,11 @@ class Model:
         """What a join has of a member."""
         if self.states[member] == DONE:
             return self.values[member]
-        kind = "upstream" if self.states[member][0] == "u" else "failed"
+        kind = "failed"
+        if self.states[member][0] == "u":
+            node = self.flow.nodes[member]
+            body = node.kind == TASK and self.flow.nodes[node.after].kind != TASK
+            kind = "chord" if body else "upstream"
         return f"{kind}: {self.failure(self.origin(member))}"
 
     def failure(self, n: int) -> str:

@@ -171,7 +171,11 @@ class Flow:
             return self.value(n) or Value(data=b"")
         end = self.ends.get(self.origin(n))
         failed = end.failure if end is not None else b""
-        return Value(failed=failed, kind="upstream" if self.letter(n) == UPSTREAM else "")
+        if self.letter(n) != UPSTREAM:
+            return Value(failed=failed)
+        node = self.nodes[n]
+        body = node.kind == TASK and is_body(self.nodes.get(node.after))
+        return Value(failed=failed, kind="chord" if body else "upstream")
 
     def origin(self, n: int) -> int:
         """The node whose bad end was that of a node, often its own."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aioqueue.workflow import DONE, JOIN, LENIENT, PAGE, UPSTREAM, Node, Value, decode_node
+from aioqueue.workflow import DONE, JOIN, LENIENT, PAGE, TASK, UPSTREAM, Node, Value, decode_node
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -70,7 +70,7 @@ async def _other(call: Call, key: str, node: str, state: str) -> Value:
     """A member that is a join itself, or ended badly."""
     if state.startswith(UPSTREAM):
         failed: bytes | None = await call("HGET", key + ":v", "f" + state[1:])
-        return Value(failed=failed or b"", kind="upstream")
+        return Value(failed=failed or b"", kind="chord" if await _is_body(call, key, node) else "upstream")
     if state != DONE:
         failed = await call("HGET", key + ":v", "f" + node)
         return Value(failed=failed or b"")
@@ -79,6 +79,16 @@ async def _other(call: Call, key: str, node: str, state: str) -> Value:
     if about is not None and about.kind in (JOIN, LENIENT):
         return Value(members=tuple(await _members(call, key, node, about)))
     return Value(data=b"")
+
+
+async def _is_body(call: Call, key: str, node: str) -> bool:
+    """Whether a node is a task that comes after a join."""
+    packed: bytes | None = await call("HGET", key, node)
+    about = decode_node(packed) if packed is not None else None
+    if about is None or about.kind != TASK:
+        return False
+    before: bytes | None = await call("HGET", key, about.after)
+    return before is not None and decode_node(before).kind in (JOIN, LENIENT)
 
 
 def _text(value: bytes | None) -> str:
