@@ -351,6 +351,11 @@ class Plan:
         return number
 
     def _handler(self, signature: Signature[Any], stamps: Mapping[str, Any]) -> int:
+        if signature.links or signature.errbacks:
+            raise ConfigurationError(
+                f"The error handler {signature!r} has callbacks or error handlers of its own, which nobody would call: "
+                "let its task send what is to follow. Nothing was sent."
+            )
         number = self._next(START, signature.task)
         place = Place(
             workflow=self.id,
