@@ -292,7 +292,7 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         items = iter(self._items)
         while part := list(islice(items, self.size)):
             call = self.signature.clone()
-            call.args, call.spread = ([tuple(item) for item in part],), "starmap"
+            call.args, call.spread, call.immutable = ([tuple(item) for item in part],), "starmap", True
             yield cast("Canvas[list[T]]", call)
 
     def clone(self) -> Self:
