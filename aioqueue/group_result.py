@@ -109,17 +109,18 @@ class GroupResult(AsyncResult[list[T]]):
                 ended.put_nowait((index, result, error))
 
         results = self.results
-        async with asyncio.TaskGroup() as waiting:
-            tasks = [waiting.create_task(wait(index, result)) for index, result in enumerate(results)]
-            try:
-                for _ in results:
-                    index, result, record = await ended.get()
-                    if isinstance(record, BaseException):
-                        raise record
-                    yield index, result.value_of(record)
-            finally:
-                for task in tasks:
-                    task.cancel()
+        # No task group: it would wrap what a member raised, and the end of a loop that is left early.
+        tasks = [asyncio.create_task(wait(index, result)) for index, result in enumerate(results)]
+        try:
+            for _ in results:
+                index, result, record = await ended.get()
+                if isinstance(record, BaseException):
+                    raise record
+                yield index, result.value_of(record)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def completed_count(self) -> int:
         """How many members have ended well."""
