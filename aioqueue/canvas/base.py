@@ -34,7 +34,7 @@ class Canvas(ABC, Generic[R_co]):
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: dict[str, Any] = dict(options or {})
         self.links = canvases(self.options.pop("link", None))
-        self.errbacks = canvases(self.options.pop("link_error", None))
+        self.errbacks = [one_task(errback) for errback in canvases(self.options.pop("link_error", None))]
 
     @abstractmethod
     def known_app(self) -> AioQueue | None:
