@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aioqueue import chain, chord, chunks, group, signature
@@ -37,7 +38,7 @@ class Row(NamedTuple):
     heard: Sequence[Any] = ()
     ordered: bool = False
     args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
+    kwargs: Mapping[str, Any] = MappingProxyType({})
 
 
 FAILED = Fails(Expected)
