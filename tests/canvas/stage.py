@@ -214,6 +214,10 @@ class Stage:
         async with working(self.app, **{"concurrency": 50, **options}):
             yield
 
+    async def until(self, condition: Any) -> Any:
+        """Wait until the condition is true."""
+        return await until(condition)
+
     async def quiet(self) -> None:
         """Wait until nothing runs or waits: what comes of an end is queued in the same step."""
         await until(lambda: is_empty(self.app), "the queue to be empty")

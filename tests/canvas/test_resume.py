@@ -1,0 +1,148 @@
+"""Resuming a failed workflow: what failed runs again, and the results of the others are kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from aioqueue import TaskContext, chain, chord, group
+from aioqueue.exceptions import AioQueueError, ChordError, UpstreamFailed
+
+from .stage import Stage
+
+
+async def test_a_chain_goes_on_from_the_failed_step(stage: Stage) -> None:
+    result = await chain(stage.echo.s(1), stage.once.s(), stage.add.s(10), stage.echo.s()).send()
+    assert isinstance(await stage.outcome(result), UpstreamFailed)
+    stage.mended = True
+    assert await result.resume() is result
+    assert await result.get(timeout=10) == 11
+    await stage.quiet()
+    assert stage.heard == [1, ("once", 1), ("once", 1), 11]
+    assert (await result.graph()).states.keys()
+    assert set((await result.graph()).states.values()) == {"SUCCESS"}
+
+
+async def test_it_may_fail_again_and_be_resumed_again(stage: Stage) -> None:
+    result = await chain(stage.once.s(1), stage.same.s()).send()
+    for _ in range(3):
+        assert isinstance(await stage.outcome(result), UpstreamFailed)
+        await result.resume()
+    assert isinstance(await stage.outcome(result), UpstreamFailed)
+    stage.mended = True
+    await result.resume()
+    assert await result.get(timeout=10) == 1
+    assert stage.heard == [("once", 1)] * 5
+
+
+async def test_members_of_a_header_that_went_well_are_not_run_again(stage: Stage) -> None:
+    header = [stage.echo.s(1), stage.once.s(2), chain(stage.echo.s(3), stage.once.s()), stage.echo.s(4)]
+    result = await chord(header, stage.tsum.s()).send()
+    assert isinstance(await stage.outcome(result), ChordError)
+    stage.mended = True
+    await result.resume()
+    assert await result.get(timeout=10) == 10
+    await stage.quiet()
+    assert Counter(stage.heard) == {1: 1, 3: 1, 4: 1, ("once", 2): 2, ("once", 3): 2}
+
+
+async def test_a_failed_body_is_run_again_with_the_same_results(stage: Stage) -> None:
+    result = await chain(chord([stage.echo.s(1), stage.echo.s(2)], stage.once.s()), stage.tsum.s()).send()
+    assert isinstance(await stage.outcome(result), UpstreamFailed)
+    stage.mended = True
+    await result.resume()
+    assert await result.get(timeout=10) == 3
+    await stage.quiet()
+    assert Counter(map(str, stage.heard)) == {"1": 1, "2": 1, "('once', [1, 2])": 2}
+
+
+async def test_a_group_is_resumed(stage: Stage) -> None:
+    result = await group(stage.once.s(1), stage.echo.s(2)).send()
+    await result.get(timeout=10, return_exceptions=True)
+    stage.mended = True
+    assert await result.resume() is result
+    await stage.quiet()
+    assert await result.get(timeout=10) == [1, 2]
+    assert Counter(map(str, stage.heard)) == {"('once', 1)": 2, "2": 1}
+
+
+async def test_what_goes_on_in_the_place_of_a_task_is_resumed_there(stage: Stage) -> None:
+    @stage.app.task(bind=True)
+    async def becomes(ctx: TaskContext) -> None:
+        stage.heard.append("becomes")
+        raise ctx.replace(chain(stage.echo.s(1), stage.once.s()))
+
+    result = await chain(becomes.s(), stage.add.s(1)).send()
+    assert isinstance(await stage.outcome(result), UpstreamFailed)
+    stage.mended = True
+    await result.resume()
+    assert await result.get(timeout=10) == 2
+    assert stage.heard == ["becomes", 1, ("once", 1), ("once", 1)]
+
+
+async def test_links_and_handlers_are_called_for_each_run(stage: Stage) -> None:
+    task = stage.once.s(1)
+    task.link(stage.echo.si("linked"))
+    canvas = chain(task, stage.same.s()).on_error(stage.told.s())
+    canvas.link(stage.echo.si("done"))
+    result = await canvas.send()
+    await stage.outcome(result)
+    assert stage.heard == [("once", 1), ("once", "Expected")]
+    stage.mended = True
+    await result.resume()
+    await stage.outcome(result)
+    assert Counter(map(str, stage.heard[2:])) == {"('once', 1)": 1, "linked": 1, "done": 1}
+
+
+async def test_a_revoked_workflow_is_resumed(actors: Stage) -> None:
+    async with actors.app:
+        result = await chain(actors.echo.s(1), actors.add.s(1)).send()
+        assert await result.revoke()
+        await result.resume()
+        async with actors.working():
+            assert await result.get(timeout=10) == 2
+            await actors.quiet()
+    assert actors.heard == [1]
+
+
+async def test_resumed_by_another_process_from_the_id(stage: Stage) -> None:
+    sent = await chain(stage.once.s(1), stage.same.s()).send()
+    await stage.outcome(sent)
+    stage.mended = True
+    result = await stage.app.result(sent.id).resume()
+    assert await result.get(timeout=10) == 1
+
+
+async def test_there_is_nothing_to_resume(stage: Stage) -> None:
+    good = await chain(stage.same.s(1), stage.same.s()).send()
+    await stage.outcome(good)
+    single = await stage.fail.send()
+    await stage.outcome(single)
+    for result in (good, single, stage.app.result("unknown")):
+        with pytest.raises(AioQueueError, match="Nothing was changed"):
+            await result.resume()
+
+
+async def test_a_lenient_body_is_run_again_with_what_there_is_now(stage: Stage) -> None:
+    result = await chord([stage.once.s(1), stage.same.s(2)], stage.kinds.s(), allow_failures=True).send()
+    assert await stage.outcome(result) == ["Expected", 2]
+    stage.mended = True
+    await result.resume()
+    await stage.quiet()
+    assert await result.get(timeout=10) == [1, 2]
+
+
+async def test_one_that_runs_is_not_disturbed(stage: Stage) -> None:
+    result = await group(stage.once.s(1), chain(stage.patient.s(2), stage.echo.s())).send()
+    with pytest.raises(Exception, match="not mended"):
+        await result[0].get(timeout=10)
+    await stage.until(lambda: stage.gate.came)
+    stage.mended = True
+    await result.resume()
+    assert await result[0].get(timeout=10) == 1
+    stage.gate.open()
+    assert await result.get(timeout=10) == [1, 2]
+    await stage.quiet()
+    assert stage.gate.came == [2]
+    assert Counter(map(str, stage.heard)) == {"('once', 1)": 2, "2": 1}
