@@ -8,7 +8,7 @@ import msgspec
 
 from aioqueue.exceptions import AioQueueError
 from aioqueue.message import State, decode_record
-from aioqueue.workflow import DONE, FAILED, HANDLER, QUEUED, REVOKED, START, TASK, UPSTREAM
+from aioqueue.workflow import DONE, FAILED, HANDLER, QUEUED, REVOKED, START, TASK, UPSTREAM, Node
 
 if TYPE_CHECKING:
     from aioqueue.brokers.protocol import Broker, WorkflowStatus
@@ -32,6 +32,8 @@ class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
         kind: "task", "group" or "handler".
         state: as of a task. PENDING is not its turn yet, SENT waits in its queue or runs.
         upstream: it failed because something before it did, and did not run.
+        after: the id of the node that it comes after; "" at the beginning. A handler comes after what failed.
+        group: the id of the group that it is in; "" outside of groups.
     """
 
     id: str
@@ -39,6 +41,8 @@ class GraphNode(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "task"
     state: str = State.PENDING
     upstream: bool = False
+    after: str = ""
+    group: str = ""
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +52,11 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
         id: the workflow's id.
         nodes: in the order in which they were made.
         edges: pairs of ids, (before, after).
+        end: the id of the node whose end is that of the workflow.
     """
 
     id: str
+    end: str
     nodes: list[GraphNode]
     edges: list[tuple[str, str]]
 
@@ -65,6 +71,11 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     def states(self) -> dict[str, str]:
         """The states by id."""
         return {node.id: node.state for node in self.nodes}
+
+    @property
+    def state(self) -> str:
+        """The state of what its result stands for: of its last task, or group."""
+        return self[self.end].state
 
     @property
     def ended(self) -> bool:
@@ -102,7 +113,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of_task(cls, id: str, info: Any) -> Graph:
         """A task that is in no workflow."""
-        return cls(id=id, nodes=[GraphNode(id=id, name=info.name, state=info.state)], edges=[])
+        return cls(id=id, end=id, nodes=[GraphNode(id=id, name=info.name, state=info.state)], edges=[])
 
     @classmethod
     async def load(cls, broker: Broker, workflow: str) -> Graph:
@@ -111,32 +122,55 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             AioQueueError: nothing is known of it (any more).
         """
-        nodes: list[GraphNode] = []
-        edges: list[tuple[str, str]] = []
-        pending = [(workflow, "")]
-        while pending:
-            id, stands_for = pending.pop()
-            status = await broker.workflow(id)
-            if status is None:
-                if id == workflow:
-                    raise AioQueueError(
-                        f"Nothing is known of the workflow {workflow}: there is none, or its time (result_expires) is "
-                        "over."
-                    )
-                continue
-            pending += [
-                (graft, status.nodes[number].id) for number, graft in status.grafts.items() if number in status.nodes
-            ]
-            nodes += await _nodes(broker, status)
-            edges += _edges(status, stands_for)
+        whole = await broker.workflow(workflow)
+        if whole is None:
+            raise AioQueueError(
+                f"Nothing is known of the workflow {workflow}: there is none, or its time (result_expires) is over."
+            )
         known: dict[str, GraphNode] = {}
-        for node in nodes:  # the end of a graft has the id of the task whose place it takes
-            known[node.id] = node
-        unique = dict.fromkeys(edge for edge in edges if edge[0] in known and edge[1] in known and edge[0] != edge[1])
-        return cls(id=workflow, nodes=list(known.values()), edges=list(unique))
+        pairs: dict[tuple[str, str], None] = {}
+        pending = [_Part(whole)]
+        while pending:
+            part = pending.pop()
+            for number, graft in part.status.grafts.items():
+                status = await broker.workflow(graft)
+                if status is not None and number in part.status.nodes:
+                    part.replaced.add(number)
+                    pending.append(_Part(status, part.before(number), part.group(number)))
+            for node in await _nodes(broker, part):  # the end of a graft has the id of the task whose place it takes
+                known[node.id] = node
+            pairs.update(dict.fromkeys(_edges(part)))
+        edges = [pair for pair in pairs if pair[0] in known and pair[1] in known]
+        return cls(id=workflow, end=whole.nodes[whole.end].id, nodes=list(known.values()), edges=edges)
 
 
-async def _nodes(broker: Broker, status: WorkflowStatus) -> list[GraphNode]:
+class _Part:
+    """A workflow as a part of the picture.
+
+    Attributes:
+        status: what the broker says of it.
+        replaced: nodes in whose places other workflows went on.
+    """
+
+    def __init__(self, status: WorkflowStatus, after: str = "", group: str = "") -> None:
+        self.status = status
+        self.replaced: set[int] = set()
+        self._after = after
+        self._group = group
+
+    def before(self, number: int) -> str:
+        """The id of the node before one; for the first ones of a graft that before the task whose place it takes."""
+        nodes, before = self.status.nodes, self.status.nodes[number].after
+        return nodes[before].id if before != START and before in nodes else self._after
+
+    def group(self, number: int) -> str:
+        """The id of the group that a node is in."""
+        nodes, group = self.status.nodes, self.status.nodes[number].group
+        return nodes[group].id if group in nodes and group else self._group
+
+
+async def _nodes(broker: Broker, part: _Part) -> list[GraphNode]:
+    status = part.status
     queued = [node.id for number, node in status.nodes.items() if status.states.get(number) == QUEUED]
     records = await broker.records(queued) if queued else []
     now = {
@@ -156,28 +190,41 @@ async def _nodes(broker: Broker, status: WorkflowStatus) -> list[GraphNode]:
                 kind="task" if node.kind == TASK else "group",
                 state=str(state),
                 upstream=letter.startswith(UPSTREAM),
+                after=part.before(number),
+                group=part.group(number),
             )
         )
     for call, letter in status.calls.items():
-        handler = status.nodes.get(int(call.partition(".")[0]))
+        handler, failed = _call(status, call)
         if handler is not None:
             state = State.SENT if letter == QUEUED else State.SUCCESS
             id = f"{handler.id}.{call.partition('.')[2]}"
-            found.append(GraphNode(id=id, name=handler.task, kind="handler", state=str(state)))
+            after = failed.id if failed is not None else ""
+            found.append(GraphNode(id=id, name=handler.task, kind="handler", state=str(state), after=after))
     return found
 
 
-def _edges(status: WorkflowStatus, stands_for: str) -> list[tuple[str, str]]:
+def _edges(part: _Part) -> list[tuple[str, str]]:
+    status = part.status
     found: list[tuple[str, str]] = []
     for number, after in sorted(status.to.items()):
-        before = status.nodes[number].id if number != START else stands_for
-        found += [(before, status.nodes[one].id) for one in after if before and one in status.nodes]
+        for one in after:
+            if one not in status.nodes or one in part.replaced:
+                continue
+            before = status.nodes[number].id if number != START else part.before(one)
+            found.append((before, status.nodes[one].id))
     for call in status.calls:
-        number, _, subject = call.partition(".")
-        handler, failed = status.nodes.get(int(number)), subject.partition(".")[0]
-        if handler is not None and failed.isdigit() and int(failed) in status.nodes:
-            found.append((status.nodes[int(failed)].id, f"{handler.id}.{subject}"))
+        handler, failed = _call(status, call)
+        if handler is not None and failed is not None:
+            found.append((failed.id, f"{handler.id}.{call.partition('.')[2]}"))
     return found
+
+
+def _call(status: WorkflowStatus, call: str) -> tuple[Node | None, Node | None]:
+    """The error handler of a call, and the node that it is about."""
+    number, _, subject = call.partition(".")
+    failed = subject.partition(".")[0]
+    return status.nodes.get(int(number)), status.nodes.get(int(failed)) if failed.isdigit() else None
 
 
 def _mermaid(text: str) -> str:
