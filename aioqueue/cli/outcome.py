@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.result import AsyncResult, TaskInfo
 
-_COLOURS = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "magenta", "RETRY": "yellow"}
+STATE_COLOURS = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "magenta", "RETRY": "yellow"}
 _WARN_AFTER = 1.0
 
 
@@ -125,7 +125,7 @@ def show(info: TaskInfo) -> None:
         [
             ("id", bold(printable(info.id))),
             ("task", printable(f"{info.name}{_arguments(info)}")),
-            ("state", click.style(info.state, fg=_COLOURS.get(info.state), bold=True) + _more(info)),
+            ("state", click.style(info.state, fg=STATE_COLOURS.get(info.state), bold=True) + _more(info)),
             ("result", shown(info.result) if info.state == "SUCCESS" else ""),
             ("error", click.style(exception_text(info.exception), fg="red") if info.exception is not None else ""),
             ("progress", "" if info.meta is None else shown(info.meta)),

@@ -27,6 +27,7 @@ _SECTIONS = {
         "call": "aioqueue.cli.call:call",
         "result": "aioqueue.cli.result:result",
         "revoke": "aioqueue.cli.revoke:revoke",
+        "workflow": "aioqueue.cli.workflow:workflow",
     },
     "Look inside": {
         "tasks": "aioqueue.cli.tasks:tasks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 import click
@@ -68,16 +68,25 @@ def screen_width() -> int:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
-    """Aligned columns, the last one cut at the screen's edge.
+    """Write `aligned` columns."""
+    for line in aligned(titles, rows, right=right, width=screen_width()):
+        say(line)
+
+
+def aligned(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), width: int
+) -> Iterator[str]:
+    """Lines of aligned columns, the last one cut at the screen's edge.
 
     Args:
         titles: of the columns.
         rows: their cells, which may be styled, but for those of the last column.
         right: the columns that are aligned to the right.
+        width: of the screen.
     """
     cells = [[click.style(title, dim=True) for title in titles], *(list(row) for row in rows)]
     widths = [max(_length(row[column]) for row in cells) for column in range(len(titles))]
-    room = max(20, screen_width() - sum(widths[:-1]) - 2 * (len(titles) - 1))
+    room = max(20, width - sum(widths[:-1]) - 2 * (len(titles) - 1))
     to_right = frozenset(right)
     for row in cells:
         last = row[-1] if _length(row[-1]) <= room else one_line(click.unstyle(row[-1]), room)
@@ -85,7 +94,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterab
             _pad(cell, width, column in to_right) for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         shown[-1] = _pad(last, min(widths[-1], room), len(row) - 1 in to_right)
-        say("  ".join(shown).rstrip())
+        yield "  ".join(shown).rstrip()
 
 
 def facts(pairs: Iterable[tuple[str, str]], *, err: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -70,7 +71,7 @@ async def test_what_goes_on_in_the_place_of_a_task(app: AioQueue) -> None:
     while after := graph[order[0]].after:
         order.insert(0, after)
     assert len(order) == 4
-    assert sorted(graph.edges) == sorted(zip(order, order[1:], strict=False))
+    assert sorted(graph.edges) == sorted(pairwise(order))
 
 
 async def test_what_joins_a_group(app: AioQueue) -> None:

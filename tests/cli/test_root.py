@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import SHOP, Shell
 
-COMMANDS = ["worker", "server", "demo", "call", "result", "revoke", "tasks", "workers", "queues", "dead"]
+COMMANDS = ["worker", "server", "demo", "call", "result", "revoke", "workflow", "tasks", "workers", "queues", "dead"]
 HEAVY = ["asyncio", "redis", "msgspec", "rich", "rich_click", "uvloop", "anyio", "aioqueue.app", "aioqueue.embedded"]
 
 
@@ -39,7 +39,8 @@ def test_help_imports_nothing_heavy(folder_shell: Shell, words: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "command", [[name] for name in COMMANDS if name != "demo"] + [["dead", "show"], ["queues", "purge"]]
+    "command",
+    [[name] for name in COMMANDS if name != "demo"] + [["dead", "show"], ["queues", "purge"], ["workflow", "show"]],
 )
 def test_every_command_has_help(folder_shell: Shell, command: list[str]) -> None:
     run = folder_shell(*command, "--help")
