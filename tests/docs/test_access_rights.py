@@ -12,7 +12,7 @@ import pytest
 import redis
 
 import aioqueue.brokers.redis
-from aioqueue import AioQueue, Reject, TaskContext
+from aioqueue import AioQueue, Reject, TaskContext, chain, chord, group
 from aioqueue.brokers.protocol import WorkerStatus
 from aioqueue.exceptions import AioQueueError, TaskFailed
 
@@ -43,7 +43,7 @@ def _app(url: str, user: str) -> AioQueue:
         "shop",
         broker=f"redis://{user}:a-password@{place.hostname}:{place.port}/0",
         visibility_timeout=1,
-        queue_max_length=100,
+        queue_max_length=10_000,
         result_expires=60,
     )
 
@@ -58,6 +58,12 @@ async def test_a_producer_sends_and_sees_nothing(server: redis.Redis, redis_url:
         await app.send_many([app.signature("add", (n, n), countdown=60) for n in range(20)])
         await app.send_task("add", (1, 2), countdown=90, task_id="again")
         await app.send_task("add", (1, 2), countdown=60, task_id="again")
+        add = app.signature("add", (1, 2))
+        await chain(add, group(add for _ in range(20)), add).on_error(app.signature("add")).send()
+        await chord([], add).send()
+        await group(add.clone(countdown=60) for _ in range(1200)).send()
+        with pytest.raises(ZeroDivisionError):  # in the midst of it
+            await group(add.clone(args=(1 / (1100 - n),)) for n in range(1200)).send()
         assert _refused(server) == []
         with pytest.raises(AioQueueError, match="permission"):
             await sent.state()
@@ -78,6 +84,13 @@ async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -
             await waiter
         assert await waiting.state() == "REVOKED"
         await waiting.forget()
+        add = app.signature("add", (1, 2))
+        whole = await chord((add for _ in range(60)), add.clone(task_id="mine")).send()
+        assert not (await app.result("mine").graph()).ended
+        assert await whole.revoke(terminate=True)
+        assert (await whole.graph()).state == "REVOKED"
+        await (await group(add for _ in range(600)).send()).forget()
+        await app.revoke_by_stamp("tenant", "a", terminate=True)
         assert _refused(server) == []
         with pytest.raises(AioQueueError, match="permission"):
             await app.dead_letters.list()
@@ -98,6 +111,19 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
     async def rejected(ctx: TaskContext) -> None:
         await ctx.progress(1, 2)
         raise Reject("no")
+
+    @app.task(name="total")
+    async def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @app.task(name="more", bind=True)
+    async def more(ctx: TaskContext, x: int) -> int:
+        await ctx.add_to_group(add.si(1, x))
+        return x
+
+    @app.task(name="instead", bind=True)
+    async def instead(ctx: TaskContext, x: int) -> int:
+        raise ctx.replace(chain(add.s(x, 1), add.s(1)))
 
     @app.task(name="slow", bind=True)
     async def slow(ctx: TaskContext) -> None:
@@ -121,6 +147,17 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
             letters = await app.dead_letters.list()
             assert len(letters) == 2
             await app.dead_letters.requeue(letters[0].id)
+            one = client.signature("add", (1, 2))
+            parts = [client.signature(name) for name in ("more", "instead")]
+            flow = chain(one, group(parts), client.signature("total")).on_error(client.signature("total"))
+            assert await (await flow.send()).get(timeout=_PATIENCE) == 12
+            failing = await chain(chord([one] * 1200, client.signature("broken")), one).on_error(one).send()
+            for _ in range(2):
+                with pytest.raises(AioQueueError):
+                    await failing.get(timeout=_PATIENCE)
+                await app.result(failing.id).resume()
+            assert (await app.result(failing.id).graph()).nodes
+            await app.revoke_by_stamp("tenant", "a")
             revoked = await client.send_task("slow")
             await asyncio.sleep(0.1)
             assert await revoked.revoke(terminate=True)
