@@ -13,7 +13,7 @@ Everything of a namespace shares one hash tag, so that a script's keys are alway
     {ns:0}:leases, fallen         sorted set of workers by the end of their lease; set of those being taken over from
     {ns:0}:workers                hash: worker -> what it says of itself
     {ns:0}:revoked:stamps         sorted set of revoked stamps by when
-    {ns:0}:wf:<id>, :s, :v        hashes of a workflow: nodes, their states, their values; see lua/lib/workflow.lua
+    {ns:0}:wf:<id>, wf:<id>:s, wf:<id>:v  hashes of a workflow: nodes, states, values; see lua/lib/workflow.lua
     {ns:0}:wf:names, work         hash: ids that senders chose -> <workflow>.<node>; list of work left over
     {ns:0}:answer:<client>        the last answer to a client's numbered requests
     {ns:0}:epoch, queues          the broker's process as last seen; set of queue names
