@@ -1,14 +1,13 @@
 """One connection to Redis, and what can go wrong with it.
 
-redis-py makes the connection (authentication, TLS, RESP2 or 3, name resolution); the commands go over it directly.
-That costs a third of what its client objects cost, and it means that nothing is repeated behind our back: redis-py's
-own retries would turn one XADD into two when only the reply was lost.
+redis-py makes the connection (authentication, TLS, RESP2 or 3, name resolution); the commands go over its streams, see
+`wire`. That costs a third of what its client objects cost, and it means that nothing is repeated behind our back:
+redis-py's own retries would turn one XADD into two when only the reply was lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Sequence
 from typing import Any, cast
@@ -23,6 +22,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry as BlockingRetry
 
 from aioqueue.brokers.redis.scripts import Script
+from aioqueue.brokers.redis.wire import Wire
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import ConfigurationError
 
@@ -128,8 +128,13 @@ class Link:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._connection: Any = None
+        self._wire: Wire | None = None
         self._lock = asyncio.Lock()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as is known here."""
+        return self._wire is not None and not self._wire.ended
 
     async def call(self, *arguments: Argument, timeout: float) -> Any:
         """Send a command and return its reply, undecoded.
@@ -137,33 +142,31 @@ class Link:
         Raises:
             redis.exceptions.RedisError: the server's error, or none of its replies within `timeout` seconds.
         """
-        return (await self.calls((arguments,), timeout=timeout))[0]
+        return (await self._exchange(_pack(arguments), 1, timeout))[0]
 
     async def calls(self, commands: Sequence[tuple[Argument, ...]], *, timeout: float) -> list[Any]:
         """Send several commands at once; the first error among the replies is raised after all were read."""
-        packed = b"".join([pack(*command) for command in commands])
+        return await self._exchange(b"".join([_pack(command) for command in commands]), len(commands), timeout)
+
+    async def _exchange(self, packed: bytes, count: int, timeout: float) -> list[Any]:
         async with self._lock:
             try:
-                async with asyncio.timeout(timeout):
-                    connection = self._connection or await self._connect()
-                    await connection.send_packed_command(packed, check_health=False)
-                    replies: list[Any] = []
-                    error: redis_errors.ResponseError | None = None
-                    for _ in commands:
-                        try:
-                            replies.append(await connection.read_response(disable_decoding=True, timeout=math.inf))
-                        except redis_errors.ResponseError as response_error:
-                            error = error or response_error
+                deadline = asyncio.get_running_loop().time() + timeout
+                wire = self._wire
+                if wire is None or wire.ended:
+                    wire = await self._connect(timeout)
+                replies = await wire.exchange(packed, count, deadline)
             except TimeoutError:
                 await self._drop()
                 raise redis_errors.TimeoutError(f"no answer from {self._server} within {timeout:.1f} s") from None
             except BaseException:
                 await self._drop()
                 raise
-            if error is not None:
-                if isinstance(error, redis_errors.ReadOnlyError):
-                    await self._drop()  # a master that was demoted: connect again, maybe elsewhere
-                raise error
+            for reply in replies:
+                if isinstance(reply, redis_errors.ResponseError):
+                    if isinstance(reply, redis_errors.ReadOnlyError):
+                        await self._drop()  # a master that was demoted: connect again, maybe elsewhere
+                    raise reply
             return replies
 
     async def run(self, script: Script, key: str, *arguments: Argument, timeout: float) -> Any:
@@ -177,17 +180,19 @@ class Link:
         """Close the connection; a later call would open it again."""
         await self._drop()
 
-    async def _connect(self) -> Any:
+    async def _connect(self, timeout: float) -> Wire:
+        await self._drop()
         connection = self._server.pool.make_connection()
         try:
-            await connection.connect()
+            async with asyncio.timeout(timeout):
+                await connection.connect()
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        self._connection = connection
-        return connection
+        self._wire = wire = Wire(connection)
+        return wire
 
     async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
