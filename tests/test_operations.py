@@ -92,13 +92,50 @@ async def test_a_plain_send_is_one_round_trip(app: AioQueue, redis_url: str) -> 
     async def nothing() -> None: ...
 
     async with app:
-        await nothing.send()  # the script is known from here on
+        await nothing.send()  # the queue is known from here on,
+        await nothing.send()  # and both scripts
         async with _monitored(redis_url) as seen:
             await nothing.send()
         assert _asked(seen) == ["EVALSHA"]
         async with _monitored(redis_url) as seen:
             await nothing.options(countdown=60, queue="q", priority=3).send()
         assert _asked(seen) == ["EVALSHA"]
+
+
+async def test_a_plain_send_makes_two_writes_in_the_server(app: AioQueue, redis_url: str) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await nothing.send()
+        await nothing.send()
+        async with _monitored(redis_url) as seen:
+            await nothing.send()
+        # The number of the request is looked at, the message queued, and the number kept; the clock is not read.
+        assert [words[0].upper() for in_script, words in seen if in_script] == [b"GET", b"XADD", b"SET"]
+
+
+async def test_a_plain_send_is_made_by_its_sender(app: AioQueue) -> None:
+    # No other task is woken for it, and no timer is made.
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await nothing.send()
+        await nothing.send()
+        loop = asyncio.get_running_loop()
+        steps: list[Any] = []
+        call_soon, call_at = loop.call_soon, loop.call_at
+
+        def counted(call: Any) -> Any:
+            return lambda *arguments, **more: steps.append(arguments) or call(*arguments, **more)
+
+        loop.call_soon, loop.call_at = counted(call_soon), counted(call_at)  # type: ignore[method-assign]
+        try:
+            await nothing.send()
+        finally:
+            loop.call_soon, loop.call_at = call_soon, call_at  # type: ignore[method-assign]
+    assert len(steps) <= 2, steps  # the stream's waiter wakes the sender
 
 
 @pytest.mark.parametrize(("tasks", "trips"), [(1, 1), (1000, 1), (1001, 2), (10_000, 10)])

@@ -275,6 +275,40 @@ async def test_who_sends_while_it_is_closed_hears_of_it(
             await within(sent)
 
 
+async def test_who_sends_alone_while_it_is_closed_hears_of_it(redis_server: Any, redis_url: str) -> None:
+    """The request is made by the sender himself, over a connection that is closed under him."""
+    async with opened(redis_url) as broker:
+        await broker.send([message("before")], timeout=600)
+        os.kill(redis_server.pid, signal.SIGSTOP)
+        try:
+            sending = [asyncio.create_task(broker.send([message(id)], timeout=600)) for id in "ab"]
+            await asyncio.sleep(0.05)
+        finally:
+            closing = asyncio.create_task(broker.close())
+            await asyncio.sleep(0.05)
+            os.kill(redis_server.pid, signal.SIGCONT)
+        await within(closing)
+        for sent in sending:
+            with pytest.raises(BrokerUnavailable, match="was closed"):
+                await within(sent)
+
+
+async def test_a_sender_that_is_cancelled_leaves_the_others_alone(redis_server: Any, redis_url: str) -> None:
+    """What was sent meanwhile goes, once each; the reply to the cancelled one is not taken for theirs."""
+    async with opened(redis_url) as broker:
+        await broker.send([message("before")], timeout=5)
+        for turn in range(20):
+            sending = [asyncio.create_task(broker.send([message(f"{turn}-{n}")], timeout=5)) for n in range(3)]
+            for _ in range(turn % 4):
+                await asyncio.sleep(0)
+            sending[0].cancel()
+            await within(asyncio.gather(*sending, return_exceptions=True))
+            assert [one.exception() for one in sending[1:]] == [None, None]
+        await broker.send([message("after")], timeout=5)
+        (status,) = await broker.queues()
+        assert 42 <= status.waiting <= 62
+
+
 @pytest.mark.parametrize("watched", [False, True])
 async def test_who_watches_when_it_is_closed_hears_of_it(redis_url: str, watched: bool) -> None:
     """And who comes later does not wait for ever either, whether others had watched or not."""

@@ -23,7 +23,7 @@ def _app(proxy: Proxy, send_timeout: float = PATIENCE) -> AioQueue:
 async def test_send_is_idempotent(arena: Arena, proxy: Proxy, loss: Loss) -> None:
     """One task for one send, whether it is the request that is lost or its reply."""
     async with _app(proxy) as app:
-        rule = proxy.lose(loss, "send", times=3)
+        rule = proxy.lose(loss, "send", "send_one", times=3)
         result = await app.tasks["work"].send()
         assert rule.done == 3
     assert arena.waiting() == (1, 0)
@@ -38,7 +38,7 @@ async def test_many_sends_with_cuts(arena: Arena, proxy: Proxy, delay: float) ->
     """N tasks for N sends, with connections that are cut at random before and after."""
     async with _app(proxy) as app:
         rules = [
-            proxy.lose(loss, "send", times=None, chance=0.3, seed=seed)
+            proxy.lose(loss, "send", "send_one", times=None, chance=0.3, seed=seed)
             for seed, loss in enumerate((Loss.REPLY, Loss.REQUEST))
         ]
         rounds = 12
@@ -53,7 +53,7 @@ async def test_many_sends_with_cuts(arena: Arena, proxy: Proxy, delay: float) ->
 async def test_send_that_gives_up(arena: Arena, proxy: Proxy) -> None:
     """What is sent after a send has failed is not confused with it."""
     async with _app(proxy, send_timeout=0.5) as app:
-        proxy.lose(Loss.SILENCE, "send", times=None)
+        proxy.lose(Loss.SILENCE, "send", "send_one", times=None)
         with pytest.raises(BrokerUnavailable, match="No answer"):
             await app.tasks["work"].options(task_id="unlucky").send()
         proxy.heal()
@@ -67,7 +67,7 @@ async def test_send_that_gives_up(arena: Arena, proxy: Proxy) -> None:
 async def test_send_whose_reply_comes_too_late(arena: Arena, proxy: Proxy) -> None:
     """A send that failed may have been applied, as its error says: once, and what follows is its own."""
     async with _app(proxy, send_timeout=0.3) as app:
-        rule = proxy.lose(Loss.REPLY, "send", times=None)
+        rule = proxy.lose(Loss.REPLY, "send", "send_one", times=None)
         with pytest.raises(BrokerUnavailable, match="only the answer was lost"):
             await app.tasks["work"].options(task_id="unknown").send()
         assert rule.done > 1

@@ -77,7 +77,7 @@ class RedisBroker:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._background = []
         self._watches.close()
-        self._outbox.fail_all(BrokerUnavailable("The app was closed before this was sent. Nothing was sent."))
+        self._outbox.close()
         await self._outbox_link.close()
         await self._link.close()
 

@@ -1,8 +1,11 @@
-"""Sending, many at a time.
+"""Sending: at once when nothing is under way, else many at a time.
 
 Whatever is sent while a request is under way goes out together in the next one. One request at a time, numbered: the
 server keeps the last answer of each client, so a request whose reply was lost is repeated as it was, and cannot queue
 a task twice.
+
+Who sends while there is nothing else to do makes the request himself, which saves the way to another task and back. He
+tries once only, over a connection that stands; what takes longer is left to `run`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
-from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, QueueFull
 
 MOST_MESSAGES = 1000
@@ -40,6 +43,25 @@ class _Parcel(msgspec.Struct, eq=False):
             self.sent.set_exception(error)
 
 
+class _Request(msgspec.Struct, eq=False):
+    """Parcels that go out together under one number, however often that is tried."""
+
+    parcels: list[_Parcel]
+    script: Script
+    arguments: list[Argument]
+    new_queues: set[str]
+    backoff: Backoff
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return all(parcel.sent.done() for parcel in self.parcels)
+
+    def fail(self, error: AioQueueError) -> None:
+        for parcel in self.parcels:
+            parcel.fail(error)
+
+
 class Outbox:
     """What a client sends. `run` must be running."""
 
@@ -50,6 +72,9 @@ class Outbox:
         self._description = description
         self._offset = offset
         self._waiting: deque[_Parcel] = deque()
+        self._unfinished: _Request | None = None
+        self._busy = False
+        self._over = False
         self._wake = asyncio.Event()
         self._number = 0
         self._known_queues: set[str] = set()
@@ -58,31 +83,67 @@ class Outbox:
         """Send messages, 1,000 at a time, each thousand whole or not at all."""
         loop = asyncio.get_running_loop()
         for start in range(0, len(messages), MOST_MESSAGES):
+            if self._over:
+                raise _never_sent()
             part = messages[start : start + MOST_MESSAGES] if len(messages) > MOST_MESSAGES else messages
             parcel = _Parcel(part, max_length or 0, timeout, monotonic() + timeout, loop.create_future())
-            self._waiting.append(parcel)
-            self._wake.set()
+            if self._busy or self._waiting or self._unfinished is not None or not self._link.connected:
+                self._waiting.append(parcel)
+                self._wake.set()
+            else:
+                await self._send_alone(parcel)
             await parcel.sent
+
+    async def _send_alone(self, parcel: _Parcel) -> None:
+        """Try once, and leave the rest to `run`."""
+        self._busy = True
+        try:
+            request = self._request([parcel])
+            if not await self._try(request):
+                self._unfinished = request
+        finally:  # cancelled, too: it may have been sent, and with its number nothing can be taken for it
+            self._busy = False
+            if self._over and self._unfinished is not None:
+                self._unfinished.fail(_maybe_sent())
+            elif self._unfinished is not None or self._waiting:
+                self._wake.set()
 
     async def run(self) -> None:
         """Send what comes, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                parcels = self._take()
-                try:
-                    await self._request(parcels)
-                finally:  # cancelled, in whatever it was doing
-                    for parcel in parcels:
-                        parcel.fail(
-                            BrokerUnavailable("The app was closed while this was being sent; it may have been.")
-                        )
+            while not self._busy and (request := self._next()) is not None:
+                await self._finish(request)
 
-    def fail_all(self, error: AioQueueError) -> None:
-        """Nobody will send what still waits."""
+    def close(self) -> None:
+        """Nobody will send what still waits, or what comes. `run` has been cancelled."""
+        self._over = True
+        if self._unfinished is not None:
+            self._unfinished.fail(_maybe_sent())
         while self._waiting:
-            self._waiting.popleft().fail(error)
+            self._waiting.popleft().fail(_never_sent())
+
+    def _next(self) -> _Request | None:
+        """What is to be sent now, if there is anything."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is not None:
+            unfinished.backoff.failures = 1
+            return unfinished
+        while self._waiting:
+            if parcels := self._take():
+                return self._request(parcels)
+        return None
+
+    async def _finish(self, request: _Request) -> None:
+        """Try until it is over."""
+        self._busy = True
+        try:
+            while not await self._try(request):
+                await request.backoff.wait()
+        finally:  # cancelled, in whatever it was doing
+            self._busy = False
+            request.fail(_maybe_sent())
 
     def _take(self) -> list[_Parcel]:
         """As many parcels as fit into one request, at least one; those given up by their senders are left out."""
@@ -98,40 +159,13 @@ class Outbox:
                 size += sum(len(message.data) for message in parcel.messages)
         return parcels
 
-    async def _request(self, parcels: list[_Parcel]) -> None:
-        if not parcels:
-            return
+    def _request(self, parcels: list[_Parcel]) -> _Request:
         self._number += 1
-        arguments, new_queues = self._arguments(parcels)
-        backoff = Backoff()
-        while True:
-            remaining = min((p.deadline for p in parcels if not p.sent.done()), default=0.0) - monotonic()
-            try:
-                # Two tries fit into a timeout: the first may go into a connection that is half open.
-                attempt = max(0.05, remaining if backoff.failures else remaining / 2)
-                letters: bytes = await self._link.run(script("send"), self._prefix, *arguments, timeout=attempt)
-            except Exception as error:
-                if not is_transient(error):
-                    for parcel in parcels:
-                        parcel.fail(self._refused(error))
-                    return
-                now = monotonic()
-                for parcel in parcels:
-                    if parcel.deadline <= now:
-                        parcel.fail(self._unavailable(error, parcel.timeout))
-                if all(parcel.sent.done() for parcel in parcels):
-                    return
-                await backoff.wait()
-                continue
-            self._known_queues |= new_queues
-            for parcel, letter in zip(parcels, letters.decode(), strict=True):
-                if letter == "f":
-                    parcel.fail(_full(parcel))
-                elif not parcel.sent.done():
-                    parcel.sent.set_result(None)
-            return
-
-    def _arguments(self, parcels: list[_Parcel]) -> tuple[list[Argument], set[str]]:
+        parcel = parcels[0]
+        if len(parcels) == 1 and len(parcel.messages) == 1 and not parcel.max_length:
+            message = parcel.messages[0]
+            if _is_plain(message) and message.queue in self._known_queues:
+                return self._of_one(parcels, message)
         data: list[Argument] = []
         groups: list[tuple[int, list[Row]]] = []
         queues: set[str] = set()
@@ -140,7 +174,41 @@ class Outbox:
             queues.update([message.queue for message in parcel.messages])
         queues -= self._known_queues
         plan = (self._client, self._number, self._offset(), sorted(queues), groups)
-        return [msgspec.msgpack.encode(plan), *data], queues
+        return _Request(parcels, script("send"), [msgspec.msgpack.encode(plan), *data], queues, Backoff())
+
+    def _of_one(self, parcels: list[_Parcel], message: Outgoing) -> _Request:
+        """The most frequent request: half of what `send` would take in the server."""
+        arguments: list[Argument] = [self._client, self._number, message.queue, message.priority]
+        return _Request(parcels, script("send_one"), [*arguments, message.id, message.data], set(), Backoff())
+
+    async def _try(self, request: _Request) -> bool:
+        """Make a request; returns whether that is all there is to do."""
+        parcels, first = request.parcels, not request.backoff.failures
+        remaining = min([parcel.deadline for parcel in parcels if not parcel.sent.done()], default=0.0) - monotonic()
+        # Two tries fit into a timeout: the first may go into a connection that is half open.
+        attempt = max(0.05, remaining / 2 if first else remaining)
+        try:
+            letters: bytes = await self._link.run(request.script, self._prefix, *request.arguments, timeout=attempt)
+        except Exception as error:
+            self._failed(request, error)
+            return request.over
+        self._known_queues |= request.new_queues
+        for parcel, letter in zip(parcels, letters.decode(), strict=True):
+            if letter == "f":
+                parcel.fail(_full(parcel))
+            elif not parcel.sent.done():
+                parcel.sent.set_result(None)
+        return True
+
+    def _failed(self, request: _Request, error: Exception) -> None:
+        """Tell those who cannot wait for another try."""
+        if not is_transient(error):
+            request.fail(self._refused(error))
+            return
+        now = monotonic()
+        for parcel in request.parcels:
+            if parcel.deadline <= now:
+                parcel.fail(self._unavailable(error, parcel.timeout))
 
     def _unavailable(self, error: Exception, timeout: float) -> BrokerUnavailable:
         return BrokerUnavailable(
@@ -166,6 +234,19 @@ def rows(messages: Sequence[Outgoing], data: list[Argument]) -> list[Row]:
         once = 1 if message.once else 0
         made.append((message.id, message.queue, message.priority, len(data) + 1, message.due or 0, delay, once))
     return made
+
+
+def _is_plain(message: Outgoing) -> bool:
+    """Whether it has only to be queued."""
+    return message.due is None and message.delay is None and not message.once
+
+
+def _never_sent() -> BrokerUnavailable:
+    return BrokerUnavailable("The app was closed before this was sent. Nothing was sent.")
+
+
+def _maybe_sent() -> BrokerUnavailable:
+    return BrokerUnavailable("The app was closed while this was being sent; it may have been.")
 
 
 def _full(parcel: _Parcel) -> QueueFull:
