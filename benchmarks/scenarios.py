@@ -108,9 +108,6 @@ def idle(bench: Bench, say: Say) -> Figures:
     with bench.workers(count) as workers:
         say(f"starts {count} workers")
         _calm(workers, 1.0)
-        dead = [worker for worker in workers if not worker.alive]
-        if dead:
-            raise Failed(f"{len(dead)} of {count} workers ended: {dead[0].last_words()}")
         say(f"{count} workers idle")
         counters, cpu = bench.counters(), sum(worker.cpu() for worker in workers)
         time.sleep(bench.sizes.seconds)
@@ -123,12 +120,19 @@ def idle(bench: Bench, say: Say) -> Figures:
 
 
 def _calm(workers: list[Tree], window: float) -> None:
-    """Wait until the processes that start have started: until they leave most of the machine idle, for two windows."""
+    """Wait until the processes that start have started: until they leave most of the machine idle, for two windows.
+
+    Raises:
+        Failed: one of them has ended.
+    """
     until = time.monotonic() + 120
     bound = 0.25 * window * (1 if len(workers) == 1 else psutil.cpu_count() or 1)
     calm, before = 0, 0.0
     while calm < 2 and time.monotonic() < until:
         time.sleep(window)
+        dead = [worker for worker in workers if not worker.alive]
+        if dead:
+            raise Failed(f"{len(dead)} of {len(workers)} workers ended: {dead[0].last_words()}")
         now = sum(worker.cpu() for worker in workers)
         # One that has hardly run yet has not started, however calm it is.
         calm = calm + 1 if now > 0.05 * len(workers) and now - before < bound else 0

@@ -114,7 +114,9 @@ async def test_revoking_a_group(actors: Stage) -> None:
 
 
 async def test_revoking_a_group_in_a_chain_leaves_what_came_before(stage: Stage) -> None:
-    result = await chain(stage.echo.si("before"), group(stage.patient.s(1), stage.patient.s(2)), stage.echo.s()).send()
+    result = await chain(
+        stage.echo.si("before"), group(stage.patient.si(1), stage.patient.si(2)), stage.echo.s()
+    ).send()
     middle = result.parent
     assert middle is not None
     await stage.until(lambda: len(stage.gate.came) == 2)

@@ -117,7 +117,7 @@ def test_shells_can_complete(folder_shell: Shell) -> None:
     def completed(words: str, at: int) -> str:
         return folder_shell(_AIOQUEUE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(at)).out
 
-    assert completed("aioqueue wo", 1).split() == ["plain,worker", "plain,workers"]
+    assert completed("aioqueue wo", 1).split() == ["plain,worker", "plain,workflow", "plain,workers"]
     assert completed("aioqueue dead re", 2).split() == ["plain,requeue", "plain,remove"]
 
 
