@@ -265,8 +265,8 @@ def backoff(task: Task[..., Any], retries: int) -> float:
 def _unsendable(task: Task[..., Any], value: Any, error: AioQueueError) -> AioQueueError:
     kind = PayloadTooLarge if isinstance(error, PayloadTooLarge) else PayloadError
     return kind(
-        f"The result of {task.name} is a {type_name(type(value))} and can't be sent: {str(error).rstrip('.')}. It ran, and is "
-        "not run again. Return plain data, or set ignore_result=True."
+        f"The result of {task.name} is a {type_name(type(value))} and can't be sent: {str(error).rstrip('.')}. It ran, "
+        "and is not run again. Return plain data, or set ignore_result=True."
     )
 
 
