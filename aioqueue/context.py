@@ -89,7 +89,6 @@ class TaskContext:
         "id",
         "is_eager",
         "kwargs",
-        "max_retries",
         "state",
         "task",
     )
@@ -119,13 +118,19 @@ class TaskContext:
         self.children: list[str] = []
         self._message = message
         self._line = line
-        limit = message.max_retries
-        self.max_retries: int | None = task.retry_limit if limit is None else (None if limit < 0 else limit)
 
     @property
     def name(self) -> str:
         """The task's name."""
         return self.task.name
+
+    @property
+    def max_retries(self) -> int | None:
+        """How often it is retried at most; None is without end."""
+        limit = self._message.max_retries
+        if limit is None:
+            return self.task.retry_limit
+        return None if limit < 0 else limit
 
     @property
     def retries(self) -> int:

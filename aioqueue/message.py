@@ -31,7 +31,7 @@ class State(StrEnum):
 FINAL_STATES = frozenset({State.SUCCESS, State.FAILURE, State.REVOKED})
 
 
-class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """A task that waits to be run.
 
     Attributes:
@@ -86,7 +86,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True):
     routing_key: str | None = None
 
 
-class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Record(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """What is known of a task that has been worked on.
 
     Attributes:

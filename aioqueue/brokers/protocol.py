@@ -20,7 +20,7 @@ import msgspec
 from aioqueue.workflow import Node, Part, Start, Step, Value
 
 
-class Outgoing(msgspec.Struct, frozen=True):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a queue.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     once: bool = False
 
 
-class Delivery(msgspec.Struct):
+class Delivery(msgspec.Struct, gc=False):
     """A message lent to one worker.
 
     Attributes:
@@ -69,7 +69,7 @@ class Delivery(msgspec.Struct):
 UNKEPT = -1
 
 
-class Settlement(msgspec.Struct):
+class Settlement(msgspec.Struct, gc=False):
     """Everything that one delivery changes in the broker, in one atomic step.
 
     Attributes:

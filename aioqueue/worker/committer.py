@@ -29,9 +29,10 @@ class Committer:
 
     def add(self, settlement: Settlement, settled: Settled) -> None:
         """Settle; `settled` is called with what the broker made of it."""
+        if not self._waiting:
+            self._empty.clear()
+            self._wake.set()
         self._waiting.append((settlement, settled))
-        self._empty.clear()
-        self._wake.set()
 
     async def settle(self, settlement: Settlement) -> Verdict:
         """Settle, and wait for the verdict."""

@@ -96,6 +96,7 @@ class Runner:
         self._context = contextvars.copy_context()
         self._threads = Threads("aioqueue-task")
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(10))
+        self._highest = 0  # no task of a higher priority is ready
         self._track = app.conf.task_track_started
         self.stamps = RevokedStamps()
         self.waiting = 0
@@ -114,7 +115,10 @@ class Runner:
         """Run it when its turn comes: higher priorities first, else in order."""
         self.unsettled += 1
         self.waiting += 1
-        self._ready[run.message.priority if 0 <= run.message.priority <= 9 else 0].append(run)
+        priority = run.message.priority if 0 <= run.message.priority <= 9 else 0
+        self._ready[priority].append(run)
+        if priority > self._highest:
+            self._highest = priority
 
     def settle(self, settlement: Settlement) -> None:
         """Settle something that is not run at all."""
@@ -124,8 +128,7 @@ class Runner:
     def start_ready(self) -> None:
         """Start as many as there are places for."""
         while self.waiting and len(self.running) < self._concurrency and self.accepting and self.may_start():
-            ready = next(queue for queue in reversed(self._ready) if queue)
-            run = ready.popleft()
+            run = self._next()
             self.waiting -= 1
             if run.delivery.revoked:
                 run.done = True
@@ -138,6 +141,12 @@ class Runner:
                 self._committer.add(expire(self._app, run.delivery, run.message, now), self._settled)
             else:
                 self._start(run)
+
+    def _next(self) -> Run:
+        """The first one of the highest priority that there is."""
+        while not (ready := self._ready[self._highest]):
+            self._highest -= 1
+        return ready.popleft()
 
     def held(self) -> list[Delivery]:
         """The deliveries that have started, those that were given up, and those whose end is not settled yet."""
@@ -363,7 +372,10 @@ class Runner:
             self._leave(run)
             return
         run.done = True
-        self._commit(run, settlement)
+        if run.ack is None:
+            self._committer.add(settlement, self._settled)
+        else:
+            self._commit(run, settlement)
         self._leave(run, unsettled=True)
 
     def _leave(self, run: Run, *, unsettled: bool = False) -> None:

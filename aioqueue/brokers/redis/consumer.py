@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import msgspec
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
@@ -36,7 +36,7 @@ _NO_RIGHTS = re.compile("ACL failure in script|The user executing the script")
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
 
 
-class Handle(NamedTuple):
+class Handle(msgspec.Struct, frozen=True, gc=False):
     """An entry of a stream, and its place among all that this consumer has read."""
 
     stream: str
