@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -371,3 +373,42 @@ async def test_no_script_is_given_more_than_a_thousand(redis_url: str, app: AioQ
             elif words[0].upper() in (b"EVALSHA", b"EVAL"):
                 commands = 0
         assert 900 < most <= 3100, "that many commands by one script"
+
+
+# Memory
+
+
+async def test_what_a_task_in_hand_takes(app: AioQueue) -> None:
+    tasks = 500
+    gate, running = asyncio.Event(), 0
+
+    @app.task
+    async def wait(x: int) -> int:
+        nonlocal running
+        running += 1
+        await gate.wait()
+        return x
+
+    async def all_run() -> bool:
+        return running == tasks
+
+    async with app, app.worker(concurrency=tasks):
+        gate.set()
+        for result in await app.send_many(wait.s(0) for _ in range(tasks)):  # what is made once, is made now
+            await result.get(timeout=PATIENCE)
+        gate.clear()
+        running = 0
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            before, objects = tracemalloc.get_traced_memory()[0], len(gc.get_objects())
+            await app.send_many(wait.s(x) for x in range(tasks))
+            await _until(all_run)
+            grown, made = tracemalloc.get_traced_memory()[0] - before, len(gc.get_objects()) - objects
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+            gate.set()
+    assert grown / tasks < 4500, grown / tasks
+    assert made / tasks < 20, made / tasks

@@ -84,6 +84,26 @@ def test_burst_runs_what_is_there_and_ends(aioqueue: Shell) -> None:
         assert re.search(rf"INFO +Task shop\.add\[{id}\] succeeded", run.err)
 
 
+def test_its_process_collects_garbage_seldom(folder_shell: Shell) -> None:
+    folder_shell.write(
+        "rare.py",
+        """import gc
+from aioqueue import AioQueue
+
+app = AioQueue("rare")
+
+
+@app.task
+async def threshold() -> tuple[int, bool]:
+    return gc.get_threshold()[0], gc.get_freeze_count() > 0
+""",
+    )
+    sent = folder_shell("call", "rare", "rare.threshold")
+    assert sent.code == 0, sent.err
+    assert folder_shell("worker", "rare", "--burst").code == 0
+    assert folder_shell("result", "-A", "rare", sent.out.strip(), "--json").json["result"] == [10_000, True]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
     worker = aioqueue.worker()
