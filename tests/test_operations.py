@@ -197,7 +197,7 @@ async def test_a_single_task_is_a_handful_of_commands(app: AioQueue, redis_url: 
             result = await nothing.send()
             await _until(result.ready)
         asked = [name for name in _asked(seen) if name != "MGET"]  # which are ours
-        assert len(asked) <= 8, asked
+        assert len(asked) <= 6, asked
 
 
 async def test_an_idle_worker_costs_little(app: AioQueue, client: Any) -> None:

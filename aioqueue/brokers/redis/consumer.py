@@ -90,7 +90,8 @@ class RedisConsumer:
 
     async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
         # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
-        # blocking read of all streams waits, and after one that found nothing the next: an idle worker costs little.
+        # blocking read of all streams waits, and after one that found little the next: an idle worker costs little,
+        # and one that has little to do answers soon.
         limit = min(limit, _MOST_SETTLEMENTS)
         if not self._idle or wait <= 0:
             deliveries = await self._read(limit)
@@ -99,7 +100,7 @@ class RedisConsumer:
         self._idle = False
         # A worker that is frozen while it waits must not be lent anything after its lease has ended.
         deliveries = await self._blocking_read(limit, min(wait, self._lease / 2000))
-        self._idle = not deliveries
+        self._idle = len(deliveries) < limit // len(self._streams)
         return deliveries
 
     async def _read(self, limit: int) -> list[Delivery]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any, cast
 
 from redis.exceptions import ConnectionError
 
 from aioqueue.brokers.redis.link import CONNECT_TIMEOUT, Server, pack
+from aioqueue.brokers.redis.wire import Alarm, Wire
 
 # A connection on which nothing comes may be dead: ask after so long, and wait so long for the answer.
 _SILENCE = 10.0
@@ -23,29 +24,29 @@ async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
         redis.exceptions.RedisError: the connection failed; what was published since may be lost.
     """
     connection: Any = server.pool.make_connection()
+    wire: Wire | None = None
+    ask: Alarm | None = None
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()
-            await connection.send_packed_command(pack("SUBSCRIBE", channel), check_health=False)
-        asked = False
+        loop = asyncio.get_running_loop()
+        wire = Wire(connection)
+        wire.write(pack("SUBSCRIBE", channel))
+        ask = Alarm(partial(wire.write, pack("PING")))
         while True:
+            now = loop.time()
+            ask.set(now + _SILENCE)
             try:
-                async with asyncio.timeout(_ANSWER if asked else _SILENCE):
-                    # A read that the timeout ends loses nothing, so it must not close the connection.
-                    reply: Any = await connection.read_response(
-                        disable_decoding=True, timeout=math.inf, push_request=True, disconnect_on_error=False
-                    )
+                came = await wire.received(now + _SILENCE + _ANSWER)
             except TimeoutError:
-                if asked:
-                    raise ConnectionError(f"{server} has been silent for {_SILENCE + _ANSWER:g} s") from None
-                asked = True
-                await connection.send_packed_command(pack("PING"), check_health=False)
-                continue
-            asked = False
-            if isinstance(reply, list) and len(cast("list[Any]", reply)) == 3:
-                if reply[0] == b"subscribe":
-                    yield None
-                elif reply[0] == b"message":
-                    yield reply[2]
+                raise ConnectionError(f"{server} has been silent for {_SILENCE + _ANSWER:g} s") from None
+            for reply in came:
+                if isinstance(reply, list) and len(cast("list[Any]", reply)) == 3:
+                    if reply[0] == b"subscribe":
+                        yield None
+                    elif reply[0] == b"message":
+                        yield reply[2]
     finally:
-        await connection.disconnect(nowait=True)
+        if ask is not None:
+            ask.cancel()
+        await (connection.disconnect(nowait=True) if wire is None else wire.close())

@@ -69,12 +69,37 @@ class Wire:
             if len(replies) >= count:
                 self._alarm.stop()
                 return replies
-            data = await self._stream.read(_READ)
-            if not data:
-                if self._alarm.rang:
-                    raise TimeoutError
-                raise redis_errors.ConnectionError("Connection closed by server.")
-            self._parser.feed(data)
+            await self._read()
+
+    def write(self, packed: bytes) -> None:
+        """Write a command whose reply is among what is `received`."""
+        self._writer.write(packed)
+
+    async def received(self, deadline: float) -> list[Any]:
+        """Wait for something to come on a connection that subscribes; returns all that has come.
+
+        Raises:
+            TimeoutError: nothing has come until the deadline, by the loop's clock; the connection is aborted.
+            redis.exceptions.RedisError: the connection is lost, or the server's error.
+        """
+        self._alarm.set(deadline)
+        came: list[Any] = []
+        while not came:
+            await self._read()
+            while (reply := self._parser.gets(False)) is not _INCOMPLETE:
+                if isinstance(reply, redis_errors.RedisError):
+                    raise reply
+                came.append(reply)
+        self._alarm.stop()
+        return came
+
+    async def _read(self) -> None:
+        data = await self._stream.read(_READ)
+        if not data:
+            if self._alarm.rang:
+                raise TimeoutError
+            raise redis_errors.ConnectionError("Connection closed by server.")
+        self._parser.feed(data)
 
     async def close(self) -> None:
         """Close it, whatever is under way."""
