@@ -156,21 +156,21 @@ local function restart(flow, flows)
       if g and g[1] == 'a' and letter(flow, m) == '' then lenient[m] = true end
     end
     if is_grafted(flow, n) then
-      redis.call('HSET', flow.states, n, 'q')
+      flows.set(flow.wid, tostring(n), 'q')
     elseif f[1] ~= 't' then
       local count = missing(flow, n)
-      redis.call('HSET', flow.states, 'c' .. n, math.max(count, 1))
+      flows.set(flow.wid, 'c' .. n, math.max(count, 1))
       if count == 0 then flows.go(flow.wid, tostring(n), '0') end
     elseif redis.call('ZREM', prefix .. 'revoked', f[2]) == 1 then
       -- Its message has not been met since it was revoked: that one runs.
-      redis.call('HSET', flow.states, n, 'q')
+      flows.set(flow.wid, tostring(n), 'q')
     elseif letter(flow, f[8]) == 'd' then
       flows.go(flow.wid, tostring(n), tostring(f[8]))
     end
   end
   -- A bad end had counted for them, and counts no more.
   for m in pairs(lenient) do
-    if not flow.undone[m] then redis.call('HSET', flow.states, 'c' .. m, missing(flow, m)) end
+    if not flow.undone[m] then flows.set(flow.wid, 'c' .. m, missing(flow, m)) end
   end
 end
 

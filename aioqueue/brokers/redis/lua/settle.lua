@@ -137,8 +137,8 @@ if #records + #sends + #dead + #steps > 0 then
         flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
       end
       if graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
-      elseif letter == 'd' then flows.done(wid, n, ARGV[value])
-      else flows.failed(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
+      elseif letter == 'd' then flows.ends(wid, n, 'd', ARGV[value])
+      else flows.ends(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
     end
     flows.work()
   end

@@ -7,7 +7,8 @@
 --              the body of a chord
 --   work       list: what was left over when a script had done its share; `promote` goes on with it
 -- D2: a node ends once, for its state is looked at first. D8: a bad end reaches all that comes after it. Cost: each node
--- is visited once for each that it comes after.
+-- is visited once for each that it comes after. What is read is read for many nodes at once, and what changes is written
+-- at the end (`work`), once for each hash: a command costs more than what it does.
 local INLINE_VALUE = 16384
 local FINAL = { d = true, f = true, u = true, r = true }
 
@@ -42,21 +43,153 @@ end
 
 local function workflows(prefix, now, budget)
   local self = {}
-  local items, head, spent = {}, 1, 0
-  local records, cache, metas = {}, {}, {}
+  local items, head, spent, fetched = {}, 1, 0, 0
+  local records, closing = {}, {}
+  local paths, blobs, nodes, metas, hashes = {}, {}, {}, {}, {}
 
   local function add(op, wid, n, a, b) items[#items + 1] = { op, wid, n, a, b } end
 
-  local function node(wid, n)
-    local name = wid .. '.' .. n
-    if cache[name] == nil then
-      local packed = redis.call('HGET', prefix .. 'wf:' .. wid, n)
-      local f, data
-      if packed then f, data = unpack_node(packed) end
-      cache[name] = f and { kind = f[1], id = f[2], queue = f[4], priority = f[5], due = f[6], delay = f[7],
-        after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], data = data } or false
+  -- The keys of a workflow.
+  local function path(wid)
+    local found = paths[wid]
+    if not found then
+      local key, states, values = kept(prefix, wid)
+      found = { key = key, states = states, values = values }
+      paths[wid] = found
     end
-    return cache[name]
+    return found
+  end
+
+  -- A hash, as far as it is known here, and what is to be written.
+  local function hash(key)
+    local found = hashes[key]
+    if not found then
+      found = { known = {}, changed = {} }
+      hashes[key] = found
+    end
+    return found
+  end
+
+  local function get(key, field)
+    local known = hash(key).known
+    local value = known[field]
+    if value == nil then
+      value = redis.call('HGET', key, field)
+      known[field] = value
+    end
+    return value
+  end
+
+  local function set(key, field, value)
+    local of = hash(key)
+    of.known[field] = value
+    of.changed[field] = value
+  end
+
+  local function increase(key, field, by)
+    local value = tonumber(get(key, field) or 0) + by
+    set(key, field, value)
+    return value
+  end
+
+  local function learn(key, fields)
+    if #fields == 0 then return end
+    local known = hash(key).known
+    for at = 1, #fields, 1000 do
+      local last = math.min(#fields, at + 999)
+      for i, value in ipairs(redis.call('HMGET', key, unpack(fields, at, last))) do
+        known[fields[at + i - 1]] = value
+      end
+    end
+  end
+
+  local function node(wid, n)
+    local of = nodes[wid]
+    if not of then
+      of = {}
+      nodes[wid] = of
+    end
+    local found = of[n]
+    if found == nil then
+      local packed = blobs[wid] and blobs[wid][n]
+      if packed == nil then packed = redis.call('HGET', path(wid).key, n) end
+      found = false
+      if packed then
+        local f, data = unpack_node(packed)
+        found = { kind = f[1], id = f[2], queue = f[4], priority = f[5], due = f[6], delay = f[7],
+          after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], data = data }
+      end
+      of[n] = found
+    end
+    return found
+  end
+
+  local function meta_of(f, at)
+    return { finish = f[at], keep = tonumber(f[at + 1] or 0), parent = f[at + 2], place = f[at + 3] }
+  end
+
+  local function meta(wid)
+    if not metas[wid] then
+      metas[wid] = meta_of(redis.call('HMGET', path(wid).key, 'end', 'keep', 'parent', 'place'), 1)
+    end
+    return metas[wid]
+  end
+
+  -- Nodes that are going to be looked at, and their states.
+  local function foresee(wid, wanted)
+    local key, states = path(wid).key, path(wid).states
+    blobs[wid] = blobs[wid] or {}
+    local known, fields = blobs[wid], {}
+    for _, n in ipairs(wanted) do
+      if known[n] == nil then
+        known[n] = false
+        fields[#fields + 1] = n
+      end
+    end
+    for at = 1, #fields, 1000 do
+      local last = math.min(#fields, at + 999)
+      local asked = { unpack(fields, at, last) }
+      local count = #asked
+      if not metas[wid] then
+        for _, name in ipairs({ 'end', 'keep', 'parent', 'place' }) do asked[#asked + 1] = name end
+      end
+      local found = redis.call('HMGET', key, unpack(asked))
+      for i = 1, count do known[asked[i]] = found[i] end
+      if not metas[wid] then metas[wid] = meta_of(found, count + 1) end
+    end
+    local of, more = hash(states).known, {}
+    if of.open == nil then more[1] = 'open' end
+    for _, n in ipairs(wanted) do
+      if of[n] == nil then more[#more + 1] = n end
+      local def = known[n] and node(wid, n)
+      if def and def.kind ~= 't' and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
+    end
+    learn(states, more)
+  end
+
+  local function prefetch(last)
+    local asked, order = {}, {}
+    for i = head, last do
+      local wid, n = items[i][2], items[i][3]
+      if not asked[wid] then
+        asked[wid] = { list = {}, seen = {} }
+        order[#order + 1] = wid
+      end
+      local of = asked[wid]
+      if not of.seen[n] then
+        of.seen[n] = true
+        of.list[#of.list + 1] = n
+      end
+      -- In a chain the next node has the next number.
+      local after = items[i][1] == 'done' and tonumber(n)
+      after = after and string.format('%d', after + 1)
+      if after and not of.seen[after] then
+        of.seen[after] = true
+        of.list[#of.list + 1] = after
+      end
+    end
+    for _, wid in ipairs(order) do foresee(wid, asked[wid].list) end
+    return last
   end
 
   local function names_of(key)
@@ -80,19 +213,42 @@ local function workflows(prefix, now, budget)
     end
   end
 
-  -- One node less is open; after the last one the workflow is kept for as long as results are.
+  -- Nodes are open no more.
   local function less(wid, count)
-    local key, states, values = kept(prefix, wid)
-    if redis.call('HINCRBY', states, 'open', -count) > 0 then return end
+    increase(path(wid).states, 'open', -count)
+    closing[wid] = true
+  end
+
+  -- After the last one the workflow is kept for as long as results are.
+  local function close(wid)
+    local at = path(wid)
+    if tonumber(get(at.states, 'open')) > 0 then return end
     local keep = meta(wid).keep
-    if redis.call('HEXISTS', states, 'bad') == 0 then redis.call('UNLINK', values) end
+    if not get(at.states, 'bad') then redis.call('UNLINK', at.values) end
     if keep > 0 then
-      for _, name in ipairs({ key, states, values }) do redis.call('PEXPIRE', name, keep) end
+      for _, name in pairs(at) do redis.call('PEXPIRE', name, keep) end
     end
-    for name, n in pairs(names_of(key)) do
+    for name, n in pairs(names_of(at.key)) do
       -- Unless it has been sent again meanwhile.
       if redis.call('HGET', prefix .. 'wf:names', name) == wid .. '.' .. n then redis.call('HDEL', prefix .. 'wf:names', name) end
     end
+  end
+
+  -- Write what has changed.
+  local function write()
+    for key, of in pairs(hashes) do
+      local pairs_ = {}
+      for field, value in pairs(of.changed) do
+        pairs_[#pairs_ + 1] = field
+        pairs_[#pairs_ + 1] = value
+      end
+      of.changed = {}
+      for at = 1, #pairs_, 1000 do
+        redis.call('HSET', key, unpack(pairs_, at, math.min(#pairs_, at + 999)))
+      end
+    end
+    for wid in pairs(closing) do close(wid) end
+    closing = {}
   end
 
   local function push(def, id, value)
@@ -110,19 +266,20 @@ local function workflows(prefix, now, budget)
 
   -- The error handlers of a node are called for the failure of `subject`, but for those that heard of it elsewhere.
   local function call_handlers(wid, def, subject, failure, heard)
-    local key, states = kept(prefix, wid)
+    local states = path(wid).states
     for _, h in ipairs(def.on_error) do
       local token = h .. '.' .. subject
-      if not (heard and heard[tostring(h)]) and redis.call('HSETNX', states, token, 'q') == 1 then
+      if not (heard and heard[tostring(h)]) and not get(states, token) then
+        set(states, token, 'q')
         local handler = node(wid, tostring(h))
-        redis.call('HINCRBY', states, 'open', 1)
+        increase(states, 'open', 1)
         if handler then push(handler, handler.id .. '.' .. subject, failure) end
       end
     end
   end
 
   local function ended(wid, n)
-    local state = redis.call('HGET', prefix .. 'wf:' .. wid .. ':s', n)
+    local state = get(path(wid).states, n)
     return state and FINAL[string.sub(state, 1, 1)]
   end
 
@@ -130,9 +287,9 @@ local function workflows(prefix, now, budget)
 
   -- The call of an error handler has ended, in whatever way.
   function self.handled(wid, token)
-    local states = prefix .. 'wf:' .. wid .. ':s'
-    if redis.call('HGET', states, token) == 'q' then
-      redis.call('HSET', states, token, 'd')
+    local states = path(wid).states
+    if get(states, token) == 'q' then
+      set(states, token, 'd')
       less(wid, 1)
     end
   end
@@ -140,13 +297,13 @@ local function workflows(prefix, now, budget)
   local function is_call(n) return string.find(n, '.', 1, true) end
 
   -- A node has ended well.
-  function self.done(wid, n, value)
+  local function done(wid, n, value)
     if is_call(n) then return self.handled(wid, n) end
     local def = node(wid, n)
     if not def or ended(wid, n) then return end
-    local key, states, values = kept(prefix, wid)
-    redis.call('HSET', states, n, 'd')
-    if def.wanted and value then redis.call('HSET', values, n, value) end
+    local at = path(wid)
+    set(at.states, n, 'd')
+    if def.wanted and value then set(at.values, n, value) end
     local inline = def.wanted and value and #value * #def.to <= INLINE_VALUE and value or nil
     spread(wid, n, def, 'go', n, inline)
     local about = meta(wid)
@@ -158,11 +315,14 @@ local function workflows(prefix, now, budget)
   local function go(wid, n, from, value)
     local def = node(wid, n)
     if not def then return end
-    local key, states = kept(prefix, wid)
+    local states = path(wid).states
     if def.kind == 't' then
-      if redis.call('HSETNX', states, n, 'q') == 1 then push(def, def.id, def.after > 0 and value or nil) end
-    elseif redis.call('HINCRBY', states, 'c' .. n, -1) == 0 then
-      self.done(wid, n)
+      if not get(states, n) then
+        set(states, n, 'q')
+        push(def, def.id, def.after > 0 and value or nil)
+      end
+    elseif increase(states, 'c' .. n, -1) == 0 then
+      done(wid, n)
     end
   end
 
@@ -174,15 +334,15 @@ local function workflows(prefix, now, budget)
     if not def then return end
     if def.kind == 'a' then return go(wid, n, from) end
     if ended(wid, n) then return end
-    local key, states, values = kept(prefix, wid)
-    redis.call('HSET', states, n, 'u' .. origin)
+    local states, values = path(wid).states, path(wid).values
+    set(states, n, 'u' .. origin)
     if def.kind == 't' then
       local before = node(wid, tostring(from))
       local body = before and before.kind ~= 't'
-      local record = redis.call('HGET', values, (body and 'x' or 'u') .. origin)
+      local record = get(values, (body and 'x' or 'u') .. origin)
       if record then table.insert(records, { def.id, '1', record, meta(wid).keep }) end
       local first = node(wid, origin)
-      if body and #def.on_error > 0 and first and string.sub(redis.call('HGET', states, origin) or '', 1, 1) == 'f' then
+      if body and #def.on_error > 0 and first and string.sub(get(states, origin) or '', 1, 1) == 'f' then
         local heard = {}
         for _, h in ipairs(first.on_error) do heard[tostring(h)] = true end
         call_handlers(wid, def, n, nil, heard)
@@ -191,9 +351,9 @@ local function workflows(prefix, now, budget)
     spread(wid, n, def, 'upstream', n, origin)
     local about = meta(wid)
     if about.finish == n and about.parent then
-      local step = redis.call('HMGET', values, 'f' .. origin, 'u' .. origin, 'x' .. origin)
-      local letter = string.sub(redis.call('HGET', states, origin) or 'f', 1, 1)
-      add('failed', about.parent, about.place, { letter, step[1] or '', step[2] or '', step[3] or '' })
+      local letter = string.sub(get(states, origin) or 'f', 1, 1)
+      local failure, after, chord = get(values, 'f' .. origin), get(values, 'u' .. origin), get(values, 'x' .. origin)
+      add('failed', about.parent, about.place, { letter, failure or '', after or '', chord or '' })
     end
     less(wid, 1)
   end
@@ -203,9 +363,12 @@ local function workflows(prefix, now, budget)
     if is_call(n) then return self.handled(wid, n) end
     local def = node(wid, n)
     if not def or ended(wid, n) then return end
-    local key, states, values = kept(prefix, wid)
-    redis.call('HSET', states, n, letter, 'bad', 1)
-    redis.call('HSET', values, 'f' .. n, failure, 'u' .. n, after, 'x' .. n, chord)
+    local at = path(wid)
+    set(at.states, n, letter)
+    set(at.states, 'bad', 1)
+    set(at.values, 'f' .. n, failure)
+    set(at.values, 'u' .. n, after)
+    set(at.values, 'x' .. n, chord)
     if letter == 'f' and not quiet then
       call_handlers(wid, def, n, failure)
       local about, subject = meta(wid), n
@@ -214,7 +377,7 @@ local function workflows(prefix, now, budget)
         subject = about.place .. '.' .. subject
         if outer and #outer.on_error > 0 then
           -- The failure is kept there as well: a handler that is called again has to find it.
-          redis.call('HSET', prefix .. 'wf:' .. about.parent .. ':v', 'f' .. subject, failure)
+          set(path(about.parent).values, 'f' .. subject, failure)
           call_handlers(about.parent, outer, subject, failure)
         end
         about = meta(about.parent)
@@ -227,22 +390,28 @@ local function workflows(prefix, now, budget)
     end
     less(wid, 1)
   end
-  self.failed = failed
+
+  -- A task has ended; `work` makes of it what follows.
+  function self.ends(wid, n, letter, value, after, chord)
+    if letter == 'd' then add('done', wid, n, nil, value)
+    else add('ends', wid, n, { letter, value, after, chord }) end
+  end
 
   -- It is kept until it ends, and its tasks are found by the ids that their sender chose.
   function self.reopen(wid)
-    local key, states, values = kept(prefix, wid)
-    for _, name in ipairs({ key, states, values }) do redis.call('PERSIST', name) end
-    for name, n in pairs(names_of(key)) do redis.call('HSET', prefix .. 'wf:names', name, wid .. '.' .. n) end
+    local at = path(wid)
+    for _, name in pairs(at) do redis.call('PERSIST', name) end
+    for name, n in pairs(names_of(at.key)) do redis.call('HSET', prefix .. 'wf:names', name, wid .. '.' .. n) end
   end
 
   -- A stored workflow begins, in the place of a node if one is named.
   function self.start(wid, parent, place)
-    local key, states, values = kept(prefix, wid)
-    if not node(wid, '0') or redis.call('HSETNX', states, '0', 'd') == 0 then return end
+    local at = path(wid)
+    if not node(wid, '0') or get(at.states, '0') then return end
+    set(at.states, '0', 'd')
     if parent then
-      redis.call('HSET', key, 'parent', parent, 'place', place)
-      redis.call('HSET', prefix .. 'wf:' .. parent .. ':s', 'g' .. place, wid)
+      redis.call('HSET', at.key, 'parent', parent, 'place', place)
+      set(path(parent).states, 'g' .. place, wid)
       metas[wid] = nil
     end
     self.reopen(wid)
@@ -251,14 +420,14 @@ local function workflows(prefix, now, budget)
 
   -- A stored workflow becomes one more member of a group.
   function self.join(wid, parent, join, packed)
-    local key, states = kept(prefix, parent)
+    local key, states = path(parent).key, path(parent).states
     local blob = redis.call('HGET', key, join)
     if not blob then return end
     local n = tostring(redis.call('HINCRBY', key, 'total', 1))
     redis.call('HSET', key, n, packed)
-    redis.call('HSET', states, n, 'q')
-    redis.call('HINCRBY', states, 'open', 1)
-    redis.call('HINCRBY', states, 'c' .. join, 1)
+    set(states, n, 'q')
+    increase(states, 'open', 1)
+    increase(states, 'c' .. join, 1)
     local f, data = unpack_node(blob)
     local page = join .. '<' .. math.floor(f[13] / 500)
     local members = redis.call('HGET', key, page)
@@ -266,29 +435,37 @@ local function workflows(prefix, now, budget)
     table.insert(members, tonumber(n))
     f[13] = f[13] + 1
     redis.call('HSET', key, page, cmsgpack.pack(members), join, pack_node(f, data))
-    cache[parent .. '.' .. join] = nil
+    for _, known in ipairs({ blobs, nodes }) do
+      if known[parent] then known[parent][join], known[parent][n] = nil, nil end
+    end
     self.start(wid, parent, n)
   end
 
   -- Everything that has not ended is revoked, from node n on.
   local function revoke(wid, n)
-    local key, states, values = kept(prefix, wid)
+    local key, states = path(wid).key, path(wid).states
     local told = redis.call('HGET', key, 'revoked')
     if not told then return end
     local record, terminate, remember = unpack(cmsgpack.unpack(told))
     local total, ids, count = tonumber(redis.call('HGET', key, 'total') or 0), {}, 0
     local last = math.min(tonumber(n) + 199, total)
-    redis.call('HSET', states, 'bad', 1)
+    local wanted, grafts = {}, {}
     for i = tonumber(n), last do
-      local m = tostring(i)
+      wanted[#wanted + 1] = tostring(i)
+      grafts[#grafts + 1] = 'g' .. i
+    end
+    foresee(wid, wanted)
+    learn(states, grafts)
+    set(states, 'bad', 1)
+    for _, m in ipairs(wanted) do
       local def = node(wid, m)
       if def and def.kind ~= 'h' and not ended(wid, m) then
-        local queued = redis.call('HGET', states, m) == 'q'
-        redis.call('HSET', states, m, 'r')
+        local queued = get(states, m) == 'q'
+        set(states, m, 'r')
         count = count + 1
-        local graft = redis.call('HGET', states, 'g' .. m)
+        local graft = get(states, 'g' .. m)
         if graft then
-          redis.call('HSET', prefix .. 'wf:' .. graft, 'revoked', told)
+          redis.call('HSET', path(graft).key, 'revoked', told)
           add('revoke', graft, '1')
         elseif def.kind == 't' then
           table.insert(records, { def.id, '1', record, meta(wid).keep })
@@ -306,7 +483,7 @@ local function workflows(prefix, now, budget)
   end
 
   function self.revoke_all(wid, record, terminate, remember, failure, after, chord)
-    redis.call('HSET', prefix .. 'wf:' .. wid, 'revoked', cmsgpack.pack({ record, terminate, remember }))
+    redis.call('HSET', path(wid).key, 'revoked', cmsgpack.pack({ record, terminate, remember }))
     local about = meta(wid)
     if about.parent then failed(about.parent, about.place, 'r', failure, after, chord) end
     add('revoke', wid, '1')
@@ -314,19 +491,22 @@ local function workflows(prefix, now, budget)
 
   -- Whether a message of the node's own waits or runs.
   function self.is_queued(wid, n)
-    local f = redis.call('HMGET', prefix .. 'wf:' .. wid .. ':s', n, 'g' .. n)
-    return f[1] == 'q' and not f[2]
+    local states = path(wid).states
+    return get(states, n) == 'q' and not get(states, 'g' .. n)
   end
 
   -- One node is revoked, and what goes on in its place.
   function self.revoke_one(wid, n, record, terminate, remember, failure, after, chord)
-    local graft = redis.call('HGET', prefix .. 'wf:' .. wid .. ':s', 'g' .. n)
-    if graft and redis.call('EXISTS', prefix .. 'wf:' .. graft) == 1 then
+    local graft = get(path(wid).states, 'g' .. n)
+    if graft and redis.call('EXISTS', path(graft).key) == 1 then
       self.revoke_all(graft, record, terminate, remember, failure, after, chord)
     end
     failed(wid, n, 'r', failure, after, chord)
   end
   self.ended = ended
+
+  -- The state of a node, or for how many a join waits, as somebody else has found it to be.
+  function self.set(wid, field, value) set(path(wid).states, field, value) end
 
   -- The message of a task was dropped: it ends as revoked.
   function self.abandon(id, failure, after, chord)
@@ -338,7 +518,7 @@ local function workflows(prefix, now, budget)
 
   local function page(wid, n, about, b)
     local op, number, a = unpack(about)
-    local packed = redis.call('HGET', prefix .. 'wf:' .. wid, n .. '>' .. number)
+    local packed = redis.call('HGET', path(wid).key, n .. '>' .. number)
     for _, m in ipairs(packed and cmsgpack.unpack(packed) or {}) do add(op, wid, tostring(m), a, b) end
   end
 
@@ -353,13 +533,15 @@ local function workflows(prefix, now, budget)
   -- Do a share of what there is to do, and keep the rest. Returns whether something is left.
   function self.work()
     while head <= #items and spent < budget do
+      if head > fetched then fetched = prefetch(math.min(#items, head + budget - spent - 1)) end
       local op, wid, n, a, b = unpack(items[head], 1, 5)
       head = head + 1
       spent = spent + 1
       if op == 'go' then go(wid, n, a, b)
       elseif op == 'upstream' then upstream(wid, n, a, b)
       elseif op == 'page' then page(wid, n, a, b)
-      elseif op == 'done' then self.done(wid, n, b)
+      elseif op == 'done' then done(wid, n, b)
+      elseif op == 'ends' then failed(wid, n, a[1], a[2], a[3], a[4])
       elseif op == 'failed' then failed(wid, n, a[1], a[2], a[3], a[4], true)
       else revoke(wid, n) end
     end
@@ -374,6 +556,7 @@ local function workflows(prefix, now, budget)
         rest = {}
       end
     end
+    write()
     local left = head <= #items
     if left then redis.pcall('PUBLISH', prefix .. 'notices', 'due') end
     store(prefix, now, records)
