@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from aioqueue.exceptions import AioQueueError, TimeoutError
+from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.message import Record, State, decode_record
-from aioqueue.result import AsyncResult, exception_of, revoke
+from aioqueue.result import AsyncResult, TaskInfo, exception_of, revoke
+from aioqueue.workflow import TASK, Node, node_of
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -26,7 +27,7 @@ class GroupResult(AsyncResult[list[T]]):
     """A group that was sent: the results of its members, in order.
 
     Attributes:
-        id: the group's id, `ctx.group_id` of its members.
+        id: the group's id, `ctx.group_id` of its members; or the `task_id` that it was sent with.
     """
 
     def __init__(
@@ -55,6 +56,9 @@ class GroupResult(AsyncResult[list[T]]):
     def __getitem__(self, index: int) -> AsyncResult[T]:
         return self.results[index]
 
+    def __iter__(self) -> Iterator[AsyncResult[T]]:
+        return iter(self.results)
+
     async def get(self, timeout: float | None = None, return_exceptions: bool = False) -> list[T]:
         """Wait for all members and return their results, in order.
 
@@ -69,6 +73,8 @@ class GroupResult(AsyncResult[list[T]]):
         values: list[Any] = []
         try:
             async with asyncio.timeout(timeout):
+                if not return_exceptions:
+                    await self._wait_before()
                 async for results in self._all_members():
                     for start in range(0, len(results), _AT_ONCE):
                         values += await _values(results[start : start + _AT_ONCE], return_exceptions)
@@ -87,44 +93,68 @@ class GroupResult(AsyncResult[list[T]]):
         known = list(self.results)
         yield known
         while (place := await self.place()) is not None:
-            ids = await (await self._app.broker()).members(*place)
-            more = [self._app.result(id) for id in ids[len(known) :]]
+            nodes = await (await self._app.broker()).members(*place) or ()
+            more = [await member_of(self._app, node) for node in nodes[len(known) :]]
             if not more:
                 return
             yield more
             known += more
 
+    async def _wait_before(self) -> None:
+        """A group without members ends when what comes before it has ended; there is no member to tell that."""
+        before = self.parent
+        if self.results or before is None:
+            return
+        try:
+            await before.get()
+        except UpstreamFailed:
+            raise
+        except Exception as error:
+            kind = ChordError if isinstance(before, GroupResult) else UpstreamFailed
+            raise kind(f"{before!r} failed ({type(error).__name__}: {error}); this group comes after it.") from error
+
     async def as_completed(self) -> AsyncIterator[tuple[int, T]]:
-        """The members' results as they come: (index, value).
+        """The members' results as they come: (index, value). Those that joined the group later come last.
 
         Raises:
             Exception: what a member raised, when it is its turn.
         """
-        ended: asyncio.Queue[tuple[int, AsyncResult[T], Record | BaseException]] = asyncio.Queue()
+        await self._wait_before()
+        async with aclosing(self._ends()) as ends:
+            async for index, value in ends:
+                if isinstance(value, BaseException):
+                    raise value
+                yield index, value
+
+    async def _ends(self) -> AsyncGenerator[tuple[int, T | Exception], None]:
+        """Each member's result or error, as it comes."""
+        ended: asyncio.Queue[tuple[int, T | Exception]] = asyncio.Queue()
 
         async def wait(index: int, result: AsyncResult[T]) -> None:
             try:
-                ended.put_nowait((index, result, await result.end_record()))
+                ended.put_nowait((index, await result.get()))
             except Exception as error:
-                ended.put_nowait((index, result, error))
+                ended.put_nowait((index, error))
 
-        results = self.results
-        # No task group: it would wrap what a member raised, and the end of a loop that is left early.
-        tasks = [asyncio.create_task(wait(index, result)) for index, result in enumerate(results)]
-        try:
-            for _ in results:
-                index, result, record = await ended.get()
-                if isinstance(record, BaseException):
-                    raise record
-                yield index, result.value_of(record)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        first = 0
+        async for results in self._all_members():
+            # No task group: it would wrap what a member raised, and the end of a loop that is left early.
+            tasks = [asyncio.create_task(wait(index, result)) for index, result in enumerate(results, first)]
+            first += len(results)
+            try:
+                for _ in results:
+                    yield await ended.get()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def completed_count(self) -> int:
         """How many members have ended well."""
-        return sum(record is not None and record.state == State.SUCCESS for record in await self._records())
+        return sum(
+            all(record is not None and record.state == State.SUCCESS for record in records)
+            for records in await self._records_by_member()
+        )
 
     async def ready(self) -> bool:
         """Whether all members have ended."""
@@ -140,16 +170,53 @@ class GroupResult(AsyncResult[list[T]]):
 
     async def state(self) -> str:
         """SUCCESS when all members have it; else FAILURE or REVOKED when one has; else SENT."""
-        states = {record.state if record is not None else State.SENT for record in await self._records()}
-        for state in (State.FAILURE, State.REVOKED):
-            if state in states:
-                return str(state)
-        return str(State.SUCCESS if states <= {State.SUCCESS} else State.SENT)
+        return _state_of(await self._records())
+
+    async def info(self) -> TaskInfo:
+        """What is known of it as of a task: `result` when all members have ended well, `exception` of one that has not,
+        `meta` how many have, `children` their ids."""
+        records = await self._records()
+        state = _state_of(records)
+        bad = next((one for one in records if one is not None and one.state == state != State.SUCCESS), None)
+        return TaskInfo(
+            id=self.id,
+            state=state,
+            name=self.name,
+            result=await self.get() if state == State.SUCCESS else None,
+            exception=exception_of(self.id, bad) if bad is not None else None,
+            traceback=bad.failure.report() if bad is not None and bad.failure is not None else None,
+            meta={"done": await self.completed_count(), "total": len(self.results)},
+            children=[member.id for member in self.results],
+            reason=bad.reason if bad is not None else None,
+        )
+
+    async def watch(self) -> AsyncIterator[TaskInfo]:
+        """How it is now, and at each end of a member, until it is known how the group ends."""
+        yield (info := await self.info())
+        if info.ready:
+            return
+        if not self.results:
+            with suppress(Exception):
+                await self._wait_before()
+            yield await self.info()
+        async with aclosing(self._ends()) as ends:
+            async for _ in ends:
+                yield (info := await self.info())
+                if info.ready:
+                    return
 
     async def _records(self) -> list[Record | None]:
-        flat = [result for member in self.results for result in _leaves(member)]
-        found = await (await self._app.broker()).records([result.id for result in flat])
-        return [decode_record(data) if data is not None else None for data in found]
+        if not self.results and self.parent is not None:
+            return await _records_of(self._app, _leaves(self.parent))
+        return [record for records in await self._records_by_member() for record in records]
+
+    async def _records_by_member(self) -> list[list[Record | None]]:
+        found: list[list[Record | None]] = []
+        async for members in self._all_members():
+            leaves = [_leaves(member) for member in members]
+            records = iter(await _records_of(self._app, [leaf for some in leaves for leaf in some]))
+            found += [[next(records) for _ in some] for some in leaves]
+        return found
 
     async def forget(self) -> None:
         """Drop what is known of the members."""
@@ -162,13 +229,49 @@ class GroupResult(AsyncResult[list[T]]):
             Whether anything was ended by this.
         """
         broker = await self._app.broker()
-        family = cast("PlanFamily | None", self._family)
-        whole = family is not None and family.plan.end == self._node
-        ids = [self.id] if whole else [one.id for member in self.results for one in _leaves(member)]
-        return any(await revoke(self._app, broker, ids, "", terminate, reason)) if ids else False
+        ids = [self.id] if await self._is_whole() else [one.id for member in self.results for one in _leaves(member)]
+        return any(await revoke(self._app, broker, ids, self.id, "", terminate, reason)) if ids else False
+
+    async def _is_whole(self) -> bool:
+        """Whether it is the result of the whole workflow."""
+        if self._family is not None:
+            return self._family.end == self._node
+        return (await self.graph()).end == self.id
 
     def __repr__(self) -> str:
         return f"<GroupResult {self.id} of {len(self.results)}>"
+
+
+async def group_at(
+    app: AioQueue, id: str, place: tuple[str, int], convert: Callable[[Any], Any] | None = None
+) -> GroupResult[Any] | None:
+    """The group whose join is there; None when it is no join, or nothing is known of it (any more)."""
+    nodes = await (await app.broker()).members(*place)
+    return None if nodes is None else GroupResult(app, id, [await member_of(app, node, convert) for node in nodes])
+
+
+async def member_of(app: AioQueue, node: Node, convert: Callable[[Any], Any] | None = None) -> AsyncResult[Any]:
+    """The result of a member, which may be a group itself."""
+    if node.kind != TASK:
+        found = node_of(node.id)
+        place = (found[0], int(found[1])) if found is not None else await (await app.broker()).place(node.id)
+        group = await group_at(app, node.id, place, convert) if place is not None else None
+        if group is not None:
+            return group
+    return AsyncResult(app, node.id, name=node.task, convert=convert, sent=True)
+
+
+async def _records_of(app: AioQueue, results: Sequence[AsyncResult[Any]]) -> list[Record | None]:
+    found = await (await app.broker()).records([result.id for result in results])
+    return [decode_record(data) if data is not None else None for data in found]
+
+
+def _state_of(records: Sequence[Record | None]) -> str:
+    states = {record.state if record is not None else State.SENT for record in records}
+    for state in (State.FAILURE, State.REVOKED):
+        if state in states:
+            return str(state)
+    return str(State.SUCCESS if states <= {State.SUCCESS} else State.SENT)
 
 
 async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) -> list[Any]:
@@ -206,7 +309,9 @@ async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) 
 
 def _leaves(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
     if isinstance(result, GroupResult):
-        return [leaf for member in cast("GroupResult[Any]", result).results for leaf in _leaves(member)]
+        group = cast("GroupResult[Any]", result)
+        members = group.results or ([group.parent] if group.parent is not None else [])
+        return [leaf for member in members for leaf in _leaves(member)]
     return [result]
 
 
@@ -221,6 +326,11 @@ class PlanFamily:
     def workflow(self) -> str:
         """The workflow's id."""
         return self.plan.id
+
+    @property
+    def end(self) -> int:
+        """The node at its end."""
+        return self.plan.end
 
     def result(self, node: int) -> AsyncResult[Any]:
         """The result of a node."""

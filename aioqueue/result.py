@@ -21,6 +21,7 @@ from aioqueue.workflow import Step, failed_step, node_of, revoked_call
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.group_result import GroupResult
 
 R = TypeVar("R")
 
@@ -94,6 +95,11 @@ class Family(Protocol):
         """The workflow's id."""
         ...
 
+    @property
+    def end(self) -> int:
+        """The node at its end."""
+        ...
+
     def result(self, node: int) -> AsyncResult[Any]:
         """The result of a node."""
         ...
@@ -151,6 +157,8 @@ class AsyncResult(Generic[R]):
             return None  # type: ignore[return-value]
         try:
             async with asyncio.timeout(timeout):
+                if (group := await self._group()) is not None:
+                    return await group.get()  # type: ignore[return-value]
                 record = await self._end()
         except builtins.TimeoutError as error:
             if isinstance(error, AioQueueError):
@@ -171,10 +179,6 @@ class AsyncResult(Generic[R]):
         """No result is kept."""
         return self._ignored
 
-    async def end_record(self) -> Record:
-        """Wait for the task's end; what is known of it then."""
-        return await self._end()
-
     def value_of(self, record: Record) -> R:
         """What a record of its end says that it gave; raises what it raised."""
         return self._value(record)
@@ -192,7 +196,7 @@ class AsyncResult(Generic[R]):
     def _value(self, record: Record) -> R:
         if record.state == State.SUCCESS:
             return self._result(record)
-        raise exception_of(self.id, record)
+        raise exception_of(self.id, record, self.name)
 
     def _result(self, record: Record) -> Any:
         if record.result is None:
@@ -214,6 +218,8 @@ class AsyncResult(Generic[R]):
     async def state(self) -> str:
         """The task's state: PENDING when nothing is known of it, SENT when this is what `send` returned."""
         record = await self._record()
+        if record is None and (group := await self._group()) is not None:
+            return await group.state()
         return record.state if record is not None else self._unknown
 
     @property
@@ -223,6 +229,8 @@ class AsyncResult(Generic[R]):
     async def info(self) -> TaskInfo:
         """All that is known of the task."""
         record = await self._record()
+        if record is None and (group := await self._group()) is not None:
+            return await group.info()
         return self._info(record) if record is not None else TaskInfo(id=self.id, state=self._unknown, name=self.name)
 
     def _info(self, record: Record) -> TaskInfo:
@@ -232,7 +240,7 @@ class AsyncResult(Generic[R]):
             state=record.state,
             name=record.task or self.name,
             result=self._result(record),
-            exception=exception_of(self.id, record) if failed else None,
+            exception=exception_of(self.id, record, self.name) if failed else None,
             traceback=record.failure.report() if record.failure else None,
             meta=record.meta,
             retries=record.retries,
@@ -250,6 +258,8 @@ class AsyncResult(Generic[R]):
     async def ready(self) -> bool:
         """Whether the task has ended."""
         record = await self._record()
+        if record is None and (group := await self._group()) is not None:
+            return await group.ready()
         return record is not None and record.final
 
     async def successful(self) -> bool:
@@ -262,6 +272,10 @@ class AsyncResult(Generic[R]):
 
     async def watch(self) -> AsyncIterator[TaskInfo]:
         """The task's changes, the present state first, until the final one."""
+        if (group := await self._group()) is not None:
+            async for info in group.watch():
+                yield info
+            return
         async with (await self._app.broker()).watch(self.id) as watch:
             while True:
                 record = decode_record(await watch.next())
@@ -271,14 +285,26 @@ class AsyncResult(Generic[R]):
 
     async def forget(self) -> None:
         """Drop what is known of the task."""
-        await (await self._app.broker()).forget([self.id])
+        if (group := await self._group()) is not None:
+            await group.forget()
+        else:
+            await (await self._app.broker()).forget([self.id])
 
     # In a workflow
 
+    async def _group(self) -> GroupResult[Any] | None:
+        """The group that it is, when all that was given here is the id of one."""
+        if self._sent or await self._record() is not None:
+            return None
+        from aioqueue.group_result import group_at
+
+        place = await self.place()
+        return await group_at(self._app, self.id, place, self._convert) if place is not None else None
+
     @property
-    def parent(self) -> AsyncResult[Any] | None:
+    def parent(self) -> AsyncResult[Any] | Any:
         """The result of what came before it in its workflow, where that was sent by this process; awaiting it gives
-        its value."""
+        its value. None at the beginning. (The type lets you await it without asking.)"""
         family = self._family
         before = family.before(self._node) if family is not None else 0
         return family.result(before) if family is not None and before else None
@@ -342,8 +368,12 @@ class AsyncResult(Generic[R]):
         Returns:
             Whether the task was ended by this; False when it had ended before.
         """
+        if (group := await self._group()) is not None:
+            return await group.revoke(terminate, reason)
         broker = await self._app.broker()
-        return (await revoke(self._app, broker, [self.id], self.name, terminate, reason))[0]
+        # What ends with it has names of its own.
+        name = "" if self._family is not None and self._family.end == self._node else self.name
+        return (await revoke(self._app, broker, [self.id], self.id, name, terminate, reason))[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AsyncResult) and other.id == self.id
@@ -356,10 +386,10 @@ class AsyncResult(Generic[R]):
 
 
 async def revoke(
-    app: AioQueue, broker: Broker, ids: Sequence[str], name: str, terminate: bool, reason: str | None
+    app: AioQueue, broker: Broker, ids: Sequence[str], about: str, name: str, terminate: bool, reason: str | None
 ) -> list[bool]:
-    """End tasks as revoked; see `AsyncResult.revoke`."""
-    record, keep, step = _revocation(app, broker, ids[0] if len(ids) == 1 else "", name, reason or "revoked")
+    """End tasks as revoked; see `AsyncResult.revoke`. `about` is the id that those after them are told of."""
+    record, keep, step = _revocation(app, broker, about, name, reason or "revoked")
     return await broker.revoke(ids, record, expires=keep, terminate=terminate, step=step)
 
 
@@ -378,10 +408,11 @@ def _revocation(app: AioQueue, broker: Broker, id: str, name: str, why: str) -> 
     return encode_record(record), int((app.conf.result_expires or 0) * 1000), step
 
 
-def exception_of(id: str, record: Record) -> BaseException:
+def exception_of(id: str, record: Record, name: str = "") -> BaseException:
     """What `get` raises for a record of a task that did not end well."""
     if record.state == State.REVOKED:
-        return TaskRevoked(f"Task {id}{f' ({record.task})' if record.task else ''} was revoked: {record.reason}.")
+        name = record.task or name
+        return TaskRevoked(f"Task {id}{f' ({name})' if name else ''} was revoked: {record.reason}.")
     if record.failure is None:
         return TaskFailed(f"Task {id} failed: {record.reason or 'nothing more is known'}.")
     return record.failure.rebuild()

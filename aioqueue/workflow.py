@@ -195,7 +195,7 @@ def downstream(failed: FailedCall, kind: type[Exception], now: int) -> Record:
 def explanation(failed: FailedCall, kind: type[Exception]) -> Exception:
     """The error of a task that does not run because of a failed one."""
     verb = "was revoked" if failed.state == State.REVOKED else f"failed ({failed.failure.summary[:300]})"
-    what = f"Task {failed.task or '?'}[{failed.id}] {verb}"
+    what = f"Task {f'{failed.task}[{failed.id}]' if failed.task else failed.id} {verb}"
     if issubclass(kind, ChordError):
         return kind(f"{what}; it belongs to the header of this chord, so the body was not run.")
     return kind(f"{what}; this task comes after it, so it was not run.")

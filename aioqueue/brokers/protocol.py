@@ -329,8 +329,8 @@ class Broker(Protocol):
         """The workflow and the node of a task whose id the sender chose."""
         ...
 
-    async def members(self, workflow: str, node: int) -> list[str]:
-        """The ids of a join's members, in order."""
+    async def members(self, workflow: str, node: int) -> list[Node] | None:
+        """A join's members, in order; None when the node is no join, or nothing is known of it (any more)."""
         ...
 
     async def resume(self, workflow: str, node: int | None = None) -> int:

@@ -137,6 +137,11 @@ class Stage:
             return 0
 
         @task
+        async def grow_by_patient(ctx: TaskContext) -> int:
+            await ctx.add_to_group(patient.si())
+            return 0
+
+        @task
         async def grow_then_fail(ctx: TaskContext) -> None:
             await ctx.add_to_group(echo.si("added by a failure"))
             raise Expected("after adding")

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from aioqueue.brokers.memory.consumer import MemoryConsumer
 from aioqueue.brokers.memory.store import Store
 from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch, WorkerStatus, WorkflowStatus
-from aioqueue.workflow import Part, Start, Step
+from aioqueue.workflow import Node, Part, Start, Step
 
 
 class MemoryBroker:
@@ -75,8 +75,8 @@ class MemoryBroker:
         """The workflow and the node of a task whose id the sender chose."""
         return self._store.workflows.place(id)
 
-    async def members(self, workflow: str, node: int) -> list[str]:
-        """The ids of a join's members, in order."""
+    async def members(self, workflow: str, node: int) -> list[Node] | None:
+        """A join's members, in order; None when the node is no join, or nothing is known of it."""
         return self._store.workflow_members(workflow, node)
 
     async def resume(self, workflow: str, node: int | None = None) -> int:

@@ -29,7 +29,7 @@ from aioqueue.brokers.protocol import (
     WorkflowStatus,
 )
 from aioqueue.exceptions import QueueFull
-from aioqueue.workflow import REVOKED, Part, Start, Step, Value
+from aioqueue.workflow import JOIN, LENIENT, REVOKED, Node, Part, Start, Step, Value
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -310,10 +310,13 @@ class Store:
         return flow.status() if flow is not None and flow.end else None
 
     @_step
-    def workflow_members(self, workflow: str, node: int) -> list[str]:
-        """The ids of a join's members."""
+    def workflow_members(self, workflow: str, node: int) -> list[Node] | None:
+        """A join's members."""
         flow = self.workflows.get(workflow)
-        return [flow.nodes[member].id for member in flow.members[node]] if flow is not None else []
+        join = flow.nodes.get(node) if flow is not None else None
+        if flow is None or join is None or join.kind not in (JOIN, LENIENT):
+            return None
+        return [flow.nodes[member] for member in flow.members[node]]
 
     @_step
     def workflow_value(self, workflow: str, node: int) -> Value | None:

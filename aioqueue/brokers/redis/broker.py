@@ -21,7 +21,7 @@ from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.watches import RedisWatch, Watches
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError, QueueFull
 from aioqueue.ids import short_id
-from aioqueue.workflow import PAGE, Part, Start, Step, decode_node, encode_node
+from aioqueue.workflow import JOIN, LENIENT, PAGE, Node, Part, Start, Step, decode_node, encode_node
 
 _T = TypeVar("_T")
 
@@ -187,15 +187,18 @@ class RedisBroker:
         workflow, _, node = name.decode().partition(".")
         return workflow, int(node)
 
-    async def members(self, workflow: str, node: int) -> list[str]:
+    async def members(self, workflow: str, node: int) -> list[Node] | None:
         key = f"{self._prefix}wf:{workflow}"
         packed: bytes | None = await self._call("HGET", key, node)
-        found: list[str] = []
-        for page in range(-(-decode_node(packed).members // PAGE) if packed is not None else 0):
+        join = decode_node(packed) if packed is not None else None
+        if join is None or join.kind not in (JOIN, LENIENT):
+            return None
+        found: list[Node] = []
+        for page in range(-(-join.members // PAGE)):
             numbers: bytes | None = await self._call("HGET", key, f"{node}<{page}")
             if numbers is not None:
                 nodes: list[bytes | None] = await self._call("HMGET", key, *msgspec.msgpack.decode(numbers))
-                found += [decode_node(one).id for one in nodes if one is not None]
+                found += [decode_node(one) for one in nodes if one is not None]
         return found
 
     async def resume(self, workflow: str, node: int | None = None) -> int:

@@ -1,0 +1,152 @@
+"""Results of groups, asked in every way: what can be waited for must end, here and from an id alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from aioqueue import AsyncResult, TaskInfo, chain, chord, group
+from aioqueue.exceptions import ChordError, TaskRevoked, TimeoutError, UpstreamFailed
+
+from .stage import Expected, Stage
+
+
+async def watched(result: AsyncResult[Any]) -> list[TaskInfo]:
+    """Every change until the final one."""
+    async with asyncio.timeout(10):
+        return [info async for info in result.watch()]
+
+
+async def completed(result: Any) -> list[tuple[int, Any]]:
+    """What it gives as it comes, in the order of the members."""
+    async with asyncio.timeout(10):
+        return sorted([pair async for pair in result.as_completed()])
+
+
+async def test_watching_a_group_ends_with_it(stage: Stage) -> None:
+    result = await group(stage.same.s(1), stage.patient.s(2)).send()
+    seen: list[TaskInfo] = []
+    async with asyncio.timeout(10):
+        async for info in result.watch():
+            seen.append(info)
+            if info.meta["done"] == 1:
+                stage.gate.open()
+    assert [info.state for info in seen[:-1]] == ["SENT"] * (len(seen) - 1)
+    last = seen[-1]
+    assert (last.state, last.result, last.name) == ("SUCCESS", [1, 2], "group")
+    assert last.meta == {"done": 2, "total": 2}
+    assert last.children == [one.id for one in result]
+    assert await watched(result) == [last]
+
+
+async def test_watching_a_group_ends_with_its_first_failure(stage: Stage) -> None:
+    result = await group(stage.fail.s(1), stage.patient.s(2)).send()
+    last = (await watched(result))[-1]
+    assert (last.state, type(last.exception)) == ("FAILURE", Expected)
+    assert "Expected" in (last.traceback or "")
+    stage.gate.open()
+
+
+async def test_a_group_in_a_group_completes_as_one_member(stage: Stage) -> None:
+    result = await group(stage.same.s(1), chain(stage.same.s(2), group(stage.same.s(), stage.same.s()))).send()
+    assert await completed(result) == [(0, 1), (1, [2, 2])]
+    assert await result.completed_count() == 2
+
+
+async def test_a_member_that_joined_later_counts(stage: Stage) -> None:
+    result = await group(stage.grow.s([1, 2], 10), stage.same.s(5)).send()
+    assert await completed(result) == [(0, 0), (1, 5), (2, 11), (3, 12)]
+    assert await result.completed_count() == 4
+    late = await group(stage.grow_by_patient.s()).send()
+    await late[0].get(timeout=10)
+    assert (await late.state(), await late.ready()) == ("SENT", False)
+    stage.gate.open()
+    assert await late.get(timeout=10) == [0, None]
+    assert (await late.state(), await late.ready()) == ("SUCCESS", True)
+
+
+async def test_members_can_be_gone_through(stage: Stage) -> None:
+    result = await group(stage.same.s(1), stage.same.s(2)).send()
+    assert [await one.get(timeout=10) for one in result] == [1, 2]
+
+
+async def test_a_group_is_found_by_its_id(stage: Stage) -> None:
+    """D8: whoever has only the id, another process for one, does not wait for ever."""
+    sent = await group(stage.same.s(1), chain(stage.same.s(2), group(stage.same.s(), stage.patient.s()))).send()
+    found = stage.app.result(sent.id)
+    assert (await found.state(), await found.ready()) == ("SENT", False)
+    with pytest.raises(TimeoutError):
+        await found.get(timeout=0.05)
+    stage.gate.open()
+    assert await found.get(timeout=10) == [1, [2, 2]]
+    assert await found == [1, [2, 2]]
+    assert (await found.state(), await found.ready(), await found.successful()) == ("SUCCESS", True, True)
+    assert (await found.info()).result == [1, [2, 2]]
+    assert (await watched(found))[-1].state == "SUCCESS"
+    await found.forget()
+    assert await stage.app.result(sent[0].id).state() == "PENDING"
+
+
+async def test_an_empty_group_is_found_by_its_id(stage: Stage) -> None:
+    sent = await group().send()
+    assert await stage.app.result(sent.id).get(timeout=10) == []
+
+
+async def test_a_group_that_failed_is_found_by_its_id(stage: Stage) -> None:
+    sent = await group(stage.same.s(1), stage.fail.s()).send()
+    found = stage.app.result(sent.id)
+    with pytest.raises(Expected):
+        await found.get(timeout=10)
+    assert (await found.state(), await found.failed()) == ("FAILURE", True)
+
+
+@pytest.mark.parametrize("followed", [False, True])
+async def test_a_group_is_revoked_by_its_id(stage: Stage, followed: bool) -> None:
+    header = group(stage.patient.s(1), stage.patient.s(2))
+    result = await (header | stage.same.s() if followed else header).send()
+    members = result.parent if followed else result
+    assert await stage.app.result(members.id).revoke(terminate=True)
+    for one in members:
+        with pytest.raises(TaskRevoked):
+            await one.get(timeout=10)
+    if followed:
+        with pytest.raises(ChordError, match=members.id):
+            await result.get(timeout=10)
+
+
+async def test_an_empty_group_ends_after_what_comes_before_it(stage: Stage) -> None:
+    result = await chain(stage.patient.s(1), group()).send()
+    assert (await result.state(), await result.ready()) == ("SENT", False)
+    with pytest.raises(TimeoutError):
+        await result.get(timeout=0.05)
+    stage.gate.open()
+    assert await result.get(timeout=10) == []
+    assert await completed(result) == []
+    assert [info.state for info in await watched(result)] == ["SUCCESS"]
+
+
+@pytest.mark.parametrize("empties", [1, 2])
+async def test_an_empty_group_after_a_failure_fails(stage: Stage, empties: int) -> None:
+    result = await chain(stage.fail.s(), *(group() for _ in range(empties))).send()
+    with pytest.raises(UpstreamFailed) as caught:
+        await result.get(timeout=10)
+    assert isinstance(caught.value.__cause__, Expected)
+    with pytest.raises(UpstreamFailed):
+        await completed(result)
+    assert await result.state() == "FAILURE"
+    body = await chord([stage.fail.s()], group()).send()
+    with pytest.raises(ChordError):
+        await body.get(timeout=10)
+
+
+async def test_each_revoked_task_keeps_its_name(stage: Stage) -> None:
+    """The result stands for the whole, but what is revoked with it are other tasks."""
+    result = await chain(stage.patient.s(1), group(stage.same.s()), stage.tsum.s()).send()
+    assert await result.revoke(terminate=True)
+    first = result.parent.parent
+    for one, name in ((first, "patient"), (result.parent[0], "same"), (result, "tsum")):
+        with pytest.raises(TaskRevoked, match=rf"\({name}\)"):
+            await one.get(timeout=10)
+        assert (await one.info()).name == name
