@@ -99,16 +99,18 @@ class Canvas(ABC, Generic[R_co]):
     def stamp(self, visitor: StampingVisitor | None = None, **stamps: Any) -> Self:
         """Mark all its tasks, and all that comes of them, in place; read as `ctx.stamps`.
 
+        Of two stamps of one name the later word counts. Where parts have stamps of their own, these count for more.
+
         Args:
             visitor: computes more stamps for each part.
-            stamps: plain data. Where parts have stamps of their own, these count for more.
+            stamps: plain data.
         """
+        if stamps:
+            self.options["stamps"] = {**self.options.get("stamps", {}), **stamps}
         if visitor is not None:
             from aioqueue.canvas.stamping import visit
 
             visit(self, visitor)
-        if stamps:
-            self.options["stamps"] = {**stamps, **self.options.get("stamps", {})}
         return self
 
     async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:

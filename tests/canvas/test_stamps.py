@@ -68,9 +68,10 @@ async def test_stamps_are_merged_and_inner_ones_count_for_more(stage: Stage) -> 
     ]
 
 
-async def test_the_first_stamp_of_a_name_stays(stage: Stage) -> None:
-    """Whoever stamps later knows less about the part: its own counts for more."""
-    assert await stage.stamps.s().stamp(a=1).stamp(a=2, b=3).call(timeout=10) == {"a": 1, "b": 3}
+async def test_the_last_stamp_of_a_name_counts(stage: Stage) -> None:
+    """[twice_stamping]"""
+    assert await stage.stamps.s().stamp(a=1, c=4).stamp(a=2, b=3).call(timeout=10) == {"a": 2, "b": 3, "c": 4}
+    assert await stage.stamps.s().stamp(mark=1).stamp(Mark(mark=2)).call(timeout=10) == {"mark": 2}
 
 
 async def test_stamps_are_plain_data(stage: Stage) -> None:
