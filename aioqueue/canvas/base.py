@@ -76,7 +76,12 @@ class Canvas(ABC, Generic[R_co]):
         return self
 
     def link(self, callback: Canvas[T]) -> Canvas[T]:
-        """Call this with the result when it has ended well; returns the callback. The same one is added once."""
+        """Call this with the result when it has ended well; returns the callback. The same one is added once.
+
+        Raises:
+            ConfigurationError: it is no canvas.
+        """
+        check_canvas(callback)
         if callback not in self.links:
             self.links.append(callback)
         return callback
@@ -87,8 +92,9 @@ class Canvas(ABC, Generic[R_co]):
         Raises:
             ConfigurationError: it is no single task.
         """
+        one_task(errback)
         if errback not in self.errbacks:
-            self.errbacks.append(one_task(errback))
+            self.errbacks.append(errback)
         return errback
 
     def on_error(self, errback: Canvas[Any]) -> Self:

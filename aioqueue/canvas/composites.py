@@ -274,7 +274,12 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         if size < 1:
             raise ConfigurationError(f"A chunk has at least 1 call, not {size!r}.")
         self.signature = task if isinstance(task, Signature) else task.s()
-        self._items = items
+        if self.signature.args or self.signature.kwargs:
+            raise ConfigurationError(
+                f"The calls of chunks take their arguments from the items alone, but {self.signature!r} has some of "
+                "its own. Nothing was sent."
+            )
+        self._items: Iterable[Iterable[Any]] | None = items
         self.size = size
         self.set(**options)
 
@@ -289,22 +294,32 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         return found
 
     def _chunks(self) -> Iterator[Canvas[list[T]]]:
-        items = iter(self._items)
+        items = iter(self._all_items())
+        if isinstance(self._items, Iterator):
+            self._items = None
         while part := list(islice(items, self.size)):
             call = self.signature.clone()
             call.args, call.spread, call.immutable = ([tuple(item) for item in part],), "starmap", True
             yield cast("Canvas[list[T]]", call)
 
+    def _all_items(self) -> Iterable[Iterable[Any]]:
+        if self._items is None:
+            raise ConfigurationError(
+                "These chunks were made of a generator (or of zip), which has been read: give a list to chunks that "
+                "are to be used again. Nothing was sent."
+            )
+        return self._items
+
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
-        self._items = list(self._items)
+        self._items = list(self._all_items())
         other = super().clone()
         other._items, other.signature = list(self._items), self.signature.clone()
         return other
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes a group again."""
-        self._items = list(self._items)
+        self._items = list(self._all_items())
         return self.group().to_dict()
 
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 import msgspec
 
@@ -17,6 +17,8 @@ from aioqueue.payload.plain import to_plain
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+
+C = TypeVar("C", bound=Canvas[Any])
 
 
 @overload
@@ -31,8 +33,10 @@ def signature(
 ) -> Signature[Any]: ...
 @overload
 def signature(task: Mapping[str, Any], *, app: AioQueue | None = None) -> Canvas[Any]: ...
+@overload
+def signature(task: C, *, app: AioQueue | None = None) -> C: ...
 def signature(
-    task: str | Mapping[str, Any],
+    task: str | Mapping[str, Any] | Canvas[Any],
     args: Iterable[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
@@ -40,10 +44,10 @@ def signature(
     app: AioQueue | None = None,
     **options: Unpack[SendOptions],
 ) -> Canvas[Any]:
-    """A call of a task by its name, or any canvas from what its `to_dict` gave.
+    """A call of a task by its name, or any canvas from what its `to_dict` gave; of a canvas, a copy.
 
     Args:
-        task: the task's name, or the data of a canvas.
+        task: the task's name, or the data of a canvas, or a canvas.
         args, kwargs: the arguments.
         immutable: it takes no result of another task.
         app: what it is sent through; else the app of the task that runs, or the one there is.
@@ -55,6 +59,13 @@ def signature(
     if isinstance(task, str):
         found: Signature[Any] = Signature(app, task, args, kwargs, checked(options), immutable=immutable)
         return found
+    if isinstance(task, Canvas):
+        return cast("Canvas[Any]", task).clone()
+    if not isinstance(task, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        hint = " Use task.s(...)." if hasattr(task, "function") else ""
+        raise ConfigurationError(
+            f"A signature is made of a task's name or of what to_dict() gave, not of {task!r}.{hint}"
+        )
     return from_dict(task, app)
 
 
