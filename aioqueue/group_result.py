@@ -308,11 +308,17 @@ async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) 
 
 
 def _leaves(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
-    if isinstance(result, GroupResult):
-        group = cast("GroupResult[Any]", result)
-        members = group.results or ([group.parent] if group.parent is not None else [])
-        return [leaf for member in members for leaf in _leaves(member)]
-    return [result]
+    """The tasks in a group, those of groups in it included; of an empty group what comes before it."""
+    found: list[AsyncResult[Any]] = []
+    pending = [result]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, GroupResult):
+            group = cast("GroupResult[Any]", one)
+            pending += reversed(group.results or ([group.parent] if group.parent is not None else []))
+        else:
+            found.append(one)
+    return found
 
 
 class PlanFamily:

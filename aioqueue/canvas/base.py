@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 from aioqueue.exceptions import ConfigurationError
@@ -31,14 +31,34 @@ class Canvas(ABC, Generic[R_co]):
         errbacks: tasks that are called with the `TaskFailure` of each task of it that fails.
     """
 
+    own_app: AioQueue | None = None
+
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: dict[str, Any] = dict(options or {})
         self.links = canvases(self.options.pop("link", None))
         self.errbacks = [one_task(errback) for errback in canvases(self.options.pop("link_error", None))]
 
     @abstractmethod
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """What it is made of, that first which is to tell its app; of a generator only the first."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Put copies, `twin()`, in the places of its parts."""
+
     def known_app(self) -> AioQueue | None:
         """The app of its first part that has one; None for what is empty or made of names."""
+        # A stack of our own, here and in `clone`: canvases nest without limits.
+        pending: list[Iterator[Canvas[Any]]] = [iter((self,))]
+        while pending:
+            one = next(pending[-1], None)
+            if one is None:
+                pending.pop()
+            elif one.own_app is not None:
+                return one.own_app
+            else:
+                pending.append(iter(one.parts()))
+        return None
 
     @property
     def app(self) -> AioQueue:
@@ -60,10 +80,20 @@ class Canvas(ABC, Generic[R_co]):
 
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
+        found = self.twin()
+        pending: list[Canvas[Any]] = [found]
+        while pending:
+            one = pending.pop()
+            one.renew()
+            one.links = [link.twin() for link in one.links]
+            one.errbacks = [errback.twin() for errback in one.errbacks]
+            pending += [*one.parts(), *one.links, *one.errbacks]
+        return found
+
+    def twin(self) -> Self:
+        """A copy that shares its parts with this one."""
         other = copy.copy(self)
         other.options = dict(self.options)
-        other.links = [link.clone() for link in self.links]
-        other.errbacks = [errback.clone() for errback in self.errbacks]
         return other
 
     def set(self, **options: Unpack[SendOptions]) -> Self:

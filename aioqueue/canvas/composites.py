@@ -11,7 +11,6 @@ from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
     from aioqueue.group_result import GroupResult
     from aioqueue.task import Task
 
@@ -59,15 +58,13 @@ class chain(Canvas[R]):
         self.tasks: list[Canvas[Any]] = list(_listed(tasks))
         self.set(**options)
 
-    def known_app(self) -> AioQueue | None:
-        """The app of its first part that has one."""
-        return _app_of(self.tasks)
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """Its tasks."""
+        return self.tasks
 
-    def clone(self) -> Self:
-        """A copy that shares nothing with this one."""
-        other = super().clone()
-        other.tasks = [task.clone() for task in self.tasks]
-        return other
+    def renew(self) -> None:
+        """Put copies in the places of its tasks."""
+        self.tasks = [task.twin() for task in self.tasks]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
@@ -144,23 +141,25 @@ class group(Canvas[list[T]]):
         for task in source:
             yield check_canvas(task)
 
-    def known_app(self) -> AioQueue | None:
-        """The app of its first member that has one; of a generator only the first is looked at."""
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """Its members; of a generator only the first is looked at."""
         if self._tasks is None and self._source is not None:
             first = next(self._source, None)
             if first is None:
                 self._tasks = []
             else:
                 self._source = _with_first(check_canvas(first), self._source)
-                return first.known_app()
-        return _app_of(self.tasks)
+                return (first,)
+        return self.tasks
 
-    def clone(self) -> Self:
-        """A copy that shares nothing with this one."""
-        tasks = [task.clone() for task in self.tasks]
-        other = super().clone()
-        other._tasks = tasks
-        return other
+    def twin(self) -> Self:
+        """A copy that shares its members with this one; a generator is read for it."""
+        self._tasks = self.tasks
+        return super().twin()
+
+    def renew(self) -> None:
+        """Put copies in the places of its members."""
+        self._tasks = [task.twin() for task in self.tasks]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
@@ -226,17 +225,14 @@ class chord(Canvas[R]):
         other.body = check_canvas(body)
         return other
 
-    def known_app(self) -> AioQueue | None:
-        """The app of its body, or else of its header."""
-        found = self.body.known_app() if self.body is not None else None
-        return found if found is not None else self.header.known_app()
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """Its body and its header."""
+        return (self.header,) if self.body is None else (self.body, self.header)
 
-    def clone(self) -> Self:
-        """A copy that shares nothing with this one."""
-        other = super().clone()
-        other.header = self.header.clone()
-        other.body = None if self.body is None else self.body.clone()
-        return other
+    def renew(self) -> None:
+        """Put copies in the places of header and body."""
+        self.header = self.header.twin()
+        self.body = None if self.body is None else self.body.twin()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
@@ -283,9 +279,20 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         self.size = size
         self.set(**options)
 
-    def known_app(self) -> AioQueue | None:
-        """The app of its task."""
-        return self.signature.known_app()
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """The signature of its task."""
+        return (self.signature,)
+
+    def twin(self) -> Self:
+        """A copy that shares its signature with this one; a generator is read for it."""
+        self._items = list(self._all_items())
+        other = super().twin()
+        other._items = list(self._items)
+        return other
+
+    def renew(self) -> None:
+        """Put a copy in the place of its signature."""
+        self.signature = self.signature.twin()
 
     def group(self) -> group[list[T]]:
         """The group that it is."""
@@ -309,13 +316,6 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
                 "are to be used again. Nothing was sent."
             )
         return self._items
-
-    def clone(self) -> Self:
-        """A copy that shares nothing with this one."""
-        self._items = list(self._all_items())
-        other = super().clone()
-        other._items, other.signature = list(self._items), self.signature.clone()
-        return other
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes a group again."""
@@ -368,7 +368,3 @@ def _listed(tasks: tuple[Any, ...]) -> Iterable[Canvas[Any]]:
 def _with_first(first: Canvas[A], rest: Iterator[Canvas[A]]) -> Iterator[Canvas[A]]:
     yield first
     yield from rest
-
-
-def _app_of(tasks: list[Canvas[Any]]) -> AioQueue | None:
-    return next((app for task in tasks if (app := task.known_app()) is not None), None)

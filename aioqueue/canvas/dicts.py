@@ -60,7 +60,7 @@ def signature(
         found: Signature[Any] = Signature(app, task, args, kwargs, checked(options), immutable=immutable)
         return found
     if isinstance(task, Canvas):
-        return cast("Canvas[Any]", task).clone()
+        return task.clone()
     if not isinstance(task, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         hint = " Use task.s(...)." if hasattr(task, "function") else ""
         raise ConfigurationError(

@@ -381,7 +381,7 @@ class Plan:
 
     def _target(self, signature: Signature[Any]) -> Task[..., Any] | str:
         """The task where it is known; a name without an app belongs to the one that all of this is sent through."""
-        if signature.known_app() is not None:
+        if signature.own_app is not None:
             return signature.target
         return self._app.tasks.get(signature.task) or signature.task
 

@@ -39,7 +39,7 @@ class Signature(Canvas[R]):
         spread: str | None = None,
     ) -> None:
         super().__init__(options)
-        self._app = app
+        self.own_app = app
         self.task = task
         self.args: tuple[Any, ...] = tuple(args)
         self.kwargs = dict(kwargs or {})
@@ -48,7 +48,14 @@ class Signature(Canvas[R]):
 
     def known_app(self) -> AioQueue | None:
         """The app of its task."""
-        return self._app
+        return self.own_app
+
+    def parts(self) -> Iterable[Canvas[Any]]:
+        """None."""
+        return ()
+
+    def renew(self) -> None:
+        """It has no parts."""
 
     def clone(
         self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[SendOptions]
