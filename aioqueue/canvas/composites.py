@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from aioqueue.canvas.base import Canvas, canvases, check_canvas
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.options import SendOptions
 
 if TYPE_CHECKING:
     from aioqueue.group_result import GroupResult
@@ -173,6 +174,15 @@ class group(Canvas[list[T]]):
         """Celery's word for `send`."""
         return await self.send(*args, **kwargs)
 
+    async def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> GroupResult[T]:
+        """Celery's way: send it with more arguments and options."""
+        return cast("GroupResult[T]", await super().apply_async(args, kwargs, **options))
+
     def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
         """A chord."""
         return chord(self, other)
@@ -325,6 +335,19 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Send it whole, in one step; see `Canvas.send`."""
         return await self.group().send(*args, **kwargs)
+
+    async def delay(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
+        """Celery's word for `send`."""
+        return await self.send(*args, **kwargs)
+
+    async def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> GroupResult[list[T]]:
+        """Celery's way: send it with more arguments and options."""
+        return cast("GroupResult[list[T]]", await super().apply_async(args, kwargs, **options))
 
     def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
         """A chord."""
