@@ -15,13 +15,13 @@ from aioqueue.canvas import Canvas
 from aioqueue.canvas.plan import At
 from aioqueue.canvas.posting import store
 from aioqueue.context import Line, TaskContext, current
-from aioqueue.exceptions import ConfigurationError, Replace
+from aioqueue.exceptions import ConfigurationError, Replace, Retry
 from aioqueue.group_result import result_of
 from aioqueue.message import Record, State, decode_message, decode_record
 from aioqueue.result import AsyncResult
 from aioqueue.sending import Place, outgoing
 from aioqueue.worker.admission import admit
-from aioqueue.worker.outcome import Rules
+from aioqueue.worker.outcome import Rules, not_raised
 from aioqueue.worker.run import Run
 from aioqueue.worker.worker import Worker
 
@@ -95,6 +95,8 @@ async def run_eagerly(
                 call = partial(contextvars.copy_context().run, task.function, *call_args, **run.kwargs)
                 value = await loop.run_in_executor(None, call)
                 value = await value if inspect.isawaitable(value) else value
+            if isinstance(value, Replace | Retry):
+                raise not_raised(task.name, value)
             settlement = rules.success(run, value, 0)
         except Replace as asked:
             value = await (await run_canvas_eagerly(app, asked.canvas, (), {})).get()

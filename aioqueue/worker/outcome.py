@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.brokers.protocol import UNKEPT, Outgoing, Settlement
 from aioqueue.exceptions import (
     AioQueueError,
+    ConfigurationError,
     Ignore,
     MaxRetriesExceeded,
     PayloadError,
     PayloadTooLarge,
     Reject,
+    Replace,
     Retry,
 )
 from aioqueue.message import Record, State, encode_message, encode_record
@@ -260,6 +262,15 @@ def backoff(task: Task[..., Any], retries: int) -> float:
         return task.app.conf.task_default_retry_delay if delay is None else delay
     longest = min(float(task.retry_backoff_max), float(task.retry_backoff) * 2.0 ** min(retries, 63))
     return random.uniform(0, longest) if task.retry_jitter else longest
+
+
+def not_raised(name: str, value: Replace | Retry) -> ConfigurationError:
+    """The error of a task that returned what it was to raise, as one does in Celery."""
+    word = "replace" if isinstance(value, Replace) else "retry"
+    return ConfigurationError(
+        f"{name} returned what ctx.{word}(...) gave, which does nothing: write raise ctx.{word}(...). It ran, and is not "
+        "run again."
+    )
 
 
 def _unsendable(task: Task[..., Any], value: Any, error: AioQueueError) -> AioQueueError:

@@ -20,6 +20,7 @@ from aioqueue.exceptions import (
     LeaseLost,
     PayloadError,
     Replace,
+    Retry,
     SoftTimeLimitExceeded,
     TaskRevoked,
     TimeLimitExceeded,
@@ -36,7 +37,7 @@ from aioqueue.worker.deadlines import Deadlines
 from aioqueue.worker.grafting import store_addition, store_replacement
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.interruptible import interruptible
-from aioqueue.worker.outcome import Rules
+from aioqueue.worker.outcome import Rules, not_raised
 from aioqueue.worker.run import Ending, Run
 from aioqueue.worker.stamps import RevokedStamps
 from aioqueue.worker.threads import Threads
@@ -284,6 +285,9 @@ class Runner:
             return
         if run.done:
             self._leave(run)
+            return
+        if isinstance(value, Replace | Retry):
+            await self._failed(run, not_raised(run.task.name, value))
             return
         settlement = self._rules.success(run, value, self._now())
         if run.task.hooks:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aioqueue import chain, chord, chunks, group, signature
-from aioqueue.exceptions import ConfigurationError
+from aioqueue import TaskContext, chain, chord, chunks, group, signature
+from aioqueue.exceptions import ConfigurationError, UpstreamFailed
 
 from .stage import Stage
 
@@ -50,3 +50,18 @@ async def test_the_signature_of_a_canvas_is_a_copy(stage: Stage) -> None:
     copy.tasks[0].set(priority=3)
     assert (canvas.options, canvas.tasks[0].options) == ({}, {})
     assert await chord([signature(stage.add.s(1, 1))], stage.tsum.s()).call(timeout=10) == 2
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("word", ["replace", "retry"])
+async def test_what_is_to_be_raised_and_was_returned(stage: Stage, word: str, ignored: bool) -> None:
+    """In Celery one writes `return self.replace(...)`: here that would lose the canvas without a word."""
+
+    @stage.app.task(bind=True)
+    async def returns(ctx: TaskContext) -> Any:
+        return ctx.replace(stage.echo.si("replaced")) if word == "replace" else ctx.retry(countdown=0)
+
+    canvas = chain(returns.s().set(ignore_result=ignored), stage.same.s())
+    with pytest.raises(UpstreamFailed, match=rf"raise ctx\.{word}"):
+        await canvas.call(timeout=10)
+    assert stage.heard == []
