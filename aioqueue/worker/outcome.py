@@ -268,7 +268,7 @@ def not_raised(name: str, value: Replace | Retry) -> ConfigurationError:
     """The error of a task that returned what it was to raise, as one does in Celery."""
     word = "replace" if isinstance(value, Replace) else "retry"
     return ConfigurationError(
-        f"{name} returned what ctx.{word}(...) gave, which does nothing: write raise ctx.{word}(...). It ran, and is not "
+        f"{name} returned what ctx.{word}(...) gave, which does nothing: raise ctx.{word}(...). It ran, and is not "
         "run again."
     )
 
