@@ -53,6 +53,10 @@ class GroupResult(AsyncResult[list[T]]):
     def __len__(self) -> int:
         return len(self.results)
 
+    def __bool__(self) -> bool:
+        """True, also of an empty group."""
+        return True
+
     def __getitem__(self, index: int) -> AsyncResult[T]:
         return self.results[index]
 
@@ -71,6 +75,8 @@ class GroupResult(AsyncResult[list[T]]):
             Exception: what a member raised.
         """
         values: list[Any] = []
+        if timeout is not None and timeout <= 0 and await self.ready():
+            timeout = None  # what is there needs no waiting
         try:
             async with asyncio.timeout(timeout):
                 if not return_exceptions:

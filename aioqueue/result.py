@@ -155,6 +155,8 @@ class AsyncResult(Generic[R]):
         """
         if self._ignored:
             return None  # type: ignore[return-value]
+        if timeout is not None and timeout <= 0 and await self.ready():
+            timeout = None  # what is there needs no waiting
         try:
             async with asyncio.timeout(timeout):
                 if (group := await self._group()) is not None:

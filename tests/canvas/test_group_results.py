@@ -150,3 +150,22 @@ async def test_each_revoked_task_keeps_its_name(stage: Stage) -> None:
         with pytest.raises(TaskRevoked, match=rf"\({name}\)"):
             await one.get(timeout=10)
         assert (await one.info()).name == name
+
+
+async def test_what_is_there_needs_no_time(stage: Stage) -> None:
+    """get(timeout=0) asks whether there is a result."""
+    one, some = await stage.same.send(1), await group(stage.same.s(1), stage.same.s(2)).send()
+    late = await group(stage.same.s(1), stage.patient.s(2)).send()
+    await one.get(timeout=10)
+    await some.get(timeout=10)
+    assert (await one.get(timeout=0), await some.get(timeout=0)) == (1, [1, 2])
+    assert await stage.app.result(some.id).get(timeout=0) == [1, 2]
+    for result in (late, late[1], stage.app.result(late.id)):
+        with pytest.raises(TimeoutError):
+            await result.get(timeout=0)
+    stage.gate.open()
+    assert await late.get(timeout=10) == [1, 2]
+
+
+async def test_the_result_of_an_empty_group_is_one(stage: Stage) -> None:
+    assert await group().send()
