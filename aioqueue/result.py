@@ -273,7 +273,11 @@ class AsyncResult(Generic[R]):
         return await self.state() == State.FAILURE
 
     async def watch(self) -> AsyncIterator[TaskInfo]:
-        """The task's changes, the present state first, until the final one."""
+        """The task's changes, the present state first, until the final one. Of a task whose result is ignored nothing
+        will be known: only how it is now."""
+        if self._ignored:
+            yield await self.info()
+            return
         if (group := await self._group()) is not None:
             async for info in group.watch():
                 yield info

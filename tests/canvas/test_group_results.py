@@ -169,3 +169,13 @@ async def test_what_is_there_needs_no_time(stage: Stage) -> None:
 
 async def test_the_result_of_an_empty_group_is_one(stage: Stage) -> None:
     assert await group().send()
+
+
+async def test_watching_what_is_ignored_ends(stage: Stage) -> None:
+    """get() gives None at once; there is nothing to wait for."""
+    last = await chain(stage.same.s(1), stage.same.s().set(ignore_result=True)).send()
+    assert await last.get(timeout=10) is None
+    assert [info.state for info in await watched(last)] == ["SENT"]
+    some = await group(stage.same.s(1).set(ignore_result=True)).send()
+    assert await some.get(timeout=10) == [None]
+    assert {info.state for info in await watched(some)} == {"SENT"}
