@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
 C = TypeVar("C", bound=Canvas[Any])
+_KINDS: dict[str, tuple[type, str]] = {
+    "args": (Sequence, "a list"),
+    "tasks": (Sequence, "a list"),
+    "link": (Sequence, "a list"),
+    "link_error": (Sequence, "a list"),
+    "kwargs": (Mapping, "a dict"),
+    "options": (Mapping, "a dict"),
+    "header": (Mapping, "a dict"),
+    "body": (Mapping, "a dict"),
+}
 
 
 @overload
@@ -75,6 +85,7 @@ def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[An
     Raises:
         ConfigurationError: it is no such thing.
     """
+    _check_kinds(data)
     kind = data.get("type", "task")
     given: dict[str, Any] = data.get("options") or {}
     options = {name: _moment(name, value) for name, value in given.items()}
@@ -114,9 +125,22 @@ def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[An
             canvas.link(from_dict(link, app))
         for errback in data.get("link_error") or ():
             canvas.link_error(from_dict(errback, app))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{_short(data)} is no canvas: {type(error).__name__} {error}.") from None
+    except KeyError as error:
+        raise ConfigurationError(f"{_short(data)} is no canvas: it has no {error}.") from None
     return canvas
+
+
+def _check_kinds(data: Any) -> None:
+    """What comes from elsewhere may be anything, and text is a list of letters to Python."""
+    if not isinstance(data, Mapping):
+        raise ConfigurationError(
+            f"A canvas is made of a task's name or of a dict as to_dict gives it, not of {_short(data)}."
+        )
+    for name, value in cast("Mapping[Any, Any]", data).items():
+        kind, called = _KINDS.get(name, (object, ""))
+        letters = isinstance(value, str | bytes) and kind is Sequence
+        if value is not None and (letters or not isinstance(value, kind)):
+            raise ConfigurationError(f"{_short(data)} is no canvas: {name!r} is {called}, not {_short(value)}.")
 
 
 def plain_call(call: Signature[Any]) -> dict[str, Any]:
@@ -155,6 +179,6 @@ def _moment(name: str, value: Any) -> Any:
         return value  # refused with all that is wrong
 
 
-def _short(data: Mapping[str, Any]) -> str:
-    text = repr(dict(data))
+def _short(data: Any) -> str:
+    text = repr(data)
     return text if len(text) <= 120 else text[:120] + "…"
