@@ -114,6 +114,7 @@ class Plan:
         self._bytes = 0
         self._open = 0
         self._queues: dict[str, int] = {}
+        self._ids: set[str] = set()
 
     # The walk
 
@@ -227,7 +228,7 @@ class Plan:
         number = self._next(at.after, "")
         kind = LENIENT if at.lenient else JOIN
         if at.id:
-            self.names[number] = at.id
+            self._name(number, at.id)
         join = _Draft(
             Node(
                 kind=kind,
@@ -251,14 +252,14 @@ class Plan:
                 continue
             member = _as_group(member)
             inner = _group_of(member)
-            if inner is not None and not inner.links:
+            if inner is not None and not inner.links and "task_id" not in inner.options:
                 iterators.append((inner.members(), self._enter(inner, place)))
                 continue
             if (single := _plain_single(member)) is not None:
                 end = self._task(single, place)
             else:
                 end = yield member, place
-            if inner is not None:  # it has links, so it is a join of its own, but its members are this one's
+            if inner is not None:  # it has links or an id, so it is a join of its own, but its members are this one's
                 join.members.extend(self._drafts[end].members)
             else:
                 join.members.append(end)
@@ -310,7 +311,7 @@ class Plan:
         id = at.id or options.get("task_id")
         number = self._next(at.after, signature.task)
         if id:
-            self.names[number] = id
+            self._name(number, id)
         args, kwargs = signature.args, signature.kwargs
         if (at.args or at.kwargs) and not signature.immutable:
             args, kwargs = signature.complete(at.args, at.kwargs)
@@ -349,6 +350,15 @@ class Plan:
             self._queues.setdefault(message.queue, 0)
         self._connect(at.after, number)
         return number
+
+    def _name(self, number: int, id: str) -> None:
+        if id in self._ids:
+            raise ConfigurationError(
+                f"The task_id {id!r} is given to two parts of this canvas, whose results would be taken for each "
+                "other's. Nothing was sent."
+            )
+        self._ids.add(id)
+        self.names[number] = id
 
     def _handler(self, signature: Signature[Any], stamps: Mapping[str, Any]) -> int:
         if signature.links or signature.errbacks:
