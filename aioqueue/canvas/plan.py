@@ -391,9 +391,16 @@ class Plan:
 
     def _target(self, signature: Signature[Any]) -> Task[..., Any] | str:
         """The task where it is known; a name without an app belongs to the one that all of this is sent through."""
-        if signature.own_app is not None:
-            return signature.target
-        return self._app.tasks.get(signature.task) or signature.task
+        name, app = signature.task, signature.own_app
+        own = self._app.tasks.get(name)
+        if app is None or app is self._app:
+            return own or name
+        if own is None and app.namespace != self._app.namespace:
+            raise ConfigurationError(
+                f"{name} is a task of the app {app.name!r}, and this canvas is sent through {self._app.name!r}, whose "
+                f"workers do not know it: let a task send what is to be done there. Nothing was sent."
+            )
+        return signature.target
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
         ignored = options.get("ignore_result")
