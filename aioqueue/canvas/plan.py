@@ -308,6 +308,8 @@ class Plan:
         if at.options or at.first:
             own_time = "countdown" in options or "eta" in options
             options = {**at.options, **({} if own_time else at.first), **options}
+        if self._app.conf.task_always_eager:
+            options = _undelayed(options)
         id = at.id or options.get("task_id")
         number = self._next(at.after, signature.task)
         if id:
@@ -381,7 +383,7 @@ class Plan:
             self._target(signature),
             signature.args,
             signature.kwargs,
-            signature.options,
+            _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options,
             self._now,
             place=place,
         )
@@ -446,6 +448,11 @@ def _node(kind: str, task: str, message: Outgoing) -> Node:
         delay=message.delay or 0,
         data=message.data,
     )
+
+
+def _undelayed(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What runs where it is sent is not waited for."""
+    return {name: value for name, value in options.items() if name not in _STARTING}
 
 
 def _flat(canvas: chain[Any]) -> Iterator[Canvas[Any]]:

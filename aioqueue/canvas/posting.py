@@ -23,15 +23,19 @@ _FULL_AGAIN = 0.05
 async def post_canvas(canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> AsyncResult[Any]:
     """Send a canvas whole; its parts are stored as they are made, and with the last one it begins."""
     app = canvas.app
-    if app.conf.task_always_eager:
-        from aioqueue.worker.eager import run_canvas_eagerly
-
-        return await run_canvas_eagerly(app, canvas, args, kwargs)
     parent = current.get()
     inherited = Place()
     if parent is not None and parent.id:
         inherited = Place(parent_id=parent.id, root_id=parent.root_id, stamps=parent.stamps)
-    plan = await store(app, canvas, At(args=args, kwargs=kwargs, stamps=inherited.stamps), inherited)
+    at = At(args=args, kwargs=kwargs, stamps=inherited.stamps)
+    if app.conf.task_always_eager:
+        from aioqueue.worker.eager import run_canvas_eagerly
+
+        result = await run_canvas_eagerly(app, canvas, at, inherited)
+        if parent is not None and parent.id:
+            parent.children.append(result.id)
+        return result
+    plan = await store(app, canvas, at, inherited)
     if parent is not None and parent.id:
         parent.children.append(plan.id_of(plan.end))
     for about in plan.sent:

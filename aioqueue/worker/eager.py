@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.memory import MemoryBroker
-from aioqueue.brokers.protocol import Delivery
+from aioqueue.brokers.protocol import Delivery, QueueStatus
 from aioqueue.canvas import Canvas
 from aioqueue.canvas.plan import At
 from aioqueue.canvas.posting import store
@@ -21,6 +21,7 @@ from aioqueue.message import Record, State, decode_message, decode_record
 from aioqueue.result import AsyncResult
 from aioqueue.sending import Place, outgoing
 from aioqueue.worker.admission import admit
+from aioqueue.worker.grafting import no_replacement
 from aioqueue.worker.outcome import Rules, not_raised
 from aioqueue.worker.run import Run
 from aioqueue.worker.worker import Worker
@@ -45,12 +46,13 @@ class EagerResult(AsyncResult[Any]):
 
 
 async def run_canvas_eagerly(
-    app: AioQueue, canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    app: AioQueue, canvas: Canvas[Any], at: At, inherited: Place, *, instead_of: Run | None = None
 ) -> AsyncResult[Any]:
     """Send a canvas to the app's broker in memory, and work beside it until all of it has ended.
 
     Raises:
-        ConfigurationError: the app has been opened before it was made eager, so that others see what is sent.
+        ConfigurationError: the app has been opened before it was made eager, so that others see what is sent; or a
+            task is replaced by nothing.
     """
     broker = await app.broker()
     if not isinstance(broker, MemoryBroker):
@@ -58,14 +60,21 @@ async def run_canvas_eagerly(
             "task_always_eager was set when the app was open already: canvases are run in memory then, so set it "
             "before. Nothing was sent."
         )
-    plan = await store(app, canvas, At(args=args, kwargs=kwargs), Place())
+    plan = await store(app, canvas, at, inherited)
+    if instead_of is not None and not any(plan.tasks):
+        raise no_replacement(instead_of, canvas)
     result = result_of(app, plan, plan.end)
-    queues = [status.name for status in await broker.queues()]
-    worker = Worker(app, queues=queues, burst=True, retry_now=True, hostname="eager")
-    await worker.run(install_signals=False)
+    # Again while something waits: a replacement may go to a queue that there was not before.
+    while queues := _worked_on(await broker.queues()):
+        worker = Worker(app, queues=queues, burst=True, retry_now=True, hostname="eager")
+        await worker.run(install_signals=False)
     if app.conf.task_eager_propagates:
         await result.get()
     return result
+
+
+def _worked_on(queues: list[QueueStatus]) -> list[str]:
+    return [status.name for status in queues] if any(status.waiting for status in queues) else []
 
 
 async def run_eagerly(
@@ -99,8 +108,15 @@ async def run_eagerly(
                 raise not_raised(task.name, value)
             settlement = rules.success(run, value, 0)
         except Replace as asked:
-            value = await (await run_canvas_eagerly(app, asked.canvas, (), {})).get()
-            settlement = rules.success(run, value, 0)
+            place = Place(parent_id=sent.id, root_id=run.context.root_id, stamps=run.context.stamps)
+            try:
+                at = At(stamps=place.stamps)
+                value = await (await run_canvas_eagerly(app, asked.canvas, at, place, instead_of=run)).get()
+                settlement = rules.success(run, value, 0)
+            except Exception as error:
+                if app.conf.task_eager_propagates:
+                    raise
+                settlement = rules.failure(run, error, 0)
         except Exception as error:
             state, cause, settlement = rules.error(run, error, 0)
             if state == State.FAILURE and app.conf.task_eager_propagates:

@@ -30,11 +30,16 @@ async def store_replacement(app: AioQueue, run: Run, canvas: Canvas[Any]) -> Pla
     plan = await _store(app, run, canvas, At(id=run.delivery.id, wanted=message.wanted, stamps=message.stamps))
     if not any(name and name != COLLECT for name in plan.tasks):
         await (await app.broker()).discard(plan.id)
-        raise ConfigurationError(
-            f"Task {run.task.name}[{run.delivery.id}] was to be replaced by {canvas!r}, in which there is no task. "
-            "Return a value instead."
-        )
+        raise no_replacement(run, canvas)
     return plan
+
+
+def no_replacement(run: Run, canvas: Canvas[Any]) -> ConfigurationError:
+    """A task cannot be replaced by nothing."""
+    return ConfigurationError(
+        f"Task {run.task.name}[{run.delivery.id}] was to be replaced by {canvas!r}, in which there is no task. "
+        "Return a value instead."
+    )
 
 
 async def store_addition(app: AioQueue, run: Run, canvas: Canvas[Any]) -> tuple[Plan, Addition]:
