@@ -1,0 +1,160 @@
+"""Compositions sent by threads and by programs without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aioqueue import AioQueue, chain, chord, group
+from aioqueue.exceptions import AioQueueError, ChordError, ConfigurationError, PayloadError, TimeoutError
+
+from .stage import Expected, Stage
+
+
+@pytest.fixture
+def sync_stage(redis_url: str) -> Iterator[Stage]:
+    """On Redis: a thread with its own loop is another client of the broker."""
+    stage = Stage(AioQueue("tests", broker=redis_url))
+    yield stage
+    stage.app.portal.close()
+
+
+async def test_each_kind_from_threads(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work(n: int) -> None:
+        for canvas, expected in (
+            (chain(s.add.s(n, 1), s.add.s(1)), n + 2),
+            (s.add.s(n, 1) | s.add.s(1), n + 2),
+            (group(s.same.s(n), s.same.s(2)), [n, 2]),
+            (group(s.same.s(k) for k in range(n)), list(range(n))),
+            (chord([s.same.s(n), s.same.s(2)], s.tsum.s()), n + 2),
+            (s.add.chunks([(n, 1), (n, 2)], 1), [[n + 1], [n + 2]]),
+            (s.add.starmap([(n, 1)]), [n + 1]),
+            (s.same.s(n).on_error(s.told.s()), n),
+        ):
+            result = canvas.sync.send()
+            assert result.get(timeout=10) == expected
+            assert result.ready() and result.successful() and not result.failed()
+            assert result.state() == "SUCCESS"
+
+    async with s.working():
+        await asyncio.gather(*(asyncio.to_thread(work, n) for n in range(4)))
+
+
+async def test_arguments_and_the_other_words_for_it(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work() -> None:
+        canvas = chain(s.add.s(1), s.add.s(1)).sync
+        assert canvas.send(5).get(timeout=10) == 7
+        assert canvas.delay(5, z=10).get(timeout=10) == 17
+        assert canvas.call(5, timeout=10) == 7
+
+    async with s.working():
+        await asyncio.to_thread(work)
+
+
+async def test_failures(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work() -> None:
+        result = chord([s.fail.s(), s.same.s(1)], s.tsum.s()).sync.send()
+        with pytest.raises(ChordError) as caught:
+            result.get(timeout=10)
+        assert isinstance(caught.value.__cause__, Expected)
+        assert result.failed()
+        assert result.state() == "FAILURE"
+        with pytest.raises(Expected):
+            group(s.same.s(1), s.fail.s()).sync.call(timeout=10)
+
+    async with s.working():
+        await asyncio.to_thread(work)
+
+
+def test_without_any_loop_or_worker(sync_stage: Stage) -> None:
+    s = sync_stage
+    result = chain(s.echo.s(1), s.echo.s()).sync.send()
+    assert result.state() == "SENT"
+    with pytest.raises(TimeoutError, match="has not ended"):
+        result.get(timeout=0.02)
+    assert result.revoke()
+    assert result.state() == "REVOKED"
+    with pytest.raises(PayloadError, match="nothing was sent"):
+        chain(s.add.s(1), s.same.s()).sync.send()
+    with pytest.raises(ConfigurationError, match="Nothing was sent"):
+        group(s.same.s(1), chain()).sync.send()
+
+
+def test_the_errors_of_a_generator(sync_stage: Stage) -> None:
+    """It is read in the thread of the loop, and its errors come out where it is sent."""
+
+    def members() -> Any:
+        yield sync_stage.echo.s(1)
+        raise Expected("no more")
+
+    with pytest.raises(Expected, match="no more"):
+        group(members()).sync.send()
+
+
+async def test_beside_a_running_loop_it_is_refused(actors: Stage) -> None:
+    """It would block the loop; and a generator is not begun."""
+    read: list[int] = []
+
+    def members() -> Any:
+        for n in range(3):
+            read.append(n)
+            yield actors.same.s(n)
+
+    members_read = group(members())
+    for send in (chain(actors.same.s(1)).sync.send, members_read.sync.send, chain(actors.same.s(1)).sync.call):
+        with pytest.raises(AioQueueError, match=r"would block the loop.*Nothing was sent"):
+            send()
+    async with actors.working():
+        assert await members_read.call(timeout=10) == [0, 1, 2]
+    assert read == [0, 1, 2]
+
+
+async def test_a_task_in_a_thread_that_sends_and_waits(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    @s.app.task
+    def outer(n: int) -> Any:
+        return chord([s.same.s(n), s.same.s(n)], s.tsum.s()).sync.call(timeout=10)
+
+    async with s.working():
+        assert await chain(outer.s(1), outer.s(), outer.s()).call(timeout=10) == 8
+        result = await outer.send(1)
+        await result.get(timeout=10)
+        (child,) = (await result.info()).children
+        assert await s.app.result(child).get(timeout=10) == 2
+
+
+_PROGRAM = """
+import sys
+from aioqueue import AioQueue, chord
+app = AioQueue("tests", broker=sys.argv[1])
+same = [app.signature("same", (n,)) for n in range(1000)]
+print(chord(same, app.signature("tsum")).sync.call(timeout=20))
+"""
+
+
+async def test_a_script_from_its_start_to_its_end(sync_stage: Stage, redis_url: str, tmp_path: Path) -> None:
+    """It ends by itself: the thread with the loop does not keep it."""
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    async with sync_stage.working():
+        ended = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, str(tmp_path / "program.py"), redis_url],
+            capture_output=True,
+            text=True,
+            timeout=25,
+            check=False,
+        )
+    assert (ended.returncode, ended.stdout) == (0, f"{sum(range(1000))}\n"), ended.stderr
