@@ -74,7 +74,7 @@ ENDINGS: dict[str, Any] = {
     "a group": lambda s: group(s.same.s(1), s.same.s(2)),
     "an empty group": lambda s: chain(s.same.s(1), group(), s.tsum.s()),
     "a chord": lambda s: chord([s.same.s(n) for n in range(20)], s.tsum.s()),
-    "ids of the sender's own": lambda s: chain(s.same.s(1).set(task_id="a"), group(s.same.s(), task_id="b"), s.same.s()),
+    "ids of one's own": lambda s: chain(s.same.s(1).set(task_id="a"), group(s.same.s(), task_id="b"), s.same.s()),
     "links": lambda s: _linked(chain(_linked(s.same.s(1), s.echo.s()), s.same.s()), chain(s.echo.s(), s.echo.s())),
     "a delay": lambda s: chain(s.same.s(1).set(countdown=0.02), s.same.s().set(countdown=0.02)),
     "retries": lambda s: chain(s.again.s(1, 3), s.same.s()),
