@@ -475,7 +475,7 @@ def _as_group(canvas: Canvas[Any]) -> Canvas[Any]:
 def _group_of(canvas: Canvas[Any]) -> group[Any] | None:
     """The group that a canvas is, and be it as the only element of a chain."""
     while isinstance(canvas, chain) and len(canvas) == 1 and canvas.is_bare:
-        canvas = canvas[0]
+        canvas = _as_group(canvas[0])
     return cast("group[Any]", canvas) if isinstance(canvas, group) else None
 
 
