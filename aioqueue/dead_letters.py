@@ -12,6 +12,7 @@ from aioqueue.exceptions import AioQueueError, PayloadError
 from aioqueue.message import DeadLetter, Message, decode_dead_letter, decode_message, encode_message
 from aioqueue.options import moment
 from aioqueue.payload.signature import unpack
+from aioqueue.workflow import handler_call
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -86,7 +87,8 @@ class DeadLetters:
             raise AioQueueError(
                 f"The dead letter {id} cannot be sent again: {letter.reason}. It stays: look at its `raw`, or drop it."
             )
-        if message.workflow is not None and message.node is not None and not message.handles:
+        is_handler = handler_call(id, message.workflow, message.node) is not None
+        if message.workflow is not None and message.node is not None and not is_handler:
             return await broker.resume(message.workflow, message.node) > 0
         # A new start: its retries, its eta and its expiry are over.
         message.retries, message.eta, message.expires = 0, None, None

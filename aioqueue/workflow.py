@@ -252,6 +252,14 @@ def node_of(id: str) -> tuple[str, str] | None:
     return (workflow, node) if dot and len(workflow) == 36 and node.replace(".", "").isdigit() else None
 
 
+def handler_call(id: str, workflow: str | None, node: int | None) -> str | None:
+    """The call of an error handler by the id of its message: the handler's number, a dot, and that of the failed task.
+    None when it is the message of a task."""
+    if workflow is None or node is None or not id.startswith(f"{workflow}.{node}."):
+        return None
+    return id[len(workflow) + 1 :]
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_node = msgspec.msgpack.Decoder(Node).decode
 

@@ -17,7 +17,7 @@ from aioqueue.payload.signature import unpack
 from aioqueue.worker.builtin import builtin
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.run import Partial, Run
-from aioqueue.workflow import FailedCall, Step, Value, failed_step, node_of, revoked_call
+from aioqueue.workflow import FailedCall, Step, Value, failed_step, handler_call, node_of, revoked_call
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -98,9 +98,7 @@ def step_of(delivery: Delivery, message: Message | None) -> Step | None:
         return Step(*place) if place is not None else None
     if message.workflow is None:
         return None
-    if message.handles:
-        return Step(message.workflow, delivery.id[len(message.workflow) + 1 :])
-    return Step(message.workflow, str(message.node))
+    return Step(message.workflow, handler_call(delivery.id, message.workflow, message.node) or str(message.node))
 
 
 def expire(app: AioQueue, delivery: Delivery, message: Message, now: int) -> Settlement:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from aioqueue import AsyncResult, TaskContext, chain, chord, group
+from aioqueue import AsyncResult, Reject, TaskContext, chain, chord, group
 from aioqueue.exceptions import ChordError, ConfigurationError, PayloadError, TaskFailed, TaskRevoked, UpstreamFailed
 from aioqueue.task_failure import TaskFailure
 
@@ -254,3 +254,39 @@ async def test_failures_in_both_of_two_groups_are_all_told(stage: Stage) -> None
     result: AsyncResult[object] = await chord(header, stage.same.s()).on_error(stage.told.s("outer")).send()
     await stage.outcome(result)
     assert sorted(stage.heard) == [("inner", "fail", "Expected"), *[("outer", "fail", "Expected")] * 2]
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+async def test_a_workflow_ends_with_its_last_handler(stage: Stage, immutable: bool) -> None:
+    """What it takes for nothing of it to stay for ever."""
+
+    @stage.app.task
+    async def wait(*args: object) -> None:
+        await stage.gate.wait()
+
+    make = wait.si if immutable else wait.s
+    result = await stage.fail.s().on_error(make()).on_error(make("another")).send()
+    with pytest.raises(Expected):
+        await result.get(timeout=10)
+    await stage.until(lambda: stage.gate.inside == 2)
+    assert not (await result.graph()).ended
+    stage.gate.open()
+    await stage.quiet()
+    graph = await result.graph()
+    assert graph.ended, graph.nodes
+
+
+@pytest.mark.parametrize("immutable", [False, True])
+async def test_a_handler_among_the_dead_letters_is_called_again(stage: Stage, immutable: bool) -> None:
+    @stage.app.task
+    async def refuse(*args: object) -> None:
+        stage.heard.append("called")
+        raise Reject("as asked")
+
+    result = await stage.fail.s().on_error(refuse.si() if immutable else refuse.s()).send()
+    await stage.outcome(result)
+    (dead,) = await stage.app.dead_letters.list()
+    assert await stage.app.dead_letters.requeue(dead.id)
+    await stage.quiet()
+    assert stage.heard == ["called", "called"]
+    assert (await result.graph()).ended
