@@ -510,7 +510,11 @@ CHORDS = [
     Row("chunks in a chain", lambda s: s.add.chunks([(1, 1), (2, 2), (3, 3)], 2) | s.xsum.s(), 12),
     Row("chunks in the middle", lambda s: chain(s.same.s(1), s.add.chunks([(1, 1)], 1), s.xsum.s()), 2),
     Row("chunks as header", lambda s: chord(s.add.chunks([(1, 1), (2, 2)], 1), s.xsum.s()), 6),
-    Row("chunks in a group are unrolled", lambda s: group(s.add.chunks([(1, 1), (2, 2)], 1), s.same.si(3)), [[2], [4], 3]),
+    Row(
+        "chunks in a group are unrolled",
+        lambda s: group(s.add.chunks([(1, 1), (2, 2)], 1), s.same.si(3)),
+        [[2], [4], 3],
+    ),
     Row(
         "chunks alone in a chain are unrolled as well",
         lambda s: group(chain(s.add.chunks([(1, 1), (2, 2)], 1)), s.same.si(3)),

@@ -94,6 +94,10 @@ class Reader:
             self._lines += [msgspec.json.decode(line, type=Line) for line in whole.splitlines()]
         return self._lines
 
+    def forget(self) -> None:
+        """Go on with what will be written from now on."""
+        self._lines.clear()
+
     def select(self, event: str, *, pid: int | None = None, id: str | None = None) -> list[Line]:
         """The lines of one kind."""
         return [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
 from typing import Any
+
+from canvas.plays import add_tasks
 
 from aioqueue import AioQueue, Reject, TaskContext
 
@@ -14,6 +17,8 @@ from .record import Writer
 
 writer = Writer()
 """Opened in the workers."""
+LONGEST_ACT = 0.05
+"""Seconds that a task of a play takes at most."""
 
 
 def make_app(url: str, **settings: Any) -> AioQueue:
@@ -30,7 +35,13 @@ def make_app(url: str, **settings: Any) -> AioQueue:
     app.task(bind=True, name="poison")(poison)
     app.task(bind=True, name="poison_after")(poison_after)
     app.task(bind=True, name="stubborn")(stubborn)
+    add_tasks(app, played, longest=LONGEST_ACT)
     return app
+
+
+def played(ctx: TaskContext, play: str, what: list[Any]) -> None:
+    """Something happened in a play."""
+    writer.write("played", ctx, json.dumps([play, what]))
 
 
 def outcome(ctx: TaskContext) -> str:
