@@ -334,7 +334,7 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
 
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Send it whole, in one step; see `Canvas.send`."""
-        return await self.group().send(*args, **kwargs)
+        return cast("GroupResult[list[T]]", await super().send(*args, **kwargs))
 
     async def delay(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Celery's word for `send`."""

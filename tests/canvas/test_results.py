@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 
 import pytest
+from api.steps import MakeApp
 
 from aioqueue import AsyncResult, GroupResult, chain, chord, group
 from aioqueue.exceptions import TimeoutError
@@ -102,6 +103,27 @@ async def test_an_empty_group_is_there_at_once(stage: Stage) -> None:
     assert await result.completed_count() == 0
     assert await result.ready()
     assert [one async for one in result.as_completed()] == []
+
+
+async def test_an_empty_group_ends_with_what_is_before_it(stage: Stage) -> None:
+    result = await chain(stage.patient.s(1), group()).send()
+    assert not await result.ready()
+    assert await result.state() == "SENT"
+    with pytest.raises(TimeoutError, match="0 of the 0"):
+        await result.get(timeout=0.05)
+    stage.gate.open()
+    assert await result.get(timeout=10) == []
+    assert await result.successful()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_an_empty_group_after_a_failure_has_failed(stage: Stage, nested: bool) -> None:
+    broken = chain(stage.fail.s(), group())
+    result = await (group(broken, stage.same.s(1)) if nested else broken).send()
+    with pytest.raises(Expected):
+        await result.get(timeout=10)
+    assert await result.state() == "FAILURE"
+    assert await result.failed()
 
 
 async def test_a_group_is_forgotten(stage: Stage) -> None:
@@ -230,3 +252,12 @@ async def test_ignored_results_pass_on_all_the_same(stage: Stage) -> None:
     header = [stage.same.s(i).set(ignore_result=True) for i in range(3)]
     assert await chord(header, stage.tsum.s()).call(timeout=10) == 3
     assert await stage.app.result("ignored").state() == "PENDING"
+
+
+async def test_no_chunks_are_sent_by_their_tasks_app_although_there_are_others(
+    stage: Stage, make_stage: MakeApp
+) -> None:
+    other = make_stage("another")
+    result = await stage.add.chunks([], 3).send()
+    assert await result.get(timeout=10) == []
+    assert result.app is stage.app is not other.app
