@@ -29,9 +29,8 @@ def check_ended(client: redis.Redis) -> None:
     found = [key.decode().removeprefix(PREFIX) for key in client.scan_iter(PREFIX + "*", count=1000)]
     assert "work" not in found
     for name in found:
-        if name.startswith("wf:") and name.count(":") == 1:
-            if name != "wf:names":
-                _check_workflow(client, PREFIX + name)
+        if name.startswith("wf:") and name.count(":") == 1 and name != "wf:names":
+            _check_workflow(client, PREFIX + name)
     for name in found:
         if name.startswith(("wf:", "r:")):
             assert client.pttl(PREFIX + name) != -1, f"{name} would stay for ever"

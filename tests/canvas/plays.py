@@ -159,10 +159,10 @@ def _tidy_call(spec: Call, slot: list[None] | None, listed: bool) -> None:
         spec.retries, spec.adds = 0, []
         spec.items = 2 if spec.items < 0 and not listed else spec.items
         spec.immutable = spec.items >= 0
-    if spec.gives != "canvas" or spec.canvas is None or not list(_calls(spec.canvas)):
+    if spec.gives != "canvas" or spec.canvas is None or not has_tasks(spec.canvas):
         spec.gives = "value" if spec.gives == "canvas" else spec.gives
         spec.canvas = None
-    spec.adds = [one for one in spec.adds if list(_calls(one))] if slot else []
+    spec.adds = [one for one in spec.adds if has_tasks(one)] if slot else []
     if slot and spec.adds:
         slot.pop()
     for one in spec.adds:
@@ -211,11 +211,9 @@ def _tasks(spec: Spec) -> Iterator[Call | Chunks | Handler]:
         yield from _tasks(part)
 
 
-def _calls(spec: Spec) -> Iterator[Call | Chunks]:
-    """The tasks that run in its course, of whatever kind; empty groups have none."""
-    for task in _tasks(spec):
-        if isinstance(task, Call) or (isinstance(task, Chunks) and task.items):
-            yield task
+def has_tasks(spec: Spec) -> bool:
+    """Whether there is a task in it that may run; empty groups have none."""
+    return any(isinstance(task, Call) or (isinstance(task, Chunks) and task.items) for task in _tasks(spec))
 
 
 # Made real

@@ -77,6 +77,9 @@ async def played(house: House, programme: Programme) -> None:
     results = [await canvas.send(*args) for canvas, (_, args) in zip(canvases, programme, strict=True)]
     given = await asyncio.gather(*(outcome(result) for result in results))
     await house.over()
+    for result in results:
+        graph = await result.graph()
+        assert graph.ended, graph.nodes
     told = house.told()
     for (play, model), value in zip(plays.items(), given, strict=True):
         lines = told.get(play, [])
@@ -157,10 +160,7 @@ class Processes:
 
     async def over(self) -> None:
         await until_redis(lambda: is_quiet(self.client), PATIENCE, what="the queues to be empty")
-        try:
-            check_ended(self.client)
-        finally:
-            sweep(self.client)
+        check_ended(self.client)
 
     def told(self) -> dict[str, list[tuple[float, list[Any]]]]:
         found: dict[str, list[tuple[float, list[Any]]]] = defaultdict(list)
@@ -206,6 +206,7 @@ def test_any_canvas_gives_what_the_interpreter_says_with_two_processes(
         @configured(long, short=60)
         @given(programmes)
         def run(programme: Programme) -> None:
+            sweep(house.client)
             runner.run(played(house, programme))
 
         try:
