@@ -40,6 +40,7 @@ class At(NamedTuple):
     Attributes:
         after: the node before it.
         group: the join that it belongs to.
+        joins: those that the members of this group belong to as well, as it stands directly in them.
         options: those of the compositions around it.
         first: those that count for the first tasks only.
         args, kwargs: given at send to the first tasks.
@@ -52,6 +53,7 @@ class At(NamedTuple):
 
     after: int = START
     group: int = 0
+    joins: tuple[int, ...] = ()
     options: Mapping[str, Any] = {}
     first: Mapping[str, Any] = {}
     args: tuple[Any, ...] = ()
@@ -241,7 +243,8 @@ class Plan:
         )
         self._drafts[number] = join
         self._open += 1
-        place = at._replace(group=number, id=None, lenient=False)
+        joins = (number, *at.joins)
+        place = at._replace(group=number, joins=(), id=None, lenient=False)
         # A group directly in a group is unrolled: its members are this one's.
         iterators: list[tuple[Iterator[Canvas[Any]], At]] = [(canvas.members(), place)]
         while iterators:
@@ -255,21 +258,22 @@ class Plan:
             if inner is not None and not inner.links and "task_id" not in inner.options:
                 iterators.append((inner.members(), self._enter(inner, place)))
                 continue
-            if (single := _plain_single(member)) is not None:
-                end = self._task(single, place)
-            else:
-                end = yield member, place
             if inner is not None:  # it has links or an id, so it is a join of its own, but its members are this one's
+                end = yield member, place._replace(joins=joins)
                 join.members.extend(self._drafts[end].members)
             else:
+                if (single := _plain_single(member)) is not None:
+                    end = self._task(single, place)
+                else:
+                    end = yield member, place
                 join.members.append(end)
-            self._connect(end, number)
+                for belongs in joins:
+                    self._connect(end, belongs)
             self._close(end)
             join.node.members += 1
             if join.node.members % 100 == 0:
                 yield None
-        count = join.node.members
-        join.node.members = len(join.members)
+        count = join.node.members = len(join.members)
         if not count:
             self._connect(at.after, number)
         self._part.counts.append((number, count or 1))

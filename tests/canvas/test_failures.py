@@ -290,3 +290,22 @@ async def test_a_handler_among_the_dead_letters_is_called_again(stage: Stage, im
     await stage.quiet()
     assert stage.heard == ["called", "called"]
     assert (await result.graph()).ended
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_body_that_takes_failures_waits_for_all_members_of_a_group_with_a_link(
+    stage: Stage, nested: bool
+) -> None:
+    """A group directly in a header is a part of it, and not ended by its first failure."""
+    inner = group(stage.fail.s(), stage.patient.s(1), stage.same.s(2))
+    inner.link(stage.echo.si("not called"))
+    if nested:
+        inner = group(inner, stage.same.s(3))
+        inner.link(stage.echo.si("not called either"))
+    result = await chord([inner, stage.same.s(4)], stage.kinds.s(), allow_failures=True).send()
+    await stage.until(lambda: stage.gate.inside == 1)
+    assert not await result.ready()
+    stage.gate.open()
+    expected = ["Expected", 1, 2, 3, 4] if nested else ["Expected", 1, 2, 4]
+    assert await stage.outcome(result) == expected
+    assert stage.heard == []

@@ -148,3 +148,16 @@ async def test_one_that_runs_is_not_disturbed(stage: Stage) -> None:
     await stage.quiet()
     assert stage.gate.came == [2]
     assert Counter(map(str, stage.heard)) == {"('once', 1)": 2, "2": 1}
+
+
+async def test_a_group_with_a_link_in_a_header_is_resumed_as_a_part_of_it(stage: Stage) -> None:
+    inner = group(stage.once.s(1), stage.once.s(2), stage.same.s(3))
+    inner.link(stage.echo.s())
+    result = await chord([inner, stage.same.s(4)], stage.same.s()).send()
+    assert isinstance(await stage.outcome(result), ChordError)
+    stage.mended = True
+    await result.resume()
+    assert await result.get(timeout=10) == [1, 2, 3, 4]
+    await stage.quiet()
+    assert (await result.graph()).ended
+    assert [1, 2, 3] in stage.heard
