@@ -112,7 +112,10 @@ class GroupResult(AsyncResult[list[T]]):
         if self.results or before is None:
             return
         try:
-            await before.get()
+            if _is_lenient(before):
+                await cast("GroupResult[Any]", before).get(return_exceptions=True)
+            else:
+                await before.get()
         except UpstreamFailed:
             raise
         except Exception as error:
@@ -213,7 +216,10 @@ class GroupResult(AsyncResult[list[T]]):
 
     async def _records(self) -> list[Record | None]:
         if not self.results and self.parent is not None:
-            return await _records_of(self._app, _leaves(self.parent))
+            records = await _records_of(self._app, _leaves(self.parent))
+            if _is_lenient(self.parent):
+                return [record for record in records if record is None or not record.final]
+            return records
         return [record for records in await self._records_by_member() for record in records]
 
     async def _records_by_member(self) -> list[list[Record | None]]:
@@ -325,6 +331,12 @@ def _leaves(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
         else:
             found.append(one)
     return found
+
+
+def _is_lenient(result: AsyncResult[Any]) -> bool:
+    """It is a header whose failures are let through."""
+    family = cast("PlanFamily | None", result._family)  # pyright: ignore[reportPrivateUsage]
+    return family is not None and result._node in family.plan.lenient  # pyright: ignore[reportPrivateUsage]
 
 
 class PlanFamily:

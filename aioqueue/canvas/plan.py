@@ -92,6 +92,7 @@ class Plan:
         id: the workflow's.
         end: the node at its end, when `parts` is through.
         joins: the members of each join.
+        lenient: the joins that let failures through.
         names: the ids that were given to nodes.
         sent: what observers of the app are told.
     """
@@ -100,6 +101,7 @@ class Plan:
         self.id = new_id()
         self.end = START
         self.joins: dict[int, array[int]] = {}
+        self.lenient: set[int] = set()
         self.names: dict[int, str] = {}
         self.tasks: list[str] = [""]
         self.ignored: set[int] = set()
@@ -229,6 +231,8 @@ class Plan:
     def _group(self, canvas: group[Any], at: At) -> _Steps:
         number = self._next(at.after, "")
         kind = LENIENT if at.lenient else JOIN
+        if at.lenient:
+            self.lenient.add(number)
         if at.id:
             self._name(number, at.id)
         join = _Draft(

@@ -126,6 +126,12 @@ async def test_an_empty_group_after_a_failure_has_failed(stage: Stage, nested: b
     assert await result.failed()
 
 
+async def test_an_empty_group_after_failures_that_are_let_through_has_not_failed(stage: Stage) -> None:
+    result = await chord([stage.fail.s(), stage.same.s(1)], group(), allow_failures=True).send()
+    assert await result.get(timeout=10) == []
+    assert await result.successful()
+
+
 async def test_a_group_is_forgotten(stage: Stage) -> None:
     result = await group(stage.same.s(1), stage.same.s(2)).send()
     await result.get(timeout=10)
