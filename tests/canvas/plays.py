@@ -177,7 +177,10 @@ def _tidy_group(spec: Group, slot: list[None], listed: bool) -> None:
         if isinstance(inner, Group) and not inner.links:
             _tidy_group(inner, slot, listed)
         elif isinstance(inner, Group):
-            _tidy(inner, None, listed=listed)
+            # What joins it later does not join the group around it, whose members are given when it is sent.
+            _tidy_group(inner, [], listed)
+            for link in inner.links:
+                _tidy(link, None, listed=True)
         else:
             _tidy(one, slot, listed=listed)
 
