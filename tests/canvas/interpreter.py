@@ -55,14 +55,16 @@ class At:
         handlers: of failures in it.
         outer: those of the tasks in whose place it goes on.
         added: where members of its group are added.
+        beyond: those of the tasks in whose place that group is; they hear of what fails in an added member.
     """
 
     handlers: tuple[Handler, ...] = ()
     outer: tuple[Handler, ...] = ()
     added: list[End] | None = None
+    beyond: tuple[Handler, ...] = ()
 
     def within(self, spec: Spec) -> At:
-        return At((*self.handlers, *spec.handlers), self.outer, self.added)
+        return At((*self.handlers, *spec.handlers), self.outer, self.added, self.beyond)
 
 
 class Interpreter:
@@ -129,7 +131,7 @@ class Interpreter:
             end = End(value_of(spec.n, args, spec.gives), last=frozenset([spec.n]))
         for one in spec.adds:
             assert at.added is not None
-            at.added.append(self.elsewhere(one, spec.n, (), At(outer=at.outer)))
+            at.added.append(self.elsewhere(one, spec.n, (), At(outer=at.beyond)))
         return end
 
     def spread(self, spec: Call, items: list[Any], before: End, at: At) -> End:
@@ -173,7 +175,7 @@ class Interpreter:
 
     def instead(self, spec: Call, canvas: Spec, at: At) -> End:
         """Something goes on in the place of a task."""
-        return self.elsewhere(canvas, spec.n, at.handlers, At((), (*at.handlers, *at.outer), at.added))
+        return self.elsewhere(canvas, spec.n, at.handlers, At((), (*at.handlers, *at.outer), at.added, at.beyond))
 
     def elsewhere(self, spec: Spec, n: int, handlers: tuple[Handler, ...], at: At) -> End:
         """A canvas that begins with the end of a task, and stands for a task."""
@@ -184,7 +186,7 @@ class Interpreter:
         return End(end.value, origins, end.errors, "!Broken", last=end.last)
 
     def group(self, of: list[Spec], before: End, at: At, *, lenient: bool = False) -> End:
-        at = At(at.handlers, at.outer, [])
+        at = At(at.handlers, at.outer, [], at.outer)
         members: list[End] = []
         self.members(of, before, at, members)
         members += at.added or []
