@@ -61,7 +61,7 @@ class House(Protocol):
 def configured(long: bool, *, short: int) -> settings:
     """The short run is the same each time, the long one another one."""
     return settings(
-        max_examples=4000 if long else short,
+        max_examples=2000 if long else short,
         derandomize=not long,
         deadline=None,
         database=None,
