@@ -280,10 +280,10 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         if size < 1:
             raise ConfigurationError(f"A chunk has at least 1 call, not {size!r}.")
         self.signature = task if isinstance(task, Signature) else task.s()
-        if self.signature.args or self.signature.kwargs:
+        if self.signature.args:
             raise ConfigurationError(
-                f"The calls of chunks take their arguments from the items alone, but {self.signature!r} has some of "
-                "its own. Nothing was sent."
+                f"The calls of chunks take their positional arguments from the items alone, but {self.signature!r} has "
+                "some of its own. Nothing was sent."
             )
         self._items: Iterable[Iterable[Any]] | None = items
         self.size = size

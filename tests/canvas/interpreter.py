@@ -198,12 +198,17 @@ class Interpreter:
             end.value = [one.given if one.origins else one.value for one in members]
         elif bad or (before.origins and not members):
             end.origins = frozenset[Origin]().union(*(one.origins for one in bad or [before]))
-            end.errors = frozenset[str]().union(*(one.errors for one in bad or [before]))
+            end.errors = frozenset[str]().union(*(one.errors for one in bad)) if bad else self.without_members(before)
             end.given = "!UpstreamFailed"
             end.last = frozenset()
         else:
             end.value = [one.value for one in members]
         return end
+
+    def without_members(self, before: End) -> frozenset[str]:
+        """What an empty group raises when it is not its turn."""
+        kind = "UpstreamFailed" if before.is_task else "ChordError"
+        return frozenset(kind if error == "Broken" else error for error in before.errors)
 
     def members(self, of: list[Spec], before: End, at: At, found: list[End]) -> None:
         """The members' ends; a group directly in a group is unrolled."""

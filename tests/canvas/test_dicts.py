@@ -150,7 +150,7 @@ async def test_the_data_share_nothing_with_the_canvas(actors: Stage) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (5, "A canvas is made of a task's name or of a dict as to_dict gives it, not of 5."),
+        (5, r"A signature is made of a task's name or of what to_dict\(\) gave, not of 5\."),
         (None, "not of None"),
         ([{"task": "same"}], r"not of \[\{'task': 'same'\}\]"),
         ({}, r"names its task: .*a composition its type: chain, group or chord\. \{\} does neither"),

@@ -8,7 +8,7 @@ import pytest
 from api.steps import MakeApp
 
 from aioqueue import AsyncResult, GroupResult, chain, chord, group
-from aioqueue.exceptions import TimeoutError
+from aioqueue.exceptions import TimeoutError, UpstreamFailed
 
 from .stage import Expected, Stage
 
@@ -120,7 +120,7 @@ async def test_an_empty_group_ends_with_what_is_before_it(stage: Stage) -> None:
 async def test_an_empty_group_after_a_failure_has_failed(stage: Stage, nested: bool) -> None:
     broken = chain(stage.fail.s(), group())
     result = await (group(broken, stage.same.s(1)) if nested else broken).send()
-    with pytest.raises(Expected):
+    with pytest.raises(UpstreamFailed):
         await result.get(timeout=10)
     assert await result.state() == "FAILURE"
     assert await result.failed()
