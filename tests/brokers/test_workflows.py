@@ -430,3 +430,17 @@ async def test_a_task_with_an_id_of_the_senders_own(broker: Broker, consumer: Ma
     assert await drain(worker) == [1, 2]
     assert await broker.records(["mine"]) == [b"done"]
     assert await broker.place("mine") is None
+
+
+async def test_what_members_gave_is_gone_with_the_end_and_not_taken_for_nothing(
+    broker: Broker, consumer: MakeConsumer
+) -> None:
+    """A worker that was frozen before its body began must not run it with made-up results."""
+    worker, flow = await consumer(), Flow()
+    _members, inner = flow.group(2)
+    outer = flow.join([inner, flow.task()])
+    flow.task(outer)
+    await flow.store(broker)
+    await drain(worker)
+    assert await worker.value(flow.id, inner) is None
+    assert await worker.value(flow.id, outer) is None

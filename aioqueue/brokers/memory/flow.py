@@ -163,12 +163,14 @@ class Flow:
         if node is None:
             return None
         if _is_join(node):
-            return Value(members=tuple(self._member(m) for m in self.members[n]))
+            found = [self._member(m) for m in self.members[n]]
+            # One that is gone, as the workflow has ended, is not taken for nothing at all.
+            return None if None in found else Value(members=tuple(one for one in found if one is not None))
         return Value(data=self.values[n]) if n in self.values else None
 
-    def _member(self, n: int) -> Value:
+    def _member(self, n: int) -> Value | None:
         if self.letter(n) == DONE:
-            return self.value(n) or Value(data=b"")
+            return self.value(n)
         end = self.ends.get(self.origin(n))
         failed = end.failure if end is not None else b""
         if self.letter(n) != UPSTREAM:

@@ -25,7 +25,7 @@ async def load(call: Call, prefix: str, workflow: str, node: str) -> Value | Non
         return None
     about = decode_node(packed)
     if about.kind in (JOIN, LENIENT):
-        return Value(members=tuple(await _members(call, key, node, about)))
+        return await _members(call, key, node, about)
     return await _single(call, key, node)
 
 
@@ -44,7 +44,8 @@ async def load_failure(call: Call, prefix: str, workflow: str, subject: str) -> 
     return Value(failed=failed) if failed is not None else None
 
 
-async def _members(call: Call, key: str, node: str, about: Node) -> list[Value]:
+async def _members(call: Call, key: str, node: str, about: Node) -> Value | None:
+    """What the members of a join gave; None when that is gone, as the workflow has ended."""
     found: list[Value] = []
     for page in range(-(-about.members // PAGE)):
         packed: bytes | None = await call("HGET", f"{key}", f"{node}<{page}")
@@ -57,8 +58,11 @@ async def _members(call: Call, key: str, node: str, about: Node) -> list[Value]:
             if _text(state) == DONE and result is not None:
                 found.append(Value(data=result))
             else:
-                found.append(await _other(call, key, number, _text(state)))
-    return found
+                other = await _other(call, key, number, _text(state))
+                if other is None:
+                    return None
+                found.append(other)
+    return Value(members=tuple(found))
 
 
 async def _single(call: Call, key: str, node: str) -> Value | None:
@@ -66,7 +70,7 @@ async def _single(call: Call, key: str, node: str) -> Value | None:
     return Value(data=result) if result is not None else None
 
 
-async def _other(call: Call, key: str, node: str, state: str) -> Value:
+async def _other(call: Call, key: str, node: str, state: str) -> Value | None:
     """A member that is a join itself, or ended badly."""
     if state.startswith(UPSTREAM):
         failed: bytes | None = await call("HGET", key + ":v", "f" + state[1:])
@@ -77,8 +81,8 @@ async def _other(call: Call, key: str, node: str, state: str) -> Value:
     packed: bytes | None = await call("HGET", key, node)
     about = decode_node(packed) if packed is not None else None
     if about is not None and about.kind in (JOIN, LENIENT):
-        return Value(members=tuple(await _members(call, key, node, about)))
-    return Value(data=b"")
+        return await _members(call, key, node, about)
+    return None
 
 
 async def _is_body(call: Call, key: str, node: str) -> bool:
