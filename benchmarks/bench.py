@@ -82,7 +82,7 @@ class Bench:
     def tally(self) -> Tally:
         return read_tally(self.tally_folder)
 
-    def _environment(self, at_once: int | None = None, sleep: float = 0.05) -> dict[str, str]:
+    def _environment(self, at_once: int | None = None, sleep: float = 0.05, processes: int = 1) -> dict[str, str]:
         return clean_environment(
             PYTHONPATH=str(ROOT),
             BENCHMARK_URL=self._url,
@@ -90,6 +90,7 @@ class Bench:
             BENCHMARK_VARIANT=self.peer.variant,
             BENCHMARK_AT_ONCE=str(at_once or ""),
             BENCHMARK_SLEEP=str(sleep),
+            BENCHMARK_PROCESSES=str(processes),
         )
 
     def _words(self, *words: object) -> list[str]:
@@ -113,9 +114,11 @@ class Bench:
             raise Failed(f"{words[0]}: {lines[-1][:200] if lines else f'exit code {done.returncode}'}")
         return json.loads(done.stdout.splitlines()[-1])
 
-    def worker(self, at_once: int | None = None, sleep: float = 0.05) -> AbstractContextManager[Tree]:
+    def worker(
+        self, at_once: int | None = None, sleep: float = 0.05, processes: int = 1
+    ) -> AbstractContextManager[Tree]:
         """A worker, for as long as the block lasts."""
-        return running(self._words("worker"), self._environment(at_once, sleep), self._folder)
+        return running(self._words("worker"), self._environment(at_once, sleep, processes), self._folder)
 
     def watch(self, worker: Tree, expected: int) -> Iterator[Tally]:
         """The tally from the first end on, several times a second, until all have run; then what came in the end.

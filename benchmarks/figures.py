@@ -81,6 +81,14 @@ OWN = {
     "own_python": ("bare Python", "ms"),
     "own_idle": ("a worker's memory, idle", "MiB"),
     "own_running": ("a worker's memory, 1,000 tasks running", "MiB"),
+    "own_chain": ("one chain of 1,000 steps, each after the one before it", "tasks/s"),
+    "own_chains": ("200 chains of 100 steps", "tasks/s"),
+    "own_chains_ratio": ("the same, by a no-op drain right before", "×"),
+    "own_chord": ("a chord of 10,000", "tasks/s"),
+    "own_chord_ratio": ("the same, by that drain", "×"),
+    "own_process": ("tasks that take 0.2 ms of CPU, one process", "tasks/s"),
+    "own_processes": ("the same, `--processes 2`", "tasks/s"),
+    "own_processes_ratio": ("two processes by one", "×"),
 }
 
 

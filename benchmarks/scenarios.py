@@ -140,7 +140,8 @@ def _calm(workers: list[Tree], window: float) -> None:
 
 
 def own(bench: Bench, say: Say) -> Figures:
-    """Of aioqueue alone: how long its commands take to start, and the memory of a thousand running tasks."""
+    """Of aioqueue alone: how long its commands take to start, the memory of a thousand running tasks, workflows, and
+    several processes."""
     say("starts Python, many times")
     python = bench.python
     bare = _startup(python, "-c", "pass")
@@ -163,7 +164,29 @@ def own(bench: Bench, say: Say) -> Figures:
     if not memory:
         raise Failed(f"at most {tally.peak:,} tasks ran at once")
     figures["own_running"] = memory / MIB
-    return figures
+    say("runs workflows")
+    sizes = bench.sizes
+    drain = _rate(bench, "noop", sizes.of(50_000))
+    chains, chord = _rate(bench, "chains", sizes.of(20_000)), _rate(bench, "chord", sizes.of(10_000))
+    figures |= {
+        "own_chain": _rate(bench, "chain", sizes.of(1000)),
+        "own_chains": chains,
+        "own_chains_ratio": chains / drain,
+        "own_chord": chord,
+        "own_chord_ratio": chord / drain,
+    }
+    say("runs several processes")
+    one, two = (_rate(bench, "spin", sizes.of(20_000), processes) for processes in (1, 2))
+    return figures | {"own_process": one, "own_processes": two, "own_processes_ratio": two / one}
+
+
+def _rate(bench: Bench, task: str, count: int, processes: int = 1) -> float:
+    bench.fresh()
+    expected = bench.drive("many", task, count)["sent"]
+    with bench.worker(processes=processes) as worker:
+        for tally in bench.watch(worker, expected):  # noqa: B007 (the last one is used)
+            pass
+    return tally.rate
 
 
 def _startup(python: str, *words: str) -> float:

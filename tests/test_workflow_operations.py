@@ -46,8 +46,8 @@ async def test_a_step_of_a_chain_costs_the_same_in_a_long_one(app: AioQueue, cli
             assert await result.get(timeout=PATIENCE) == length
             after, _ = await _commands(client)
             costs.append((after - before) / length)
-    # Most of it is what a lone task costs: a look into each of the 11 streams of its queue. The step itself takes 10.
-    assert costs[0] < 45
+    # A lone task takes 10: its messages are read, its end is settled, its record is stored. The step takes as many.
+    assert costs[0] < 23, costs
     assert costs[1] < costs[0] * 1.1
 
 
@@ -102,5 +102,6 @@ async def test_a_chord_costs_as_much_for_each_member_whatever_its_size(app: AioQ
             assert await result.get(timeout=PATIENCE) == members
             after, _ = await _commands(client)
             costs.append((after - before) / members)
-    assert costs[0] < 20
+    # Its message, its record, and a share of what is done for many at once.
+    assert costs[0] < 4, costs
     assert costs[1] < costs[0] * 1.25

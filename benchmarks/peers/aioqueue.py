@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 
-from aioqueue import AioQueue
+from aioqueue import AioQueue, chain, chord, group
 from benchmarks.peers import given, tally
 
 app = AioQueue("bench", broker=given.URL)
@@ -25,11 +26,44 @@ async def sleep() -> int:
     return 1
 
 
-TASKS = {"noop": noop, "sleep": sleep}
+@app.task
+async def spin() -> int:
+    """Takes the processor for a fifth of a millisecond."""
+    until = time.perf_counter_ns() + 200_000
+    while time.perf_counter_ns() < until:
+        pass
+    tally.ran()
+    return 1
+
+
+@app.task
+async def step(x: int) -> int:
+    tally.ran()
+    return x + 1
+
+
+@app.task
+async def collect(numbers: list[int]) -> int:
+    tally.ran()
+    return len(numbers)
+
+
+def _chain(steps: int) -> chain[int]:
+    return chain([step.s(0), *(step.s() for _ in range(steps - 1))])
+
+
+CANVASES = {
+    "chain": _chain,
+    "chains": lambda count: group(_chain(100) for _ in range(count // 100)),
+    "chord": lambda count: chord((step.s(x) for x in range(count - 1)), collect.s()),
+}
+TASKS = {"noop": noop, "sleep": sleep, "spin": spin}
 
 
 def worker_command() -> list[str]:
     words = [sys.executable, "-m", "aioqueue", "worker", "benchmarks.peers.aioqueue:app", "--loglevel", "warning"]
+    if given.PROCESSES > 1:
+        words += ["--processes", str(given.PROCESSES)]
     return [*words, "--concurrency", str(given.AT_ONCE)] if given.AT_ONCE else words
 
 
@@ -49,6 +83,9 @@ class Sender:
             await noop.send()
 
     async def many(self, task: str, count: int) -> None:
+        if task in CANVASES:
+            await CANVASES[task](count).send()
+            return
         await app.send_many([TASKS[task].s() for _ in range(count)])
 
     async def round_trip(self) -> int:

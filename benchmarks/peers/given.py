@@ -15,5 +15,8 @@ VARIANT = os.environ.get("BENCHMARK_VARIANT", "")
 AT_ONCE = int(os.environ["BENCHMARK_AT_ONCE"]) if os.environ.get("BENCHMARK_AT_ONCE") else None
 """How many tasks are to run at once in one worker; None: whatever is best for short tasks."""
 
+PROCESSES = int(os.environ.get("BENCHMARK_PROCESSES", "1"))
+"""Of aioqueue alone: how many of them a worker has."""
+
 SLEEP = float(os.environ.get("BENCHMARK_SLEEP", "0.05"))
 """For how long `sleep` sleeps."""

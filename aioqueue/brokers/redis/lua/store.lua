@@ -23,7 +23,7 @@ local key, states, values = kept(prefix, wid)
 if start ~= 0 and start[8] > 0 and not fit(prefix, start[7], start[8]) then
   return answer(prefix, client, number, 'f')
 end
-for at = 2, #ARGV, 2 do redis.call('HSET', key, ARGV[at], ARGV[at + 1]) end
+for at = 2, #ARGV, 1000 do redis.call('HSET', key, unpack(ARGV, at, math.min(#ARGV, at + 999))) end
 for _, count in ipairs(counts) do redis.call('HSET', states, 'c' .. count[1], count[2]) end
 if start ~= 0 then
   local finish, total, open, keep, names, held, queues = unpack(start, 1, 7)
