@@ -203,3 +203,19 @@ async def test_a_cancelled_waiter_passes_the_message_on(broker: Broker, consumer
         assert ids(cancelled.result()) == ["task"]
         waiting.cancel()
         await asyncio.wait({waiting}, timeout=10)
+
+
+async def test_what_is_urgent_comes_first_though_one_stream_has_been_read_for_long(
+    broker: Broker, consumer: MakeConsumer
+) -> None:
+    """What alone fills a large room is read as it is; what else has come meanwhile does not fill it twice."""
+    worker, other = await consumer(), await consumer()
+    await broker.send([message(f"low-{n}") for n in range(1000)], timeout=5)
+    for _ in range(3):
+        assert len(await fetch(worker, limit=100)) == 100
+    await broker.send([message(f"high-{n}", priority=9) for n in range(150)], timeout=5)
+    urgent = [*await fetch(worker, limit=100), *await fetch(worker, limit=300)]
+    assert [len(urgent), *ids(urgent)[:100]] == [400, *(f"high-{n}" for n in range(100))]
+    assert {f"high-{n}" for n in range(150)} <= set(ids(urgent))
+    rest = await fetch(other, limit=1000)  # what there was no room for is there for others, at once
+    assert [one.deliveries for one in rest] == [1] * 450

@@ -26,6 +26,7 @@ _TIMEOUT = 10.0
 _MOST_SETTLEMENTS = 1000
 _TAKE_OVER_AT_ONCE = 200
 _AUDIT_EVERY = 120.0
+_LARGE = 100
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
 _ALL = 100_000
 
@@ -72,6 +73,7 @@ class RedisConsumer:
         self._serial = 0
         self._number = 0
         self._idle = False
+        self._steady = False
         self._lease_end = 0
         self._audit_at = monotonic() + random.uniform(0.1, 1.0) * _AUDIT_EVERY
 
@@ -91,15 +93,19 @@ class RedisConsumer:
     async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
         # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
         # blocking read of all streams waits, and after one that found little the next: an idle worker costs little,
-        # and one that has little to do answers soon.
+        # and one that has little to do answers soon. While one stream alone fills a large room, it is read without the
+        # script, which takes as long for each message as everything else that the server does for it.
         limit = min(limit, _MOST_SETTLEMENTS)
         if not self._idle or wait <= 0:
-            deliveries = await self._read(limit)
+            steady = self._steady and limit >= _LARGE
+            deliveries = await (self._plain_read(limit, limit) if steady else self._read(limit))
             if deliveries or wait <= 0:
                 return deliveries
-        self._idle = False
+        self._idle = self._steady = False
+        # COUNT is for each stream, so all of them together stay within the limit (or one each).
+        count = max(1, limit // len(self._streams))
         # A worker that is frozen while it waits must not be lent anything after its lease has ended.
-        deliveries = await self._blocking_read(limit, min(wait, self._lease / 2000))
+        deliveries = await self._plain_read(limit, count, min(wait, self._lease / 2000))
         self._idle = len(deliveries) < limit // len(self._streams)
         return deliveries
 
@@ -111,14 +117,15 @@ class RedisConsumer:
         for position, entries in reply[0]:
             self._collect(position - 1, entries, deliveries)
         self._mark(deliveries, {id.decode(errors="replace") for id in reply[1]})
+        self._steady = len(reply[0]) == 1 and len(deliveries) == limit >= _LARGE
         return deliveries
 
-    async def _blocking_read(self, limit: int, wait: float) -> list[Delivery]:
-        # COUNT is for each stream, so all of them together stay within the limit (or one each).
-        count = max(1, limit // len(self._streams))
+    async def _plain_read(self, limit: int, count: int, wait: float = 0) -> list[Delivery]:
+        """Read so many of each stream, and wait for them if there are none; more than the limit goes back."""
         names = [self._prefix + stream for stream in self._streams]
+        block: tuple[Argument, ...] = ("BLOCK", max(1, int(wait * 1000))) if wait > 0 else ()
         read: tuple[Argument, ...] = (
-            *("XREADGROUP", "GROUP", keys.GROUP, self.id, "COUNT", count, "BLOCK", max(1, int(wait * 1000))),
+            *("XREADGROUP", "GROUP", keys.GROUP, self.id, "COUNT", count, *block),
             *("STREAMS", *names, *(">" for _ in names)),
         )
         try:
@@ -147,6 +154,7 @@ class RedisConsumer:
         if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
             await self._hand_back("these", *self._streams, "", *_names(deliveries[limit:]))
             del deliveries[limit:]
+            self._steady = False
         if revoked:
             ids = [delivery.id for delivery in deliveries]
             flags = await self.revoked(ids)
