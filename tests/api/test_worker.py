@@ -695,7 +695,7 @@ async def test_a_suspect_that_is_given_up_does_not_hold_up_the_others(app: AioQu
 # Rights that are taken away and given back
 
 
-@pytest.mark.parametrize("rights", ["-evalsha -eval", "-@all", "-xack"])
+@pytest.mark.parametrize("rights", ["-evalsha -eval", "-@all", "-xack", "-xdel", "-set"])
 async def test_rights_that_are_taken_away_and_given_back(
     redis_url: str, gate: Gate, caplog: pytest.LogCaptureFixture, rights: str
 ) -> None:

@@ -19,6 +19,8 @@ from aioqueue.exceptions import AioQueueError, TaskFailed
 from .pages import DOCS, blocks
 
 _PATIENCE = 10.0
+# In the words of Valkey, and of Redis 7.0 when it is in a script.
+_REFUSED = "permission|can't run this command"
 
 
 @pytest.fixture
@@ -65,11 +67,11 @@ async def test_a_producer_sends_and_sees_nothing(server: redis.Redis, redis_url:
         with pytest.raises(ZeroDivisionError):  # in the midst of it
             await group(add.clone(args=(1 / (1100 - n),)) for n in range(1200)).send()
         assert _refused(server) == []
-        with pytest.raises(AioQueueError, match="permission"):
+        with pytest.raises(AioQueueError, match=_REFUSED):
             await sent.state()
-        with pytest.raises(AioQueueError, match="permission"):
+        with pytest.raises(AioQueueError, match=_REFUSED):
             await sent.revoke()
-        with pytest.raises(AioQueueError, match="permission"):
+        with pytest.raises(AioQueueError, match=_REFUSED):
             await (await app.broker()).workers()
 
 
@@ -92,7 +94,7 @@ async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -
         await (await group(add for _ in range(600)).send()).forget()
         await app.revoke_by_stamp("tenant", "a", terminate=True)
         assert _refused(server) == []
-        with pytest.raises(AioQueueError, match="permission"):
+        with pytest.raises(AioQueueError, match=_REFUSED):
             await app.dead_letters.list()
 
 

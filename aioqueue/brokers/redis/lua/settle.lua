@@ -14,6 +14,7 @@
 -- flags: allow-oom
 -- use: clock
 -- use: kinds
+-- use: rights
 -- use: once
 -- use: delayed
 -- use: enqueue
@@ -84,6 +85,38 @@ for i, settlement in ipairs(settlements) do
     end
   end
 end
+
+local needed = {}
+local function needs(...) table.insert(needed, { ... }) end
+for s in pairs(done) do
+  needs('XACK', prefix .. streams[s][1], 'workers', '0-1')
+  needs('XDEL', prefix .. streams[s][1], '0-1')
+end
+needs('SET', prefix .. 'answer:' .. worker, '')
+if #records > 0 then needs('SET', prefix .. 'r:' .. records[1][1], '') end
+if #ended > 0 then needs('DEL', ended[1]) end
+if #unlisted > 0 then needs('ZREM', prefix .. 'revoked', '') end
+if #sends > 0 then needs('XADD', prefix .. 'q:' .. sends[1][2] .. ':' .. sends[1][3], '*', 'i', '') end
+if #sends + #steps > 0 then
+  needs('ZADD', prefix .. 'delayed', 0, '')
+  needs('HSET', prefix .. 'delayed:data', '', '')
+  needs('HINCRBY', prefix .. 'delayed:count', '', 1)
+end
+if #dead > 0 then
+  needs('INCR', prefix .. 'dead:count')
+  needs('ZADD', prefix .. 'dead', 0, '')
+  needs('HSET', prefix .. 'dead:data', '', '')
+end
+if #steps > 0 then
+  local flow = prefix .. 'wf:' .. steps[1][1]
+  needs('HSET', flow, '', '')
+  needs('PERSIST', flow)
+  needs('PEXPIRE', flow, 1)
+  needs('UNLINK', flow)
+  needs('RPUSH', prefix .. 'work', '')
+end
+local error = forbidden(needed)
+if error then return error end
 
 if #sends + #dead > 0 then
   local kinds = {}
