@@ -9,17 +9,21 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 from aioqueue.exceptions import AioQueueError
+from aioqueue.group_result import GroupResult
 from aioqueue.options import SendOptions
 from aioqueue.result import AsyncResult, TaskInfo
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.canvas.base import Canvas
+    from aioqueue.graph import Graph
     from aioqueue.task import Task
 
 P = ParamSpec("P")
@@ -55,6 +59,32 @@ class Portal:
         Raises:
             AioQueueError: in a thread whose own event loop is running, which this would block.
         """
+        return self._begin(coroutine).result()
+
+    def each(self, items: AsyncIterator[T]) -> Iterator[T]:
+        """What an asynchronous iterator gives, each as it comes.
+
+        Raises:
+            AioQueueError: as `run`, with the first.
+        """
+        found: SimpleQueue[tuple[T] | None] = SimpleQueue()
+
+        async def read() -> None:
+            try:
+                async for item in items:
+                    found.put((item,))
+            finally:
+                found.put(None)
+
+        reading = self._begin(read())
+        try:
+            while (item := found.get()) is not None:
+                yield item[0]
+            reading.result()
+        finally:
+            reading.cancel()
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -65,7 +95,7 @@ class Portal:
                 "task.sync is for threads without an event loop: here it would block the loop. Await the same "
                 "without .sync. Nothing was sent."
             )
-        return asyncio.run_coroutine_threadsafe(coroutine, self._started()).result()
+        return asyncio.run_coroutine_threadsafe(coroutine, self._started())
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -101,10 +131,26 @@ class SyncResult(Generic[R]):
         self._portal = portal
         self._result = result
 
+    @staticmethod
+    def of(portal: Portal, result: AsyncResult[T]) -> SyncResult[T]:
+        """The same, but of a group a `SyncGroupResult`."""
+        kind: Any = SyncGroupResult if isinstance(result, GroupResult) else SyncResult
+        return kind(portal, result)
+
     @property
     def id(self) -> str:
         """The task's id."""
         return self._result.id
+
+    @property
+    def name(self) -> str:
+        """The task's name, "" where it is not known."""
+        return self._result.name
+
+    @property
+    def ignored(self) -> bool:
+        """No result is kept."""
+        return self._result.ignored
 
     def get(self, timeout: float | None = None) -> R:
         """Wait for the task's end and return its result; see `AsyncResult.get`."""
@@ -130,6 +176,10 @@ class SyncResult(Generic[R]):
         """Whether the task has ended with an error."""
         return self._portal.run(self._result.failed())
 
+    def watch(self) -> Iterator[TaskInfo]:
+        """The task's changes, the present state first, until the final one; see `AsyncResult.watch`."""
+        return self._portal.each(self._result.watch())
+
     def forget(self) -> None:
         """Drop what is known of the task."""
         self._portal.run(self._result.forget())
@@ -138,8 +188,78 @@ class SyncResult(Generic[R]):
         """End the task now, unless it has ended; see `AsyncResult.revoke`."""
         return self._portal.run(self._result.revoke(terminate, reason))
 
+    # In a workflow
+
+    @property
+    def parent(self) -> SyncResult[Any] | Any:
+        """The result of what came before it in its workflow, where that was sent by this process. None at the
+        beginning. (The type lets you use it without asking.)"""
+        parent = self._result.parent
+        return None if parent is None else SyncResult.of(self._portal, parent)
+
+    @property
+    def children(self) -> list[SyncResult[Any]]:
+        """The results of what comes directly after it in its workflow, where that was sent by this process."""
+        return [SyncResult.of(self._portal, child) for child in self._result.children]
+
+    def graph(self) -> Graph:
+        """The whole workflow as it is now; see `AsyncResult.graph`."""
+        return self._portal.run(self._result.graph())
+
+    def resume(self) -> Self:
+        """Run again what failed or was revoked in its workflow; see `AsyncResult.resume`."""
+        self._portal.run(self._result.resume())
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SyncResult) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
-        return f"<SyncResult {self.id}>"
+        return f"<{type(self).__name__} {self.id}{f' of {self.name}' if self.name else ''}>"
+
+
+class SyncGroupResult(SyncResult[list[T]]):
+    """A `GroupResult` whose methods wait."""
+
+    @property
+    def _group(self) -> GroupResult[T]:
+        return cast("GroupResult[T]", self._result)
+
+    @property
+    def results(self) -> list[SyncResult[T]]:
+        """The members' results, in order; those that joined the group later are not among them."""
+        return [SyncResult.of(self._portal, member) for member in self._group]
+
+    def __len__(self) -> int:
+        return len(self._group)
+
+    def __bool__(self) -> bool:
+        """True, also of an empty group."""
+        return True
+
+    def __getitem__(self, index: int) -> SyncResult[T]:
+        return SyncResult.of(self._portal, self._group[index])
+
+    def __iter__(self) -> Iterator[SyncResult[T]]:
+        return iter(self.results)
+
+    def get(self, timeout: float | None = None, return_exceptions: bool = False) -> list[T]:
+        """Wait for all members and return their results, in order; see `GroupResult.get`."""
+        return self._portal.run(self._group.get(timeout, return_exceptions))
+
+    def as_completed(self) -> Iterator[tuple[int, T]]:
+        """The members' results as they come: (index, value); see `GroupResult.as_completed`."""
+        return self._portal.each(self._group.as_completed())
+
+    def completed_count(self) -> int:
+        """How many members have ended well."""
+        return self._portal.run(self._group.completed_count())
+
+    def __repr__(self) -> str:
+        return f"<SyncGroupResult {self.id} of {len(self)}>"
 
 
 class SyncCanvas(Generic[R]):
@@ -151,13 +271,42 @@ class SyncCanvas(Generic[R]):
     def send(self, *args: Any, **kwargs: Any) -> SyncResult[R]:
         """Send it; see `Canvas.send`."""
         portal = self._canvas.app.portal
-        return SyncResult(portal, portal.run(self._canvas.send(*args, **kwargs)))
+        return SyncResult.of(portal, portal.run(self._canvas.send(*args, **kwargs)))
 
     delay = send
 
     def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
         """Send it and wait for its result."""
         return self._canvas.app.portal.run(self._canvas.call(*args, timeout=timeout, **kwargs))
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> SyncResult[R]:
+        """Send it with more arguments and options; see `Canvas.apply_async`."""
+        portal = self._canvas.app.portal
+        return SyncResult.of(portal, portal.run(self._canvas.apply_async(args, kwargs, **options)))
+
+
+class SyncGroup(SyncCanvas[list[T]]):
+    """A group whose methods wait; `group.sync`, `chunks.sync`."""
+
+    def send(self, *args: Any, **kwargs: Any) -> SyncGroupResult[T]:
+        """Send it; see `group.send`."""
+        return cast("SyncGroupResult[T]", super().send(*args, **kwargs))
+
+    delay = send
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> SyncGroupResult[T]:
+        """Send it with more arguments and options; see `Canvas.apply_async`."""
+        return cast("SyncGroupResult[T]", super().apply_async(args, kwargs, **options))
 
 
 class SyncTask(Generic[P, R]):
@@ -169,7 +318,7 @@ class SyncTask(Generic[P, R]):
     def send(self, *args: P.args, **kwargs: P.kwargs) -> SyncResult[R]:
         """Send the task; see `Task.send`."""
         portal = self._task.app.portal
-        return SyncResult(portal, portal.run(self._task.send(*args, **kwargs)))
+        return SyncResult.of(portal, portal.run(self._task.send(*args, **kwargs)))
 
     delay = send
 
@@ -181,7 +330,7 @@ class SyncTask(Generic[P, R]):
     ) -> SyncResult[R]:
         """Send the task with options; see `Task.apply_async`."""
         portal = self._task.app.portal
-        return SyncResult(portal, portal.run(self._task.apply_async(args, kwargs, **options)))
+        return SyncResult.of(portal, portal.run(self._task.apply_async(args, kwargs, **options)))
 
     def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result; see `Task.call`."""

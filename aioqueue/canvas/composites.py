@@ -13,6 +13,7 @@ from aioqueue.options import SendOptions
 
 if TYPE_CHECKING:
     from aioqueue.group_result import GroupResult
+    from aioqueue.sync import SyncGroup
     from aioqueue.task import Task
 
 A = TypeVar("A")
@@ -183,6 +184,13 @@ class group(Canvas[list[T]]):
         """Celery's way: send it with more arguments and options."""
         return cast("GroupResult[T]", await super().apply_async(args, kwargs, **options))
 
+    @property
+    def sync(self) -> SyncGroup[T]:
+        """The same for threads and programs without an event loop; see `Canvas.sync`."""
+        from aioqueue.sync import SyncGroup
+
+        return SyncGroup(self)
+
     def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
         """A chord."""
         return chord(self, other)
@@ -348,6 +356,13 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
     ) -> GroupResult[list[T]]:
         """Celery's way: send it with more arguments and options."""
         return cast("GroupResult[list[T]]", await super().apply_async(args, kwargs, **options))
+
+    @property
+    def sync(self) -> SyncGroup[list[T]]:
+        """The same for threads and programs without an event loop; see `Canvas.sync`."""
+        from aioqueue.sync import SyncGroup
+
+        return SyncGroup(self)
 
     def __or__(self, other: Canvas[U]) -> chord[U]:  # type: ignore[override]
         """A chord."""

@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from aioqueue import AioQueue, chain, chord, group
-from aioqueue.exceptions import AioQueueError, ChordError, ConfigurationError, PayloadError, TimeoutError
+from aioqueue.exceptions import (
+    AioQueueError,
+    ChordError,
+    ConfigurationError,
+    PayloadError,
+    TimeoutError,
+    UpstreamFailed,
+)
+from aioqueue.sync import SyncGroupResult
 
 from .stage import Expected, Stage
 
@@ -134,6 +142,99 @@ async def test_a_task_in_a_thread_that_sends_and_waits(sync_stage: Stage) -> Non
         await result.get(timeout=10)
         (child,) = (await result.info()).children
         assert await s.app.result(child).get(timeout=10) == 2
+
+
+async def test_the_relatives_of_a_result(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work() -> None:
+        result = chain(s.add.s(1, 1), group(s.add.s(1), s.add.s(2)), s.tsum.s()).sync.send()
+        assert result.get(timeout=10) == 7
+        assert (result.name, result.ignored) == ("tsum", False)
+        header = result.parent
+        assert isinstance(header, SyncGroupResult)
+        assert header.get(timeout=1) == [3, 4]
+        assert header.children == [result]
+        assert header.parent.get(timeout=1) == 2
+        assert [child.get(timeout=1) for child in header[0].parent.children] == [[3, 4], 3, 4]
+        assert header.parent.parent is None
+        assert {member.id for member in header} | {result.id} <= {node.id for node in result.graph().nodes}
+        assert len({result, header, header[0], header.results[0]}) == 3
+        assert s.same.sync.send(1).children == []
+
+    async with s.working():
+        await asyncio.to_thread(work)
+
+
+async def test_a_group_from_a_thread(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work() -> None:
+        result = group(s.same.s(n) for n in range(3)).sync.send()
+        assert isinstance(result, SyncGroupResult)
+        assert (len(result), bool(result), len(result.results)) == (3, True, 3)
+        assert sorted(result.as_completed()) == [(0, 0), (1, 1), (2, 2)]
+        assert [member.get(timeout=1) for member in result] == [0, 1, 2]
+        assert (result[1].get(), result.completed_count()) == (1, 3)
+        assert group().sync.send().results == []
+        assert s.add.chunks([(1, 1)], 1).sync.apply_async(queue="default")[0].get(timeout=10) == [2]
+
+        failing = group(s.same.s(1), s.fail.s()).sync.send()
+        value, error = failing.get(timeout=10, return_exceptions=True)
+        assert (value, type(error), failing.completed_count()) == (1, Expected, 1)
+        with pytest.raises(Expected):
+            list(failing.as_completed())
+
+    async with s.working():
+        await asyncio.to_thread(work)
+
+
+async def test_watching_from_a_thread(sync_stage: Stage) -> None:
+    s = sync_stage
+
+    def work() -> None:
+        result = chain(s.same.s(1), s.same.s()).sync.send()
+        assert [info.state for info in result.watch()][-1] == "SUCCESS"
+        for info in group(s.same.s(1), s.patient.s()).sync.send().watch():
+            assert not info.ready
+            break  # nothing is left that waits
+
+    async with s.working():
+        await asyncio.to_thread(work)
+        s.gate.open()
+
+
+async def test_resuming_from_a_thread(sync_stage: Stage) -> None:
+    s = sync_stage
+    broken = True
+
+    @s.app.task
+    async def repaired(x: int) -> int:
+        if broken:
+            raise Expected("broken")
+        return x
+
+    def work() -> None:
+        nonlocal broken
+        result = chain(s.same.s(1), repaired.s(), s.add.s(1)).sync.send()
+        with pytest.raises(UpstreamFailed):
+            result.get(timeout=10)
+        broken = False
+        again = result.resume()
+        assert again is result
+        assert result.get(timeout=10) == 2
+        with pytest.raises(AioQueueError, match="Nothing was changed"):
+            result.resume()
+
+    async with s.working():
+        await asyncio.to_thread(work)
+
+
+async def test_beside_a_running_loop_a_result_is_refused(sync_stage: Stage) -> None:
+    result = await asyncio.to_thread(group(sync_stage.same.s(1)).sync.send)
+    for wait in (result.graph, result.resume, result.completed_count, lambda: next(result.as_completed())):
+        with pytest.raises(AioQueueError, match="would block the loop"):
+            wait()
 
 
 _PROGRAM = """

@@ -25,7 +25,7 @@ from aioqueue import (
     signature,
 )
 from aioqueue.dead_letters import DeadTask
-from aioqueue.sync import SyncResult
+from aioqueue.sync import SyncGroupResult, SyncResult
 
 app = AioQueue("shop", broker="memory://", result_expires=3600)
 
@@ -214,6 +214,25 @@ def without_a_loop() -> None:
     assert_type(add.sync.call(1, timeout=3), int)
     assert_type(add.sync.options(queue="q").send(1, 2), SyncResult[int])
     assert_type(bound.sync.send(1).state(), str)
+    result = chain(thumbnail.s("a"), add.s(1)).sync.send()
+    assert_type(result, SyncResult[int])
+    assert_type(chain(add.s(1), add.s(1)).sync.apply_async((1,), queue="q"), SyncResult[int])
+    assert_type(result.resume().get(), int)
+    assert_type(result.parent.get(timeout=1), Any)
+    assert_type(result.children, list[SyncResult[Any]])
+    assert_type(result.graph(), Graph)
+    for info in result.watch():
+        assert_type(info, TaskInfo)
+    members = group(add.s(1), add.s(2)).sync.send()
+    assert_type(members, SyncGroupResult[int])
+    assert_type(members.get(timeout=1, return_exceptions=True), list[int])
+    assert_type(members.results, list[SyncResult[int]])
+    assert_type(members[0].get(), int)
+    assert_type([member.get() for member in members], list[int])
+    assert_type(members.completed_count(), int)
+    for index, value in members.as_completed():
+        assert_type((index, value), tuple[int, int])
+    assert_type(add.chunks([(1, 2)], 1).sync.send(), SyncGroupResult[list[int]])
 
 
 async def working() -> None:

@@ -124,7 +124,9 @@ def without_a_loop() -> None:
     text: str = add.sync.send(1, 2).get()  # wrong
     add.sync.options(contdown=3)  # wrong
     bound.sync.send()  # wrong
-    print(text)
+    words: list[str] = group(add.s(1)).sync.send().get()  # wrong
+    chain(add.s(1)).sync.send().completed_count()  # wrong
+    print(text, words)
 
 
 async def forgotten() -> None:
