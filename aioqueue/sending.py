@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.context import current
-from aioqueue.exceptions import PayloadError
+from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
 from aioqueue.options import check_name, milliseconds
@@ -140,7 +140,7 @@ def _check_placed(
 ) -> None:
     """A step of a workflow may get its first argument later."""
     if place.spread:  # without arguments it takes the list of the node before it
-        for item in args[0] if args else ():
+        for item in each_item(args[0], task=name, kind=place.spread) if args else ():
             parameters.check(item if place.spread == "starmap" else (item,), kwargs, task_name=name)
     elif place.takes is not None or place.handles:
         parameters.check((None, *args), kwargs, task_name=name)
@@ -170,3 +170,29 @@ def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int 
         message.eta = now + delay
         return delay, None
     return None, None
+
+
+def each_item(given: Iterable[Any], *, task: str, kind: str) -> Iterator[Any]:
+    """What is given to `map`, `starmap` or `chunks`; of the last two, each is looked at, but not read.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    what = "list, as in [1, 2]" if kind == "map" else "list of the arguments of each call, as in [(1, 2), (3, 4)]"
+    wrong = f"{task}.{kind} takes a {what}"
+    if not _is_iterable(given):
+        raise ConfigurationError(f"{wrong}, not {given!r}. Nothing was sent.")
+    for position, item in enumerate(given):
+        if kind != "map" and not _is_iterable(item):
+            raise ConfigurationError(
+                f"{wrong}: item {position} is {item!r}. For one argument write ({item!r},). Nothing was sent."
+            )
+        yield item
+
+
+def _is_iterable(given: Any) -> bool:
+    try:
+        iter(given)
+    except TypeError:
+        return False
+    return True

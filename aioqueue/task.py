@@ -24,6 +24,7 @@ from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.message import Message
 from aioqueue.options import SendOptions, check_name, overlaid
 from aioqueue.payload.signature import Parameters
+from aioqueue.sending import each_item
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -260,21 +261,32 @@ class Task(Generic[P, R]):
 
         Args:
             items: one argument each; None takes the result of what comes before it in a chain.
+
+        Raises:
+            ConfigurationError: the items are no list or the like.
         """
-        return self._spread("map", None if items is None else list(items))
+        return self._spread("map", items)
 
     def starmap(self, items: Iterable[Iterable[Any]] | None = None) -> Signature[list[R]]:
-        """`map` with the items as the arguments of each call."""
-        return self._spread("starmap", None if items is None else [tuple(item) for item in items])
+        """`map` with the items as the arguments of each call.
 
-    def _spread(self, kind: str, items: list[Any] | None) -> Signature[Any]:
-        signature = self.app.make_signature(self, () if items is None else (items,), {}, self.sending, immutable=False)
+        Raises:
+            ConfigurationError: the items are no list of tuples or the like.
+        """
+        return self._spread("starmap", items)
+
+    def _spread(self, kind: str, items: Iterable[Any] | None) -> Signature[Any]:
+        args: tuple[Any, ...] = ()
+        if items is not None:
+            each = each_item(items, task=self.name, kind=kind)
+            args = ([tuple(item) for item in each] if kind == "starmap" else list(each),)
+        signature = self.app.make_signature(self, args, {}, self.sending, immutable=False)
         signature.spread = kind
         signature.immutable = items is not None
         return signature
 
     def chunks(self, items: Iterable[Iterable[Any]], size: int) -> chunks[R]:
-        """Many calls, so many in a message: a group of `starmap`s."""
+        """Many calls, so many in a message: a group of `starmap`s; see `aioqueue.chunks`."""
         from aioqueue.canvas import chunks
 
         return chunks(self, items, size)

@@ -223,7 +223,8 @@ def canvases(given: Any) -> list[Canvas[Any]]:
     """
     if given is None:
         return []
-    found: list[Any] = [given] if isinstance(given, Canvas) else list(given)
+    several = isinstance(given, Iterable) and not isinstance(given, Canvas)
+    found: list[Any] = list(cast("Iterable[Any]", given)) if several else [given]
     for one in found:
         check_canvas(one)
     return found

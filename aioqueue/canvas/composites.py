@@ -10,6 +10,7 @@ from aioqueue.canvas.base import Canvas, canvases, check_canvas
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions
+from aioqueue.sending import each_item
 
 if TYPE_CHECKING:
     from aioqueue.group_result import GroupResult
@@ -279,13 +280,16 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         items: the arguments of each call, as tuples.
         size: how many calls go into one message.
         options: see `Canvas.options`.
+
+    Raises:
+        ConfigurationError: a size or an item is wrong; what is read later, as a generator is, says so when it is sent.
     """
 
     def __init__(
         self, task: Task[..., T] | Signature[T], items: Iterable[Iterable[Any]], size: int, **options: Any
     ) -> None:
         super().__init__()
-        if size < 1:
+        if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"A chunk has at least 1 call, not {size!r}.")
         self.signature = task if isinstance(task, Signature) else task.s()
         if self.signature.args:
@@ -293,6 +297,9 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
                 f"The calls of chunks take their positional arguments from the items alone, but {self.signature!r} has "
                 "some of its own. Nothing was sent."
             )
+        if isinstance(items, list | tuple) or not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            for _ in each_item(items, task=self.signature.task, kind="chunks"):
+                pass
         self._items: Iterable[Iterable[Any]] | None = items
         self.size = size
         self.set(**options)
@@ -319,7 +326,7 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         return found
 
     def _chunks(self) -> Iterator[Canvas[list[T]]]:
-        items = iter(self._all_items())
+        items = each_item(self._all_items(), task=self.signature.task, kind="chunks")
         if isinstance(self._items, Iterator):
             self._items = None
         while part := list(islice(items, self.size)):

@@ -44,6 +44,7 @@ MADE: dict[str, tuple[Callable[[Stage], Any], str]] = {
     "the task's own function": (lambda s: chain(s.same.function), "not of <function"),
     "text": (lambda s: chain("same"), "not of 's'|not of 'same'"),
     "a number": (lambda s: group(5), r"not of 5\. Nothing was sent"),
+    "None alone": (lambda s: group(None), "not of None"),
     "None among others": (lambda s: group(s.same.s(), None), "not of None"),
     "data": (lambda s: chain({"task": "same"}), r"not of \{'task': 'same'\}"),
     "a list in a list": (lambda s: group([[s.same.s()]]), r"not of \[same\(\)\]"),
@@ -55,6 +56,13 @@ MADE: dict[str, tuple[Callable[[Stage], Any], str]] = {
     "an option of a link": (lambda s: chain(s.same.s(), link="echo"), "not of 'e'|not of 'echo'"),
     "two times": (lambda s: chain(s.same.s()).set(countdown=1, eta=2), "eta is a datetime"),
     "chunks of nothing": (lambda s: chunks(s.add, [(1, 2)], 0), r"at least 1 call, not 0"),
+    "map of a number": (lambda s: s.same.map(5), r"same.map takes a list, as in \[1, 2\], not 5\."),
+    "starmap of a number": (lambda s: s.add.starmap(5), r"add.starmap takes a list .*\[\(1, 2\), \(3, 4\)\], not 5\."),
+    "starmap of numbers": (lambda s: s.add.starmap([(1, 2), 1]), r"item 1 is 1\. For one argument write \(1,\)\."),
+    "chunks of a number": (lambda s: s.add.chunks(5, 1), r"add.chunks takes a list .* not 5\."),
+    "chunks of numbers": (lambda s: s.add.chunks([1], 1), r"add.chunks takes a list .*: item 0 is 1\."),
+    "a size in words": (lambda s: s.add.chunks([(1, 2)], "1"), "A chunk has at least 1 call, not '1'"),
+    "a number as a link": (lambda s: s.same.s().set(link=5), "not of 5"),
 }
 
 
@@ -63,6 +71,22 @@ async def test_what_cannot_be_part_of_a_canvas(actors: Stage, name: str) -> None
     make, message = MADE[name]
     with pytest.raises(ConfigurationError, match=message):
         make(actors)
+
+
+async def test_items_are_not_read_before_they_are_sent(actors: Stage) -> None:
+    """What a generator raises is its own."""
+    read: list[int] = []
+
+    def numbers() -> Any:
+        read.append(1)
+        yield (1, 2)
+        raise TypeError("of the generator")
+
+    canvas = actors.add.chunks(numbers(), 1)
+    assert read == []
+    with pytest.raises(TypeError, match="of the generator"):
+        await canvas.send()
+    assert repr(actors.add.chunks([iter((1, 2))], 1).group().tasks) == "[add.starmap([(1, 2)])]"
 
 
 SENT: dict[str, tuple[Callable[[Stage], Any], type[AioQueueError], str]] = {
@@ -81,6 +105,12 @@ SENT: dict[str, tuple[Callable[[Stage], Any], type[AioQueueError], str]] = {
     "a handler": (lambda s: s.same.s().on_error(s.failing_handler.s(1)), PayloadError, "doesn't fit failing_handler"),
     "a call of a starmap": (lambda s: s.mul.starmap([(1, 2), (1, 2, 3)]), PayloadError, "doesn't fit mul"),
     "a call of a chunk": (lambda s: s.add.chunks([(1, 2), (1,)], 1), PayloadError, "doesn't fit add"),
+    "numbers in chunks": (lambda s: s.add.chunks(iter([(1, 2), 1]), 1), ConfigurationError, "item 1 is 1"),
+    "a map from elsewhere": (
+        lambda s: signature({"task": "same", "args": [5], "spread": "map"}, app=s.app),
+        ConfigurationError,
+        r"same.map takes a list, .* not 5\.",
+    ),
     "what cannot be sent": (lambda s: group(s.same.s(), s.same.s(threading.Lock())), PayloadError, "'x' of same is a"),
     "stamps that cannot be sent": (lambda s: chain(s.same.s(), s.same.s()).stamp(a=object()), PayloadError, "stamps"),
     "a name of a queue": (lambda s: chain(s.same.s(), s.same.s().set(queue="a b")), PayloadError, "'a b' cannot be"),
@@ -139,6 +169,8 @@ async def test_it_is_found_behind_a_thousand_others(make_stage: Any, name: str) 
 
 async def test_arguments_given_at_send_that_do_not_fit(stage: Stage) -> None:
     canvas = chain(stage.add.s(1), stage.echo.s())
+    with pytest.raises(ConfigurationError, match="item 0 is 1"):
+        await stage.add.starmap().send([1])
     for args, kwargs in (((), {}), ((1, 2, 3), {}), ((1,), {"w": 1})):
         with pytest.raises(PayloadError, match=r"doesn't fit add.*nothing was sent"):
             await canvas.send(*args, **kwargs)
