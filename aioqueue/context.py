@@ -74,7 +74,7 @@ class TaskContext:
         headers: what the sender added.
         hostname: the name of the worker.
         deliveries: how often this message was delivered, this time included: more than one after a worker died.
-        is_eager: it runs in the sender's process, without a broker.
+        is_eager: it runs in the sender's process (`task_always_eager`), or was called as a function.
         state: what the app's `lifespan` yielded in this process.
         children: ids of the tasks that it has sent.
     """

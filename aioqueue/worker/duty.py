@@ -74,6 +74,7 @@ class Duty:
             consumer,
             concurrency=worker.concurrency,
             hostname=worker.hostname,
+            is_eager=worker.is_eager,
             now=self._broker.now,
             state=self._state,
         )

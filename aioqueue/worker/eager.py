@@ -66,7 +66,7 @@ async def run_canvas_eagerly(
     result = result_of(app, plan, plan.end)
     # Again while something waits: a replacement may go to a queue that there was not before.
     while queues := _worked_on(await broker.queues()):
-        worker = Worker(app, queues=queues, burst=True, retry_now=True, hostname="eager")
+        worker = Worker(app, queues=queues, burst=True, retry_now=True, is_eager=True, hostname="eager")
         await worker.run(install_signals=False)
     if app.conf.task_eager_propagates:
         await result.get()

@@ -81,6 +81,7 @@ class Runner:
         *,
         concurrency: int,
         hostname: str,
+        is_eager: bool,
         now: Callable[[], int],
         state: Any,
     ) -> None:
@@ -90,6 +91,7 @@ class Runner:
         self._consumer = consumer
         self._concurrency = concurrency
         self._hostname = hostname
+        self._is_eager = is_eager
         self._now = now
         self._state = state
         self._loop = asyncio.get_running_loop()
@@ -199,6 +201,7 @@ class Runner:
             line=_RunnerLine(self, run, self._loop),
             hostname=self._hostname,
             deliveries=run.delivery.deliveries,
+            is_eager=self._is_eager,
             state=self._state,
         )
         current.set(context)

@@ -58,6 +58,7 @@ class Worker:
         burst: bool = False,
         on_ready: Callable[[], Any] | None = None,
         retry_now: bool = False,
+        is_eager: bool = False,
     ) -> None:
         conf = app.conf
         if concurrency is not None and concurrency < 1:
@@ -74,6 +75,7 @@ class Worker:
         self.shutdown_timeout = conf.worker_shutdown_timeout if shutdown_timeout is None else shutdown_timeout
         self.burst = burst
         self.retry_now = retry_now
+        self.is_eager = is_eager
         self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._cold = asyncio.Event()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aioqueue import AioQueue, TaskContext, chain, chord, group
-from aioqueue.exceptions import ChordError, ConfigurationError, TaskRevoked, UpstreamFailed
+from aioqueue.exceptions import AioQueueError, ChordError, ConfigurationError, TaskRevoked, UpstreamFailed
 
 from .rows import ROWS, Row
 from .stage import Expected, Stage
@@ -45,6 +45,40 @@ async def test_nothing_runs_elsewhere(eager: Stage) -> None:
 
     await group(coroutine.si(), thread.si()).send()
     assert sorted(where, key=str) == sorted([(asyncio.get_running_loop(), True), (None, False)], key=str)
+
+
+async def test_tasks_know_that_they_run_in_place(eager: Stage) -> None:
+    """Alone and in a composition; and none of them was called as a function."""
+    seen: list[tuple[bool, bool]] = []
+
+    @eager.app.task(bind=True)
+    async def asks(ctx: TaskContext) -> None:
+        seen.append((ctx.is_eager, ctx.request.called_directly))
+
+    @eager.app.task(bind=True)
+    async def becomes(ctx: TaskContext) -> None:
+        raise ctx.replace(asks.si())
+
+    @eager.app.task(bind=True)
+    async def grows(ctx: TaskContext) -> None:
+        await ctx.add_to_group(asks.si())
+
+    await asks.send()
+    await chord([asks.si(), asks.si()], asks.si()).send()
+    await chain(becomes.si(), asks.si()).send()
+    await group(grows.si()).send()
+    assert seen == [(True, False)] * 7
+    result = await chain(eager.same.si(1), grows.si()).send()
+    with pytest.raises(AioQueueError, match=r"belongs to no group. Nothing was added"):
+        await result.get(timeout=1)
+
+
+async def test_a_worker_is_not_in_place(stage: Stage) -> None:
+    @stage.app.task(bind=True)
+    async def asks(ctx: TaskContext) -> bool:
+        return ctx.is_eager
+
+    assert await group(asks.si()).call(timeout=10) == [False]
 
 
 async def test_delays_are_not_observed(eager: Stage) -> None:
