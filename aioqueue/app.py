@@ -261,13 +261,16 @@ class AioQueue:
 
         Returns:
             A result for each, in order. Canvases, and signatures with links, are sent one by one.
+
+        Raises:
+            ConfigurationError: a task is another app's. Nothing was sent.
         """
         calls = list(signatures)
+        targets = [call.target_in(self) if type(call) is Signature else "" for call in calls]
         if self.conf.task_always_eager or not all(_is_message(call) for call in calls):
             return [await call.send() for call in calls]
         broker = await self.broker()
         now = broker.now()
-        targets = [call.target for call in calls]
         messages = [
             outgoing(self, target, call.args, call.kwargs, call.options, now)
             for target, call in zip(targets, calls, strict=True)

@@ -27,7 +27,6 @@ from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, P
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-    from aioqueue.task import Task
 
 _PART = 500
 _PART_BYTES = 1024 * 1024
@@ -341,7 +340,7 @@ class Plan:
             stamps=at.stamps,
         )
         self._root = place.root_id
-        target = self._target(signature)
+        target = signature.target_in(self._app)
         message = outgoing(self._app, target, args, kwargs, options, self._now, place=place)
         if signature.spread:
             self.spread.add(number)
@@ -388,7 +387,7 @@ class Plan:
         )
         message = outgoing(
             self._app,
-            self._target(signature),
+            signature.target_in(self._app),
             signature.args,
             signature.kwargs,
             _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options,
@@ -398,19 +397,6 @@ class Plan:
         self._queues.setdefault(message.queue, 0)
         self._part.nodes.append((number, _node(HANDLER, signature.task, message)))
         return number
-
-    def _target(self, signature: Signature[Any]) -> Task[..., Any] | str:
-        """The task where it is known; a name without an app belongs to the one that all of this is sent through."""
-        name, app = signature.task, signature.own_app
-        own = self._app.tasks.get(name)
-        if app is None or app is self._app:
-            return own or name
-        if own is None and app.namespace != self._app.namespace:
-            raise ConfigurationError(
-                f"{name} is a task of the app {app.name!r}, and this canvas is sent through {self._app.name!r}, whose "
-                f"workers do not know it: let a task send what is to be done there. Nothing was sent."
-            )
-        return signature.target
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
         ignored = options.get("ignore_result")

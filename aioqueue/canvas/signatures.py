@@ -70,6 +70,22 @@ class Signature(Canvas[R]):
         """The task where it is known here, else its name."""
         return self.app.tasks.get(self.task) or self.task
 
+    def target_in(self, app: AioQueue) -> Task[..., R] | str:
+        """The task where it is known, for what is sent through `app`; a name without an app belongs to that one.
+
+        Raises:
+            ConfigurationError: it is another app's, which `app` does not know.
+        """
+        own = app.tasks.get(self.task)
+        if self.own_app is None or self.own_app is app:
+            return own or self.task
+        if own is None and self.own_app.namespace != app.namespace:
+            raise ConfigurationError(
+                f"{self.task} is a task of the app {self.own_app.name!r}, and this is sent through {app.name!r}, whose "
+                "workers do not know it: let a task send what is to be done there. Nothing was sent."
+            )
+        return self.target
+
     def complete(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with more of them put before."""
         if self.immutable:

@@ -210,7 +210,11 @@ async def test_a_task_of_another_app(stage: Stage, make_app: MakeApp) -> None:
     ):
         with pytest.raises(ConfigurationError, match=r"far is a task of .*'elsewhere'.*'tests'.*Nothing was sent"):
             await canvas.send()
+    for others in ([], [group(stage.echo.s(3))], [stage.echo.s(4), far.map([1])]):
+        with pytest.raises(ConfigurationError, match=r"far is a task of .*'elsewhere'.*'tests'.*Nothing was sent"):
+            await stage.app.send_many([stage.echo.s(1), *others, far.s()])
     await nothing_was_sent(stage)
+    assert [await one.get(timeout=10) for one in await stage.app.send_many([same.s(3)])] == [3]
     assert await chain(stage.add.s(1, 2), same.s()).call(timeout=10) == 3, "one of the same name is there"
 
 
