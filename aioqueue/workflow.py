@@ -49,6 +49,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
         pages: in so many pages.
         members: how many members a join has; they are stored apart.
         group: the join that it belongs to, 0 for none.
+        linked: it belongs to a link, whose failures are told to nobody outside of it.
         data: the message.
     """
 
@@ -66,6 +67,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
     pages: int = 0
     members: int = 0
     group: int = 0
+    linked: bool = False
     data: bytes = b""
 
 

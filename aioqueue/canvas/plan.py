@@ -48,6 +48,7 @@ class At(NamedTuple):
         id: of the task at its end.
         wanted: somebody takes its result.
         lenient: it is the header of a chord that allows failures.
+        linked: it is a link, or a part of one.
     """
 
     after: int = START
@@ -62,6 +63,7 @@ class At(NamedTuple):
     id: str | None = None
     wanted: bool = False
     lenient: bool = False
+    linked: bool = False
 
 
 _Steps = Generator["tuple[Canvas[Any], At] | None", int, int]
@@ -174,7 +176,7 @@ class Plan:
             raise ConfigurationError(f"{canvas!r} cannot be sent. Nothing was sent.")
         end = yield from steps(self, canvas, inner)
         for link in canvas.links:
-            linked = yield link, At(after=end, stamps=self._stamps_of(canvas, at))
+            linked = yield link, At(after=end, stamps=self._stamps_of(canvas, at), linked=True)
             self._close(linked)
         return end
 
@@ -242,6 +244,7 @@ class Plan:
                 on_error=at.handlers,
                 wanted=at.wanted,
                 group=at.group,
+                linked=at.linked,
             )
         )
         self._drafts[number] = join
@@ -350,6 +353,7 @@ class Plan:
             self.sent.append((target, args, kwargs, options, message))
         node = _node(TASK, signature.task, message)
         node.after, node.on_error, node.wanted, node.group = at.after, at.handlers, at.wanted, at.group
+        node.linked = at.linked
         self._drafts[number] = _Draft(node)
         self._bytes += len(message.data)
         self._open += 1

@@ -100,17 +100,17 @@ class Interpreter:
             case Chord():
                 header = self.run_header(spec, before, at)
                 end = self.run(spec.body, header, at)
-        self.links(spec, end, at)
+        self.links(spec, end)
         return end
 
-    def links(self, spec: Spec, end: End, at: At) -> None:
-        """No handler around it hears of what fails in a link; but those of a task in whose place all of it goes on."""
+    def links(self, spec: Spec, end: End) -> None:
+        """No handler around it hears of what fails in a link, nor those of a task in whose place all of it goes on."""
         for link in spec.links:
-            self.run(link, end, At(outer=at.outer))
+            self.run(link, end, At())
 
     def run_header(self, spec: Chord, before: End, at: At) -> End:
         end = self.group(spec.header.of, before, at.within(spec.header), lenient=spec.lenient)
-        self.links(spec.header, end, at)
+        self.links(spec.header, end)
         return end
 
     def call(self, spec: Call, before: End, at: At) -> End:

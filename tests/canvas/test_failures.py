@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -309,3 +310,24 @@ async def test_a_body_that_takes_failures_waits_for_all_members_of_a_group_with_
     expected = ["Expected", 1, 2, 3, 4] if nested else ["Expected", 1, 2, 4]
     assert await stage.outcome(result) == expected
     assert stage.heard == []
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("place", ["here", "in a replacement"])
+async def test_what_fails_in_a_link_is_told_to_no_handler_around_it(stage: Stage, place: str, deep: bool) -> None:
+    """A link is nobody's step; only handlers of its own hear of it."""
+
+    def linked() -> Any:
+        task = stage.same.s(1)
+        link = stage.becomes_failure.si() if deep else stage.fail.si()
+        task.link(chain(stage.same.s(), group(link, stage.same.s())).on_error(stage.told.s("link")))
+        return task
+
+    @stage.app.task(bind=True)
+    async def becomes(ctx: TaskContext) -> None:
+        raise ctx.replace(linked())
+
+    canvas = linked() if place == "here" else becomes.s()
+    result = await chain(canvas, stage.same.s()).on_error(stage.told.s("whole")).send()
+    assert await stage.outcome(result) == 1
+    assert stage.heard == [("link", "fail", "Expected")]

@@ -243,7 +243,7 @@ class Workflows:
         flow.ends[n] = end
         if end.letter == FAILED and not quiet:
             self._call_handlers(flow, node, str(n), end.failure)
-            self._call_outer_handlers(flow, n, end.failure)
+            self._call_outer_handlers(flow, node, str(n), end.failure)
         self._each(flow, n, partial(self._upstream, flow, n, n))
         outer = self._outer(flow)
         if outer and flow.end == n:
@@ -285,10 +285,9 @@ class Workflows:
             handler = flow.nodes[h]
             self._tasks.put(_message(handler, f"{handler.id}.{subject}"), failure)
 
-    def _call_outer_handlers(self, flow: Flow, n: int, failure: bytes) -> None:
-        """Those of the nodes whose place a graft takes are called for what fails in it."""
-        subject = str(n)
-        while (outer := self._outer(flow)) is not None:
+    def _call_outer_handlers(self, flow: Flow, node: Node | None, subject: str, failure: bytes) -> None:
+        """Those of the nodes whose place a graft takes are called for what fails in it, but not in a link there."""
+        while node is not None and not node.linked and (outer := self._outer(flow)) is not None:
             flow, place = outer
             node = flow.nodes.get(int(place)) if place.isdecimal() else None
             subject = f"{place}.{subject}"

@@ -117,7 +117,8 @@ local function workflows(prefix, now, budget)
       if packed then
         local f, data = unpack_node(packed)
         found = { kind = f[1], id = f[2], queue = f[4], priority = f[5], due = f[6], delay = f[7],
-          after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], data = data }
+          after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], linked = f[15],
+          data = data }
       end
       of[n] = found
     end
@@ -195,14 +196,6 @@ local function workflows(prefix, now, budget)
   local function names_of(key)
     local names = redis.call('HGET', key, 'names')
     return names and cmsgpack.unpack(names) or {}
-  end
-
-  local function meta(wid)
-    if not metas[wid] then
-      local f = redis.call('HMGET', prefix .. 'wf:' .. wid, 'end', 'keep', 'parent', 'place')
-      metas[wid] = { finish = f[1], keep = tonumber(f[2] or 0), parent = f[3], place = f[4] }
-    end
-    return metas[wid]
   end
 
   local function spread(wid, n, def, op, a, b)
@@ -371,8 +364,9 @@ local function workflows(prefix, now, budget)
     set(at.values, 'x' .. n, chord)
     if letter == 'f' and not quiet then
       call_handlers(wid, def, n, failure)
-      local about, subject = meta(wid), n
-      while about.parent do -- it is a part of what others handle the errors of
+      local about, subject, inner = meta(wid), n, def
+      -- It is a part of what others handle the errors of, unless it belongs to a link there.
+      while about.parent and inner and not inner.linked do
         local outer = node(about.parent, about.place)
         subject = about.place .. '.' .. subject
         if outer and #outer.on_error > 0 then
@@ -380,7 +374,7 @@ local function workflows(prefix, now, budget)
           set(path(about.parent).values, 'f' .. subject, failure)
           call_handlers(about.parent, outer, subject, failure)
         end
-        about = meta(about.parent)
+        about, inner = meta(about.parent), outer
       end
     end
     spread(wid, n, def, 'upstream', n, n)
