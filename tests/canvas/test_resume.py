@@ -9,7 +9,7 @@ import pytest
 from aioqueue import TaskContext, chain, chord, group
 from aioqueue.exceptions import AioQueueError, ChordError, UpstreamFailed
 
-from .stage import Stage
+from .stage import Expected, Stage
 
 
 async def test_a_chain_goes_on_from_the_failed_step(stage: Stage) -> None:
@@ -161,3 +161,68 @@ async def test_a_group_with_a_link_in_a_header_is_resumed_as_a_part_of_it(stage:
     await stage.quiet()
     assert (await result.graph()).ended
     assert [1, 2, 3] in stage.heard
+
+
+@pytest.mark.parametrize("body", ["task", "chain", "group"])
+async def test_a_failed_body_that_takes_failures_waits_for_the_members_that_run_again(stage: Stage, body: str) -> None:
+    """Else it may see failures that are mended."""
+    bodies = {
+        "task": stage.once.s(),
+        "chain": chain(stage.once.s(), stage.same.s()),
+        "group": group(stage.once.s(), stage.kinds.s()),
+    }
+
+    @stage.app.task
+    async def mended_at_the_gate(x: int) -> int:
+        if stage.mended:
+            await stage.gate.wait(x)
+        return await stage.once.function(None, x)
+
+    header = group(mended_at_the_gate.s(1), stage.same.s(2))
+    header.link(stage.echo.si("linked"))
+    canvas = chain(chord(header, bodies[body], allow_failures=True), stage.echo.s())
+    result = await canvas.send()
+    assert isinstance(await stage.outcome(result), UpstreamFailed)
+    assert len(stage.heard) == 3
+    stage.mended = True
+    stage.heard.clear()
+    await result.resume()
+    await stage.until(lambda: stage.gate.inside == 1)
+    for _ in range(5):  # whatever could run has had its turn
+        assert await stage.same.call(0, timeout=10) == 0
+    assert stage.heard == []
+    stage.gate.open()
+    expected = [[1, 2], ["Expected", 2]] if body == "group" else [1, 2]
+    assert await stage.outcome(result) == expected
+    assert stage.heard == [("once", 1), ("once", [1, 2]), expected]
+    assert (await result.graph()).ended
+
+
+async def test_a_link_of_a_header_that_takes_failures_waits_for_them_too(stage: Stage) -> None:
+    header = group(stage.once.s(1), stage.same.s(2))
+    header.link(stage.once.s())
+    result = await chord(header, stage.kinds.s(), allow_failures=True).send()
+    assert await stage.outcome(result) == ["Expected", 2]
+    stage.mended = True
+    stage.heard.clear()
+    await result.resume()
+    await stage.quiet()
+    assert stage.heard == [("once", 1), ("once", [1, 2])]
+    assert await stage.outcome(result) == ["Expected", 2]
+    assert set((await result.graph()).states.values()) == {"SUCCESS"}
+
+
+async def test_a_body_that_takes_failures_may_fail_of_others_again(stage: Stage) -> None:
+    @stage.app.task
+    async def refuses(values: list[object]) -> list[object]:
+        names = [type(one).__name__ for one in values]
+        return await stage.once.function(None, names)
+
+    result = await chord([stage.fail.s(), stage.once.s(1)], refuses.s(), allow_failures=True).send()
+    assert isinstance(await stage.outcome(result), Expected)
+    stage.mended = True
+    await result.resume()
+    assert await stage.outcome(result) == ["Expected", "int"]
+    told = [what for _, what in stage.heard if what != 1]
+    assert told == [["Expected", "Expected"], ["Expected", "int"]]
+    assert (await result.graph()).ended

@@ -9,8 +9,9 @@ from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, REVOKED, START, TA
 
 
 def undone(flow: Flow, only: int | None) -> list[int]:
-    """The nodes whose bad ends are undone: those that ended so by themselves (or one of them), and what comes after
-    them; a join only if no member of it has ended badly any more."""
+    """The nodes whose ends are undone: those that ended badly by themselves (or one of them), and what comes after
+    them; a join only if no member of it has ended badly any more, or, as it has let failures through, for what takes
+    them again."""
     again = [
         n
         for n in sorted(flow.nodes)
@@ -18,6 +19,7 @@ def undone(flow: Flow, only: int | None) -> list[int]:
     ]
     known = set(again)
     bad_members: dict[int, int] = {}
+    let_through: list[int] = []
     for n in again:  # it grows
         for m in flow.successors(n):
             node = flow.nodes.get(m)
@@ -33,6 +35,13 @@ def undone(flow: Flow, only: int | None) -> list[int]:
             if free:
                 known.add(m)
                 again.append(m)
+            elif node.kind == LENIENT and flow.letter(m) == DONE:
+                let_through.append(m)
+    # What runs again after them waits for what they are to be given now. No end of theirs undoes others.
+    for m in dict.fromkeys(let_through):
+        if not known.isdisjoint(flow.successors(m)):
+            known.add(m)
+            again.append(m)
     return again
 
 

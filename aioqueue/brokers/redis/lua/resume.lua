@@ -53,9 +53,10 @@ local function letter(flow, n) return string.sub(flow.state[n] or '', 1, 1) end
 local BAD = { f = true, u = true, r = true }
 local function is_bad(flow, n) return BAD[letter(flow, n)] or false end
 
--- Bad ends are undone from their origins on; a join only when no member of it has ended badly any more.
+-- Bad ends are undone from their origins on; a join only when no member of it has ended badly any more, or, as it has
+-- let failures through, for what takes them again.
 local function undo(flow, only)
-  local bad_members = {}
+  local bad_members, let_through = {}, {}
   local function add(n)
     if flow.undone[n] or not flow.nodes[n] then return end
     flow.undone[n] = true
@@ -83,7 +84,14 @@ local function undo(flow, only)
         end
         bad_members[m] = bad_members[m] - 1
         if bad_members[m] <= 0 and is_bad(flow, m) then add(m) end
+        if g[1] == 'a' and letter(flow, m) == 'd' then table.insert(let_through, m) end
       end
+    end
+  end
+  -- What runs again after them waits for what they are to be given now. No end of theirs undoes others.
+  for _, join in ipairs(let_through) do
+    for _, m in ipairs(flow.undone[join] and {} or successors(flow, join)) do
+      if flow.undone[m] then add(join) end
     end
   end
 end
