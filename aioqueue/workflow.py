@@ -50,6 +50,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
         members: how many members a join has; they are stored apart.
         group: the join that it belongs to, 0 for none.
         linked: it belongs to a link, whose failures are told to nobody outside of it.
+        joins: of a join, those that its members belong to as well.
         data: the message.
     """
 
@@ -68,6 +69,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
     members: int = 0
     group: int = 0
     linked: bool = False
+    joins: Sequence[int] = ()
     data: bytes = b""
 
 
@@ -122,7 +124,7 @@ class Addition(msgspec.Struct, frozen=True):
     Attributes:
         workflow: that was stored, held.
         group: the workflow and the join that it joins.
-        node: stands for it there.
+        node: stands for it there; the broker knows what comes after it.
     """
 
     workflow: str

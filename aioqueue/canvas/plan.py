@@ -245,6 +245,7 @@ class Plan:
                 wanted=at.wanted,
                 group=at.group,
                 linked=at.linked,
+                joins=at.joins,
             )
         )
         self._drafts[number] = join

@@ -58,7 +58,6 @@ async def store_addition(app: AioQueue, run: Run, canvas: Canvas[Any]) -> tuple[
         task=plan.tasks[plan.end],
         after=START,
         wanted=True,
-        to=[int(join)],
         group=int(join),
     )
     return plan, Addition(plan.id, (workflow, int(join)), node)

@@ -28,7 +28,8 @@ class End:
         given: what a chord that allows failures gives to its body for it.
         is_task: or it is a group.
         last: the tasks that ended with it.
-        members: of a group.
+        members: of a group, as it was sent.
+        added: those that joined it later.
         sent: the arguments given to the first tasks; it is none of them that has ended.
     """
 
@@ -39,6 +40,7 @@ class End:
     is_task: bool = True
     last: frozenset[int] = frozenset()
     members: list[End] = field(default_factory=list)
+    added: list[End] = field(default_factory=list)
     sent: list[Any] | None = None
 
     @property
@@ -187,11 +189,13 @@ class Interpreter:
 
     def group(self, of: list[Spec], before: End, at: At, *, lenient: bool = False) -> End:
         at = At(at.handlers, at.outer, [], at.outer)
-        members: list[End] = []
-        self.members(of, before, at, members)
-        members += at.added or []
+        sent: list[End] = []
+        self.members(of, before, at, sent)
+        added = at.added or []
+        members = [*sent, *added]
         bad = [one for one in members if one.origins]
-        end = End(is_task=False, members=members, last=frozenset[int]().union(*(one.last for one in members)))
+        end = End(is_task=False, members=sent, added=added)
+        end.last = frozenset[int]().union(*(one.last for one in members))
         if not members:
             end.last = before.last
         if lenient:
@@ -222,6 +226,8 @@ class Interpreter:
             else:
                 end = self.run(inner, before, at)
                 found += end.members
+                assert at.added is not None
+                at.added += end.added
 
 
 def in_chunks(spec: Chunks) -> list[Spec]:

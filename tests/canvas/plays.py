@@ -174,11 +174,8 @@ def _tidy_call(spec: Call, slot: list[None] | None, listed: bool) -> None:
 def _tidy_group(spec: Group, slot: list[None], listed: bool) -> None:
     for one in spec.of:
         inner = group_of(one)
-        if isinstance(inner, Group) and not inner.links:
+        if isinstance(inner, Group):
             _tidy_group(inner, slot, listed)
-        elif isinstance(inner, Group):
-            # What joins it later does not join the group around it, whose members are given when it is sent.
-            _tidy_group(inner, [], listed)
             for link in inner.links:
                 _tidy(link, None, listed=True)
         else:

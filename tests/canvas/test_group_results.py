@@ -67,6 +67,44 @@ async def test_a_member_that_joined_later_counts(stage: Stage) -> None:
     assert (await late.state(), await late.ready()) == ("SUCCESS", True)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("lenient", [False, True])
+async def test_what_joins_a_group_with_a_link_joins_the_groups_that_it_is_directly_in(
+    stage: Stage, lenient: bool, deep: bool
+) -> None:
+    """With a link or without one, its members are theirs."""
+
+    def inner() -> Any:
+        linked = group(stage.grow.s([1, 2], 10), stage.same.s(5))
+        linked.link(stage.echo.s())
+        if deep:
+            linked = group(linked, stage.same.s(6))
+            linked.link(stage.echo.s())
+        return linked
+
+    sent = [0, 5, 6, 7] if deep else [0, 5, 7]
+    result = await group(inner(), stage.same.s(7)).send()
+    assert await result.get(timeout=10) == [*sent, 11, 12]
+    await stage.quiet()
+    told = [[0, 5, 11, 12], [0, 5, 6, 11, 12]] if deep else [[0, 5, 11, 12]]
+    assert sorted(stage.heard, key=len) == told
+    assert (await result.graph()).ended
+    body = chord([inner(), stage.same.s(7)], stage.same.s(), allow_failures=lenient)
+    assert await body.call(timeout=10) == [*sent, 11, 12]
+
+
+async def test_a_group_waits_for_what_joined_one_with_a_link_in_it(stage: Stage) -> None:
+    inner = group(stage.grow_by_patient.s())
+    inner.link(stage.echo.si("linked"))
+    result = await chord([inner, stage.same.s(1)], stage.echo.s()).send()
+    await stage.until(lambda: stage.gate.inside == 1)
+    assert stage.heard == []
+    stage.gate.open()
+    assert await stage.outcome(result) == [0, 1, None]
+    assert [0, 1, None] in stage.heard
+    assert "linked" in stage.heard
+
+
 async def test_members_can_be_gone_through(stage: Stage) -> None:
     result = await group(stage.same.s(1), stage.same.s(2)).send()
     assert [await one.get(timeout=10) for one in result] == [1, 2]

@@ -144,15 +144,17 @@ class Flow:
         return None if self.has_ended(n) else self.nodes.get(n)
 
     def new_member(self, join: int, node: Node) -> int:
-        """Make room for one more member of a join, which runs already."""
+        """Make room for one more member of a join, and of those that its members belong to; it runs already."""
         self.total += 1
-        self.nodes[self.total] = decode_node(encode_node(node))
+        into = [join, *self.nodes[join].joins]
+        self.nodes[self.total] = msgspec.structs.replace(decode_node(encode_node(node)), to=into)
         self.states[self.total] = QUEUED
         self.open += 1
-        self.counts[join] = self.counts.get(join, 0) + 1
-        group = self.nodes[join]
-        self.members.append(join, group.members, self.total)
-        group.members += 1
+        for one in into:
+            self.counts[one] = self.counts.get(one, 0) + 1
+            group = self.nodes[one]
+            self.members.append(one, group.members, self.total)
+            group.members += 1
         return self.total
 
     # What is read

@@ -412,25 +412,34 @@ local function workflows(prefix, now, budget)
     spread(wid, '0', node(wid, '0'), 'go', '0', nil)
   end
 
-  -- A stored workflow becomes one more member of a group.
+  -- A stored workflow becomes one more member of a group, and of those that the members of that one belong to.
   function self.join(wid, parent, join, packed)
     local key, states = path(parent).key, path(parent).states
     local blob = redis.call('HGET', key, join)
     if not blob then return end
     local n = tostring(redis.call('HINCRBY', key, 'total', 1))
-    redis.call('HSET', key, n, packed)
+    local group = unpack_node(blob)
+    local into = { tonumber(join), unpack(group[16] or {}) }
+    local member, message = unpack_node(packed)
+    member[11] = into
+    redis.call('HSET', key, n, pack_node(member, message))
     set(states, n, 'q')
     increase(states, 'open', 1)
-    increase(states, 'c' .. join, 1)
-    local f, data = unpack_node(blob)
-    local page = join .. '<' .. math.floor(f[13] / 500)
-    local members = redis.call('HGET', key, page)
-    members = members and cmsgpack.unpack(members) or {}
-    table.insert(members, tonumber(n))
-    f[13] = f[13] + 1
-    redis.call('HSET', key, page, cmsgpack.pack(members), join, pack_node(f, data))
-    for _, known in ipairs({ blobs, nodes }) do
-      if known[parent] then known[parent][join], known[parent][n] = nil, nil end
+    local changed = { n }
+    for _, one in ipairs(into) do
+      one = string.format('%d', one)
+      increase(states, 'c' .. one, 1)
+      local f, data = unpack_node(redis.call('HGET', key, one))
+      local page = one .. '<' .. math.floor(f[13] / 500)
+      local members = redis.call('HGET', key, page)
+      members = members and cmsgpack.unpack(members) or {}
+      table.insert(members, tonumber(n))
+      f[13] = f[13] + 1
+      redis.call('HSET', key, page, cmsgpack.pack(members), one, pack_node(f, data))
+      table.insert(changed, one)
+    end
+    for _, known in ipairs({ blobs[parent] or {}, nodes[parent] or {} }) do
+      for _, one in ipairs(changed) do known[one] = nil end
     end
     self.start(wid, parent, n)
   end
