@@ -124,7 +124,7 @@ class Addition(msgspec.Struct, frozen=True):
     Attributes:
         workflow: that was stored, held.
         group: the workflow and the join that it joins.
-        node: stands for it there; the broker knows what comes after it.
+        node: stands for it there; the broker knows what comes after it, and its handlers.
     """
 
     workflow: str

@@ -252,7 +252,7 @@ class Plan:
         self._open += 1
         joins = (number, *at.joins)
         place = at._replace(group=number, joins=(), id=None, lenient=False)
-        # A group directly in a group is unrolled: its members are this one's.
+        # A bare group directly in a group is unrolled: its members are this one's.
         iterators: list[tuple[Iterator[Canvas[Any]], At]] = [(canvas.members(), place)]
         while iterators:
             members, place = iterators[-1]
@@ -262,10 +262,10 @@ class Plan:
                 continue
             member = _as_group(member)
             inner = _group_of(member)
-            if inner is not None and not inner.links and "task_id" not in inner.options:
+            if inner is not None and not inner.links and not inner.errbacks and "task_id" not in inner.options:
                 iterators.append((inner.members(), self._enter(inner, place)))
                 continue
-            if inner is not None:  # it has links or an id, so it is a join of its own, but its members are this one's
+            if inner is not None:  # it has something of its own, so it is a join, but its members are this one's
                 end = yield member, place._replace(joins=joins)
                 join.members.extend(self._drafts[end].members)
             else:

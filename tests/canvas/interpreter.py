@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from .plays import Broken, Call, Chain, Chord, Chunks, Group, Handler, Spec, group_of, items_of, plain, value_of
@@ -57,16 +57,18 @@ class At:
         handlers: of failures in it.
         outer: those of the tasks in whose place it goes on.
         added: where members of its group are added.
-        beyond: those of the tasks in whose place that group is; they hear of what fails in an added member.
+        group: the handlers of that group; they hear of what fails in an added member.
+        beyond: those of the tasks in whose place that group is; they do, too.
     """
 
     handlers: tuple[Handler, ...] = ()
     outer: tuple[Handler, ...] = ()
     added: list[End] | None = None
+    group: tuple[Handler, ...] = ()
     beyond: tuple[Handler, ...] = ()
 
     def within(self, spec: Spec) -> At:
-        return At((*self.handlers, *spec.handlers), self.outer, self.added, self.beyond)
+        return replace(self, handlers=(*self.handlers, *spec.handlers))
 
 
 class Interpreter:
@@ -133,7 +135,7 @@ class Interpreter:
             end = End(value_of(spec.n, args, spec.gives), last=frozenset([spec.n]))
         for one in spec.adds:
             assert at.added is not None
-            at.added.append(self.elsewhere(one, spec.n, (), At(outer=at.beyond)))
+            at.added.append(self.elsewhere(one, spec.n, at.group, At(outer=(*at.group, *at.beyond))))
         return end
 
     def spread(self, spec: Call, items: list[Any], before: End, at: At) -> End:
@@ -177,7 +179,8 @@ class Interpreter:
 
     def instead(self, spec: Call, canvas: Spec, at: At) -> End:
         """Something goes on in the place of a task."""
-        return self.elsewhere(canvas, spec.n, at.handlers, At((), (*at.handlers, *at.outer), at.added, at.beyond))
+        inner = replace(at, handlers=(), outer=(*at.handlers, *at.outer))
+        return self.elsewhere(canvas, spec.n, at.handlers, inner)
 
     def elsewhere(self, spec: Spec, n: int, handlers: tuple[Handler, ...], at: At) -> End:
         """A canvas that begins with the end of a task, and stands for a task."""
@@ -188,7 +191,7 @@ class Interpreter:
         return End(end.value, origins, end.errors, "!Broken", last=end.last)
 
     def group(self, of: list[Spec], before: End, at: At, *, lenient: bool = False) -> End:
-        at = At(at.handlers, at.outer, [], at.outer)
+        at = At(at.handlers, at.outer, [], at.handlers, at.outer)
         sent: list[End] = []
         self.members(of, before, at, sent)
         added = at.added or []
@@ -215,14 +218,14 @@ class Interpreter:
         return frozenset(kind if error == "Broken" else error for error in before.errors)
 
     def members(self, of: list[Spec], before: End, at: At, found: list[End]) -> None:
-        """The members' ends; a group directly in a group is unrolled."""
+        """The members' ends, with those of a group directly in the group."""
         for one in of:
             inner = group_of(one)
             parts = in_chunks(inner) if isinstance(inner, Chunks) else inner.of if inner is not None else []
             if inner is None:
                 found.append(self.run(one, before, at))
-            elif not inner.links:
-                self.members(parts, before, at.within(inner), found)
+            elif not (inner.links or inner.handlers):
+                self.members(parts, before, at, found)
             else:
                 end = self.run(inner, before, at)
                 found += end.members

@@ -11,7 +11,7 @@ from aioqueue import AsyncResult, Reject, TaskContext, chain, chord, group
 from aioqueue.exceptions import ChordError, ConfigurationError, PayloadError, TaskFailed, TaskRevoked, UpstreamFailed
 from aioqueue.task_failure import TaskFailure
 
-from .stage import Expected, Stage
+from .stage import Expected, Stage, causes
 
 
 async def test_each_task_after_a_failed_one_ends_at_once_with_its_cause(stage: Stage) -> None:
@@ -329,5 +329,50 @@ async def test_what_fails_in_a_link_is_told_to_no_handler_around_it(stage: Stage
 
     canvas = linked() if place == "here" else becomes.s()
     result = await chain(canvas, stage.same.s()).on_error(stage.told.s("whole")).send()
+    assert await stage.outcome(result) == 1
+    assert stage.heard == [("link", "fail", "Expected")]
+
+
+@pytest.mark.parametrize("place", ["here", "in a group", "in a replacement", "in a chord"])
+async def test_what_fails_in_an_added_member_is_told_to_the_handlers_of_its_group(stage: Stage, place: str) -> None:
+    @stage.app.task(bind=True)
+    async def grows(ctx: TaskContext) -> int:
+        await ctx.add_to_group(chain(stage.same.s(1), stage.fail.s()))
+        return 0
+
+    def grown() -> Any:
+        # Handlers of a single task are not those of the group that it adds to.
+        return group(grows.s().on_error(stage.told.s("member")), stage.same.s(1)).on_error(stage.told.s("group"))
+
+    @stage.app.task(bind=True)
+    async def becomes(ctx: TaskContext) -> None:
+        raise ctx.replace(grown())
+
+    canvases = {
+        "here": grown(),
+        "in a group": group(grown(), stage.same.s(2)),
+        "in a replacement": chain(becomes.s(), stage.same.s()),
+        "in a chord": chord(grown(), stage.same.s()),
+    }
+    result = await canvases[place].on_error(stage.told.s("whole")).send()
+    error = await stage.outcome(result)
+    assert any(isinstance(one, Expected) for one in causes(error))
+    assert sorted(stage.heard) == [("group", "fail", "Expected"), ("whole", "fail", "Expected")]
+    assert (await result.graph()).ended
+
+
+async def test_what_fails_in_a_member_added_in_a_link_is_told_to_handlers_of_the_link_only(stage: Stage) -> None:
+    @stage.app.task(bind=True)
+    async def grows(ctx: TaskContext) -> int:
+        await ctx.add_to_group(stage.fail.s())
+        return 0
+
+    @stage.app.task(bind=True)
+    async def becomes(ctx: TaskContext) -> None:
+        task = stage.same.s(1)
+        task.link(group(grows.si(), stage.same.s()).on_error(stage.told.s("link")))
+        raise ctx.replace(task)
+
+    result = await chain(becomes.s(), stage.same.s()).on_error(stage.told.s("whole")).send()
     assert await stage.outcome(result) == 1
     assert stage.heard == [("link", "fail", "Expected")]

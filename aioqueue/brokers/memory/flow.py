@@ -146,8 +146,12 @@ class Flow:
     def new_member(self, join: int, node: Node) -> int:
         """Make room for one more member of a join, and of those that its members belong to; it runs already."""
         self.total += 1
-        into = [join, *self.nodes[join].joins]
-        self.nodes[self.total] = msgspec.structs.replace(decode_node(encode_node(node)), to=into)
+        about = self.nodes[join]
+        into = [join, *about.joins]
+        # What fails in it is told to the handlers of the group.
+        self.nodes[self.total] = msgspec.structs.replace(
+            decode_node(encode_node(node)), to=into, on_error=about.on_error, linked=about.linked
+        )
         self.states[self.total] = QUEUED
         self.open += 1
         for one in into:

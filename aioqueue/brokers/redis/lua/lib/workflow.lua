@@ -422,6 +422,7 @@ local function workflows(prefix, now, budget)
     local into = { tonumber(join), unpack(group[16] or {}) }
     local member, message = unpack_node(packed)
     member[11] = into
+    member[9], member[15] = group[9], group[15] or false -- what fails in it is told to the handlers of the group
     redis.call('HSET', key, n, pack_node(member, message))
     set(states, n, 'q')
     increase(states, 'open', 1)
