@@ -98,6 +98,11 @@ class Canvas(ABC, Generic[R_co]):
 
     def set(self, **options: Unpack[SendOptions]) -> Self:
         """Set options, in place; returns the canvas itself."""
+        if "immutable" in options:
+            raise ConfigurationError(
+                f"Only single tasks can be immutable, not a {type(self).__name__}: give task.si(...) for those in it "
+                "that take no result."
+            )
         self.options = overlaid(self.options, options)
         for link in canvases(self.options.pop("link", None)):
             self.link(link)
@@ -211,6 +216,19 @@ class Canvas(ABC, Generic[R_co]):
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.to_dict() == cast("Canvas[Any]", other).to_dict()
+
+    if not TYPE_CHECKING:  # to type checkers it is wrong as it is
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Celery's way to send it, which cannot be awaited for you.
+
+            Raises:
+                ConfigurationError: always.
+            """
+            raise ConfigurationError(
+                f"A {type(self).__name__} is not sent by calling it: use `await {type(self).__name__}(...).send()`, or "
+                ".sync.send() where there is no event loop. Nothing was sent."
+            )
 
     __hash__ = None  # type: ignore[assignment]
 

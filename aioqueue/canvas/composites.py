@@ -238,11 +238,19 @@ class chord(Canvas[R]):
         self.allow_failures = allow_failures
         self.set(**options)
 
-    def __call__(self, body: Canvas[U]) -> chord[U]:
-        """The same with a body."""
-        other = cast("chord[Any]", self if self.header.is_stream else self.clone())
-        other.body = check_canvas(body)
-        return other
+    if TYPE_CHECKING:
+
+        def __call__(self, body: Canvas[U]) -> chord[U]: ...
+
+    else:
+
+        def __call__(self, *body: Canvas[U]) -> chord[U]:
+            """The same with a body."""
+            if len(body) != 1:
+                return super().__call__(*body)
+            other = self if self.header.is_stream else self.clone()
+            other.body = check_canvas(body[0])
+            return other
 
     def parts(self) -> Iterable[Canvas[Any]]:
         """Its body and its header."""

@@ -46,6 +46,14 @@ class Signature(Canvas[R]):
         self.immutable = immutable
         self.spread = spread
 
+    def set(  # type: ignore[override]
+        self, *, immutable: bool | None = None, **options: Unpack[SendOptions]
+    ) -> Self:
+        """Set options, in place, or whether it takes no result of another task; returns the signature itself."""
+        if immutable is not None:
+            self.immutable = immutable
+        return super().set(**options)
+
     def known_app(self) -> AioQueue | None:
         """The app of its task."""
         return self.own_app

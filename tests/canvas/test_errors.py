@@ -62,6 +62,11 @@ MADE: dict[str, tuple[Callable[[Stage], Any], str]] = {
     "chunks of a number": (lambda s: s.add.chunks(5, 1), r"add.chunks takes a list .* not 5\."),
     "chunks of numbers": (lambda s: s.add.chunks([1], 1), r"add.chunks takes a list .*: item 0 is 1\."),
     "a size in words": (lambda s: s.add.chunks([(1, 2)], "1"), "A chunk has at least 1 call, not '1'"),
+    "an immutable chain": (lambda s: chain(s.same.s()).set(immutable=True), r"not a chain: give task\.si\(\.\.\.\)"),
+    "a called chain": (lambda s: chain(s.same.s(1))(), r"use `await chain\(\.\.\.\)\.send\(\)`, or \.sync\.send\(\)"),
+    "a called group": (lambda s: group(s.same.s())(1), r"A group is not sent by calling it.*Nothing was sent"),
+    "a called chord": (lambda s: chord([s.same.s(1)], s.tsum.s())(), r"`await chord\(\.\.\.\)\.send\(\)`"),
+    "called chunks": (lambda s: s.add.chunks([(1, 2)], 1)(), r"`await chunks\(\.\.\.\)\.send\(\)`"),
     "a number as a link": (lambda s: s.same.s().set(link=5), "not of 5"),
 }
 
@@ -181,6 +186,15 @@ async def test_arguments_given_at_send_that_do_not_fit(stage: Stage) -> None:
 async def test_an_immutable_call_is_checked_where_it_is_made(actors: Stage) -> None:
     with pytest.raises(PayloadError, match=r"doesn't fit add.*'y'"):
         actors.add.si(1)
+
+
+async def test_a_signature_becomes_immutable(stage: Stage) -> None:
+    canvas = chain(stage.same.s(1), stage.add.s(2, 3).set(immutable=True, priority=3))
+    assert canvas[1].options == {"priority": 3}
+    async with stage.working():
+        assert await canvas.call(timeout=10) == 5
+    assert not stage.add.si(2, 3).set(immutable=False).immutable
+    assert stage.add.si(2, 3).set(queue="q").clone(immutable=None).immutable
 
 
 async def test_a_group_within_a_group_has_an_id_and_its_members_theirs(stage: Stage) -> None:

@@ -173,6 +173,7 @@ async def canvases() -> None:
     assert_type(chain(add.s(1)).on_error(bound.s()).stamp(tenant="a"), chain[int])
     assert_type(signature("shop.add", (1, 2), countdown=3), Signature[Any])
     assert_type(signature(add.s(1).to_dict()), Canvas[Any])
+    assert_type(add.s(1).set(immutable=True, queue="q"), Signature[int])
     assert_type(signature(chain(add.s(1), thumbnail.s())), chain[bytes])
     result = await add.s(1).send()
     assert_type(await result.resume(), AsyncResult[int])

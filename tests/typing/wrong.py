@@ -92,6 +92,9 @@ async def signatures() -> None:
     add.si("2", 3)  # wrong
     bound.si("7")  # wrong
     add.s(1).set(contdown=3)  # wrong
+    add.s(1).set(immutable="yes")  # wrong
+    chain(add.s(1), add.s(2))()  # wrong
+    chord([add.s(1)], add.s(2))()  # wrong
     text: Signature[str] = add.s(1)  # wrong
     add.signature((1, 2), contdown=5)  # wrong
     await text.call(timeout="3")  # wrong
