@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncCanvas
 
+_LEVELS = 20
+
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
@@ -74,9 +76,31 @@ class Canvas(ABC, Generic[R_co]):
             return current_app()
         return found
 
-    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, fit for JSON, from which `signature(...)` makes it again."""
+        """Plain data, fit for JSON, from which `signature(...)` makes it again.
+
+        Raises:
+            ConfigurationError: it is nested too deep.
+            PayloadError: an argument cannot be written as JSON.
+        """
+        try:
+            return self.as_data()
+        except RecursionError:
+            raise ConfigurationError(
+                f"This {type(self).__name__}, or an argument in it, is nested too deep to be written as data, as JSON "
+                "is: send it as it is."
+            ) from None
+
+    @abstractmethod
+    def as_data(self) -> dict[str, Any]:
+        """`to_dict`, of a part."""
+
+    @abstractmethod
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
+
+    def __repr__(self) -> str:
+        return self.shown(_LEVELS)
 
     def clone(self) -> Self:
         """A copy that shares nothing with this one."""
@@ -209,9 +233,9 @@ class Canvas(ABC, Generic[R_co]):
         if self.options:
             found["options"] = plain_options(self.options)
         if self.links:
-            found["link"] = [link.to_dict() for link in self.links]
+            found["link"] = [link.as_data() for link in self.links]
         if self.errbacks:
-            found["link_error"] = [errback.to_dict() for errback in self.errbacks]
+            found["link_error"] = [errback.as_data() for errback in self.errbacks]
         return found
 
     def __eq__(self, other: object) -> bool:
@@ -246,6 +270,13 @@ def canvases(given: Any) -> list[Canvas[Any]]:
     for one in found:
         check_canvas(one)
     return found
+
+
+def show(value: Any, levels: int) -> str:
+    """`repr` of what stands in a canvas of which so many levels are shown."""
+    if not isinstance(value, Canvas):
+        return repr(value)
+    return cast("Canvas[Any]", value).shown(levels - 1) if levels > 1 else "..."
 
 
 def check_canvas(one: Any) -> Canvas[Any]:

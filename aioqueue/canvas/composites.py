@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-from aioqueue.canvas.base import Canvas, canvases, check_canvas
+from aioqueue.canvas.base import Canvas, canvases, check_canvas, show
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions
@@ -69,9 +69,9 @@ class chain(Canvas[R]):
         """Put copies in the places of its tasks."""
         self.tasks = [task.twin() for task in self.tasks]
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
-        return {"type": "chain", "tasks": [task.to_dict() for task in self.tasks], **self.described()}
+        return {"type": "chain", "tasks": [task.as_data() for task in self.tasks], **self.described()}
 
     @property
     def is_bare(self) -> bool:
@@ -87,8 +87,10 @@ class chain(Canvas[R]):
     def __getitem__(self, index: int) -> Canvas[Any]:
         return self.tasks[index]
 
-    def __repr__(self) -> str:
-        return " | ".join(f"({task!r})" if isinstance(task, chain) else repr(task) for task in self.tasks) or "chain()"
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
+        parts = [(show(task, levels), isinstance(task, chain) and levels > 1) for task in self.tasks]
+        return " | ".join(f"({text})" if inner else text for text, inner in parts) or "chain()"
 
 
 class group(Canvas[list[T]]):
@@ -164,9 +166,9 @@ class group(Canvas[list[T]]):
         """Put copies in the places of its members."""
         self._tasks = [task.twin() for task in self.tasks]
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
-        return {"type": "group", "tasks": [task.to_dict() for task in self.tasks], **self.described()}
+        return {"type": "group", "tasks": [task.as_data() for task in self.tasks], **self.described()}
 
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[T]:
         """Send it whole, in one step; see `Canvas.send`."""
@@ -205,10 +207,11 @@ class group(Canvas[list[T]]):
     def __getitem__(self, index: int) -> Canvas[T]:
         return self.tasks[index]
 
-    def __repr__(self) -> str:
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
         if self._tasks is None:
             return "group(<generator>)"
-        shown = ", ".join(repr(task) for task in self._tasks[:10])
+        shown = ", ".join(show(task, levels) for task in self._tasks[:10])
         return f"group({shown}{f', … {len(self._tasks) - 10} more' if len(self._tasks) > 10 else ''})"
 
 
@@ -261,11 +264,11 @@ class chord(Canvas[R]):
         self.header = self.header.twin()
         self.body = None if self.body is None else self.body.twin()
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
-        found: dict[str, Any] = {"type": "chord", "header": self.header.to_dict()}
+        found: dict[str, Any] = {"type": "chord", "header": self.header.as_data()}
         if self.body is not None:
-            found["body"] = self.body.to_dict()
+            found["body"] = self.body.as_data()
         if self.allow_failures:
             found["allow_failures"] = True
         return {**found, **self.described()}
@@ -276,8 +279,9 @@ class chord(Canvas[R]):
             raise ConfigurationError("This chord has no body yet: chord(header, body) | next.")
         return chained(self, other)
 
-    def __repr__(self) -> str:
-        return f"chord({self.header!r}, {self.body!r})"
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
+        return f"chord({show(self.header, levels)}, {show(self.body, levels)})"
 
 
 class chunks(Canvas[list[list[T]]], Generic[T]):
@@ -350,10 +354,10 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
             )
         return self._items
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes a group again."""
         self._items = list(self._all_items())
-        return self.group().to_dict()
+        return self.group().as_data()
 
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Send it whole, in one step; see `Canvas.send`."""
@@ -383,7 +387,8 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         """A chord."""
         return self.group() | other
 
-    def __repr__(self) -> str:
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
         return f"chunks({self.signature.task}, …, {self.size})"
 
 

@@ -76,7 +76,10 @@ def signature(
         raise ConfigurationError(
             f"A signature is made of a task's name or of what to_dict() gave, not of {task!r}.{hint}"
         )
-    return from_dict(task, app)
+    try:
+        return from_dict(task, app)
+    except RecursionError:
+        raise ConfigurationError("The data of this canvas are nested too deep.") from None
 
 
 def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[Any]:
@@ -153,6 +156,8 @@ def plain_call(call: Signature[Any]) -> dict[str, Any]:
     try:
         plain = msgspec.to_builtins(given, enc_hook=to_plain, str_keys=True)
         changed = msgspec.msgpack.encode(plain) != msgspec.msgpack.encode(given, enc_hook=to_plain)
+    except RecursionError:
+        raise  # of the canvas, or of the arguments; `to_dict` says so
     except Exception as error:
         raise PayloadError(f"The arguments of {call.task} cannot be written as JSON: {error}.") from None
     found: dict[str, Any] = {name: value for name, value in zip(("args", "kwargs"), plain, strict=True) if value}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from aioqueue.canvas.base import Canvas
+from aioqueue.canvas.base import Canvas, show
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions, overlaid
 
@@ -112,7 +112,7 @@ class Signature(Canvas[R]):
         args, kwargs = self.complete(args, kwargs)
         return await self.app.post(self.target, args, kwargs, self.options)
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
         from aioqueue.canvas.dicts import plain_call
 
@@ -123,8 +123,10 @@ class Signature(Canvas[R]):
             found["spread"] = self.spread
         return found
 
-    def __repr__(self) -> str:
-        shown = [repr(value) for value in self.args] + [f"{name}={value!r}" for name, value in self.kwargs.items()]
+    def shown(self, levels: int) -> str:
+        """`repr`, of so many levels."""
+        shown = [show(value, levels) for value in self.args]
+        shown += [f"{name}={show(value, levels)}" for name, value in self.kwargs.items()]
         return f"{self.task}{f'.{self.spread}' if self.spread else ''}({', '.join(shown)})"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas.composites import chain, chord, chunks, group
@@ -54,46 +54,56 @@ class StampingVisitor:
 
 def visit(canvas: Canvas[Any], visitor: StampingVisitor) -> None:
     """Put a visitor's stamps on a canvas, in place. A generator of a group is read for it."""
+    # A stack of our own: canvases nest without limits.
+    pending = [_steps(canvas, visitor)]
+    while pending:
+        part = next(pending[-1], None)
+        if part is None:
+            pending.pop()
+        else:
+            pending.append(_steps(part, visitor))
+
+
+def _steps(canvas: Canvas[Any], visitor: StampingVisitor) -> Iterator[Canvas[Any]]:
+    """Stamp a canvas; what is given out is to be visited before it goes on."""
     found: Any = canvas
     if isinstance(found, Signature):
         _put(canvas, visitor.on_signature(cast("Signature[Any]", found)))
     elif isinstance(found, chain):
-        _visit_chain(cast("chain[Any]", found), visitor)
+        yield from _chain(cast("chain[Any]", found), visitor)
     elif isinstance(found, group):
-        _visit_group(cast("group[Any]", found), visitor)
+        yield from _group(cast("group[Any]", found), visitor)
     elif isinstance(found, chord):
-        _visit_chord(cast("chord[Any]", found), visitor)
+        yield from _chord(cast("chord[Any]", found), visitor)
     elif isinstance(found, chunks):
-        visit(cast("chunks[Any]", found).signature, visitor)
+        yield cast("chunks[Any]", found).signature
     for link in canvas.links:
         _put(link, visitor.on_callback(link))
-        visit(link, visitor)
+        yield link
     for errback in canvas.errbacks:
         _put(errback, visitor.on_errback(errback))
-        visit(errback, visitor)
+        yield errback
 
 
-def _visit_chain(canvas: chain[Any], visitor: StampingVisitor) -> None:
+def _chain(canvas: chain[Any], visitor: StampingVisitor) -> Iterator[Canvas[Any]]:
     _put(canvas, visitor.on_chain_start(canvas))
-    for task in canvas.tasks:
-        visit(task, visitor)
+    yield from canvas.tasks
     visitor.on_chain_end(canvas)
 
 
-def _visit_group(canvas: group[Any], visitor: StampingVisitor) -> None:
+def _group(canvas: group[Any], visitor: StampingVisitor) -> Iterator[Canvas[Any]]:
     _put(canvas, visitor.on_group_start(canvas))
-    for task in canvas.tasks:
-        visit(task, visitor)
+    yield from canvas.tasks
     visitor.on_group_end(canvas)
 
 
-def _visit_chord(canvas: chord[Any], visitor: StampingVisitor) -> None:
+def _chord(canvas: chord[Any], visitor: StampingVisitor) -> Iterator[Canvas[Any]]:
     _put(canvas.header, visitor.on_chord_header_start(canvas))
-    visit(canvas.header, visitor)
+    yield canvas.header
     visitor.on_chord_header_end(canvas)
     if canvas.body is not None:
         _put(canvas.body, visitor.on_chord_body(canvas))
-        visit(canvas.body, visitor)
+        yield canvas.body
 
 
 def _put(canvas: Canvas[Any], stamps: Stamps) -> None:
