@@ -5,6 +5,7 @@ They are stored while the task runs, held, and begin with the step that ends it;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas import Canvas, Signature, chain, chord, chunks, group
@@ -61,6 +62,16 @@ async def store_addition(app: AioQueue, run: Run, canvas: Canvas[Any]) -> tuple[
         group=int(join),
     )
     return plan, Addition(plan.id, (workflow, int(join)), node)
+
+
+async def drop_additions(app: AioQueue, additions: Sequence[Addition]) -> None:
+    """Drop what was to join a group and will not, since the task that added it has not ended well."""
+    broker = await app.broker()
+    for addition in additions:
+        try:
+            await broker.discard(addition.workflow)
+        except AioQueueError:  # it expires a day later
+            return
 
 
 async def _store(app: AioQueue, run: Run, canvas: Canvas[Any], at: At) -> Plan:

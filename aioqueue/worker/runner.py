@@ -34,7 +34,7 @@ from aioqueue.result import AsyncResult
 from aioqueue.worker.admission import bury, drop, expire
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.deadlines import Deadlines
-from aioqueue.worker.grafting import store_addition, store_replacement
+from aioqueue.worker.grafting import drop_additions, store_addition, store_replacement
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.outcome import Rules, not_raised
@@ -101,6 +101,7 @@ class Runner:
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(10))
         self._highest = 0  # no task of a higher priority is ready
         self._track = app.conf.task_track_started
+        self._dropping: set[asyncio.Task[None]] = set()
         self.stamps = RevokedStamps()
         self.waiting = 0
         self.running: set[Run] = set()
@@ -379,6 +380,10 @@ class Runner:
             self._leave(run)
             return
         run.done = True
+        if run.additions and (settlement.step is None or not settlement.step.additions):
+            dropping = self._loop.create_task(drop_additions(self._app, run.additions))
+            self._dropping.add(dropping)
+            dropping.add_done_callback(self._dropping.discard)
         if run.ack is None:
             self._committer.add(settlement, self._settled)
         else:
