@@ -18,10 +18,16 @@ local function kept(prefix, wid)
 end
 
 -- A node: the length of its head in 4 bytes, the head, and the message.
-local function unpack_node(packed)
-  local length = struct.unpack('>I4', packed)
-  return cmsgpack.unpack(string.sub(packed, 5, 4 + length)), string.sub(packed, 5 + length)
+-- Where what is in a head.
+local KIND, ID, QUEUE, PRIORITY, DUE, DELAY, AFTER, ON_ERROR, WANTED, TO, PAGES, LINKED = 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15
+
+local function unpack_head(packed)
+  return cmsgpack.unpack(string.sub(packed, 5, 4 + struct.unpack('>I4', packed)))
 end
+
+local function message_of(packed) return string.sub(packed, 5 + struct.unpack('>I4', packed)) end
+
+local function unpack_node(packed) return unpack_head(packed), message_of(packed) end
 
 local function pack_node(head, data)
   local packed = cmsgpack.pack(head)
@@ -45,7 +51,7 @@ local function workflows(prefix, now, budget)
   local self = {}
   local items, head, spent, fetched = {}, 1, 0, 0
   local records, closing = {}, {}
-  local paths, blobs, nodes, metas, hashes = {}, {}, {}, {}, {}
+  local paths, blobs, nodes, packed_of, metas, hashes = {}, {}, {}, {}, {}, {}
 
   local function add(op, wid, n, a, b) items[#items + 1] = { op, wid, n, a, b } end
 
@@ -115,10 +121,8 @@ local function workflows(prefix, now, budget)
       if packed == nil then packed = redis.call('HGET', path(wid).key, n) end
       found = false
       if packed then
-        local f, data = unpack_node(packed)
-        found = { kind = f[1], id = f[2], queue = f[4], priority = f[5], due = f[6], delay = f[7],
-          after = f[8], on_error = f[9], wanted = f[10], to = f[11], pages = f[12], members = f[13], linked = f[15],
-          data = data }
+        found = unpack_head(packed)
+        packed_of[found] = packed
       end
       of[n] = found
     end
@@ -163,7 +167,7 @@ local function workflows(prefix, now, budget)
     for _, n in ipairs(wanted) do
       if of[n] == nil then more[#more + 1] = n end
       local def = known[n] and node(wid, n)
-      if def and def.kind ~= 't' and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
+      if def and def[KIND] ~= 't' and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
     end
     learn(states, more)
   end
@@ -199,10 +203,10 @@ local function workflows(prefix, now, budget)
   end
 
   local function spread(wid, n, def, op, a, b)
-    if def.pages > 0 then
-      for page = 0, def.pages - 1 do add('page', wid, n, { op, page, a }, b) end
+    if def[PAGES] > 0 then
+      for page = 0, def[PAGES] - 1 do add('page', wid, n, { op, page, a }, b) end
     else
-      for _, m in ipairs(def.to) do add(op, wid, tostring(m), a, b) end
+      for _, m in ipairs(def[TO]) do add(op, wid, tostring(m), a, b) end
     end
   end
 
@@ -245,28 +249,28 @@ local function workflows(prefix, now, budget)
   end
 
   local function push(def, id, value)
-    local due = def.due
-    if def.delay > 0 then due = now + def.delay end
+    local due, message = def[DUE], message_of(packed_of[def])
+    if def[DELAY] > 0 then due = now + def[DELAY] end
     if due > now then
-      delay(prefix, id, def.queue, def.priority, def.data, due)
+      delay(prefix, id, def[QUEUE], def[PRIORITY], message, due)
       announce(prefix, due)
     elseif value then
-      redis.call('XADD', prefix .. 'q:' .. def.queue .. ':' .. def.priority, '*', 'i', id, 'm', def.data, 'v', value)
+      redis.call('XADD', prefix .. 'q:' .. def[QUEUE] .. ':' .. def[PRIORITY], '*', 'i', id, 'm', message, 'v', value)
     else
-      redis.call('XADD', prefix .. 'q:' .. def.queue .. ':' .. def.priority, '*', 'i', id, 'm', def.data)
+      redis.call('XADD', prefix .. 'q:' .. def[QUEUE] .. ':' .. def[PRIORITY], '*', 'i', id, 'm', message)
     end
   end
 
   -- The error handlers of a node are called for the failure of `subject`, but for those that heard of it elsewhere.
   local function call_handlers(wid, def, subject, failure, heard)
     local states = path(wid).states
-    for _, h in ipairs(def.on_error) do
+    for _, h in ipairs(def[ON_ERROR]) do
       local token = h .. '.' .. subject
       if not (heard and heard[tostring(h)]) and not get(states, token) then
         set(states, token, 'q')
         local handler = node(wid, tostring(h))
         increase(states, 'open', 1)
-        if handler then push(handler, handler.id .. '.' .. subject, failure) end
+        if handler then push(handler, handler[ID] .. '.' .. subject, failure) end
       end
     end
   end
@@ -296,8 +300,8 @@ local function workflows(prefix, now, budget)
     if not def or ended(wid, n) then return end
     local at = path(wid)
     set(at.states, n, 'd')
-    if def.wanted and value then set(at.values, n, value) end
-    local inline = def.wanted and value and #value * #def.to <= INLINE_VALUE and value or nil
+    if def[WANTED] and value then set(at.values, n, value) end
+    local inline = def[WANTED] and value and #value * #def[TO] <= INLINE_VALUE and value or nil
     spread(wid, n, def, 'go', n, inline)
     local about = meta(wid)
     if about.finish == n and about.parent then add('done', about.parent, about.place, nil, value) end
@@ -309,10 +313,10 @@ local function workflows(prefix, now, budget)
     local def = node(wid, n)
     if not def then return end
     local states = path(wid).states
-    if def.kind == 't' then
+    if def[KIND] == 't' then
       if not get(states, n) then
         set(states, n, 'q')
-        push(def, def.id, def.after > 0 and value or nil)
+        push(def, def[ID], def[AFTER] > 0 and value or nil)
       end
     elseif increase(states, 'c' .. n, -1) == 0 then
       done(wid, n)
@@ -325,19 +329,19 @@ local function workflows(prefix, now, budget)
   local function upstream(wid, n, from, origin)
     local def = node(wid, n)
     if not def then return end
-    if def.kind == 'a' then return go(wid, n, from) end
+    if def[KIND] == 'a' then return go(wid, n, from) end
     if ended(wid, n) then return end
     local states, values = path(wid).states, path(wid).values
     set(states, n, 'u' .. origin)
-    if def.kind == 't' then
+    if def[KIND] == 't' then
       local before = node(wid, tostring(from))
-      local body = before and before.kind ~= 't'
+      local body = before and before[KIND] ~= 't'
       local record = get(values, (body and 'x' or 'u') .. origin)
-      if record then table.insert(records, { def.id, '1', record, meta(wid).keep }) end
+      if record then table.insert(records, { def[ID], '1', record, meta(wid).keep }) end
       local first = node(wid, origin)
-      if body and #def.on_error > 0 and first and string.sub(get(states, origin) or '', 1, 1) == 'f' then
+      if body and #def[ON_ERROR] > 0 and first and string.sub(get(states, origin) or '', 1, 1) == 'f' then
         local heard = {}
-        for _, h in ipairs(first.on_error) do heard[tostring(h)] = true end
+        for _, h in ipairs(first[ON_ERROR]) do heard[tostring(h)] = true end
         call_handlers(wid, def, n, nil, heard)
       end
     end
@@ -366,10 +370,10 @@ local function workflows(prefix, now, budget)
       call_handlers(wid, def, n, failure)
       local about, subject, inner = meta(wid), n, def
       -- It is a part of what others handle the errors of, unless it belongs to a link there.
-      while about.parent and inner and not inner.linked do
+      while about.parent and inner and not inner[LINKED] do
         local outer = node(about.parent, about.place)
         subject = about.place .. '.' .. subject
-        if outer and #outer.on_error > 0 then
+        if outer and #outer[ON_ERROR] > 0 then
           -- The failure is kept there as well: a handler that is called again has to find it.
           set(path(about.parent).values, 'f' .. subject, failure)
           call_handlers(about.parent, outer, subject, failure)
@@ -463,7 +467,7 @@ local function workflows(prefix, now, budget)
     set(states, 'bad', 1)
     for _, m in ipairs(wanted) do
       local def = node(wid, m)
-      if def and def.kind ~= 'h' and not ended(wid, m) then
+      if def and def[KIND] ~= 'h' and not ended(wid, m) then
         local queued = get(states, m) == 'q'
         set(states, m, 'r')
         count = count + 1
@@ -471,11 +475,11 @@ local function workflows(prefix, now, budget)
         if graft then
           redis.call('HSET', path(graft).key, 'revoked', told)
           add('revoke', graft, '1')
-        elseif def.kind == 't' then
-          table.insert(records, { def.id, '1', record, meta(wid).keep })
-          if queued and not undelay(prefix, def.id) then
-            redis.call('ZADD', prefix .. 'revoked', now + remember, def.id)
-            table.insert(ids, def.id)
+        elseif def[KIND] == 't' then
+          table.insert(records, { def[ID], '1', record, meta(wid).keep })
+          if queued and not undelay(prefix, def[ID]) then
+            redis.call('ZADD', prefix .. 'revoked', now + remember, def[ID])
+            table.insert(ids, def[ID])
           end
         end
       end
