@@ -26,7 +26,7 @@ _TIMEOUT = 10.0
 _MOST_SETTLEMENTS = 1000
 _TAKE_OVER_AT_ONCE = 200
 _AUDIT_EVERY = 120.0
-_LARGE = 100
+_MANY = 20
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
 _ALL = 100_000
 
@@ -93,12 +93,11 @@ class RedisConsumer:
     async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
         # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
         # blocking read of all streams waits, and after one that found little the next: an idle worker costs little,
-        # and one that has little to do answers soon. While one stream alone fills a large room, it is read without the
-        # script, which takes as long for each message as everything else that the server does for it.
+        # and one that has little to do answers soon. While one stream alone gives many messages at once, it is read
+        # without the script, which takes as long for each message as everything else that the server does for it.
         limit = min(limit, _MOST_SETTLEMENTS)
         if not self._idle or wait <= 0:
-            steady = self._steady and limit >= _LARGE
-            deliveries = await (self._plain_read(limit, limit) if steady else self._read(limit))
+            deliveries = await (self._plain_read(limit, limit) if self._steady else self._read(limit))
             if deliveries or wait <= 0:
                 return deliveries
         self._idle = self._steady = False
@@ -117,7 +116,7 @@ class RedisConsumer:
         for position, entries in reply[0]:
             self._collect(position - 1, entries, deliveries)
         self._mark(deliveries, {id.decode(errors="replace") for id in reply[1]})
-        self._steady = len(reply[0]) == 1 and len(deliveries) == limit >= _LARGE
+        self._steady = len(reply[0]) == 1 and len(deliveries) >= _MANY
         return deliveries
 
     async def _plain_read(self, limit: int, count: int, wait: float = 0) -> list[Delivery]:
@@ -154,7 +153,7 @@ class RedisConsumer:
         if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
             await self._hand_back("these", *self._streams, "", *_names(deliveries[limit:]))
             del deliveries[limit:]
-            self._steady = False
+        self._steady = len(streams) == 1 and len(deliveries) >= _MANY
         if revoked:
             ids = [delivery.id for delivery in deliveries]
             flags = await self.revoked(ids)
