@@ -14,12 +14,12 @@ from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, Re
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.brokers.redis import keys, values
 from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient, pack
-from aioqueue.brokers.redis.outbox import Row, rows
+from aioqueue.brokers.redis.outbox import rows
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.subscription import listen
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
-from aioqueue.workflow import FAILED, REVOKED, Step, Value, encode_node
+from aioqueue.workflow import DONE, FAILED, REVOKED, Step, Value, encode_node
 
 _TIMEOUT = 10.0
 # Lua unpacks so many values into one command's arguments, and no script should take longer than 5 ms.
@@ -240,7 +240,7 @@ class RedisConsumer:
         positions: dict[str, int] = {}
         first: list[Handle] = []
         last: list[Handle] = []
-        table: list[tuple[int, str, str, int, int, int, int, list[Row], int, Any, int]] = []
+        table: list[tuple[Any, ...]] = []
         for settlement in settlements:
             handle: Handle = settlement.delivery.handle
             position = 0
@@ -256,28 +256,25 @@ class RedisConsumer:
                     last[position - 1] = handle
             record = dead = 0
             if settlement.record is not None:
-                data.append(settlement.record)
+                data.append((b"1" if settlement.final else b"0") + settlement.record)
                 record = len(data) + 1
             if settlement.dead is not None:
                 data.append(settlement.dead)
                 dead = len(data) + 1
-            sends = rows(settlement.sends, data) if settlement.sends else []
             step = _step(settlement.step, data) if settlement.step is not None else 0
-            table.append(
-                (
-                    position,
-                    handle.entry,
-                    settlement.delivery.id,
-                    1 if settlement.acknowledge else 0,
-                    record,
-                    1 if settlement.final else 0,
-                    settlement.expires,
-                    sends,
-                    dead,
-                    step,
-                    1 if settlement.if_revoked else 0,
-                )
+            row = (
+                position,
+                handle.entry,
+                settlement.delivery.id,
+                1 if settlement.acknowledge else 0,
+                record,
+                1 if settlement.final else 0,
+                settlement.expires,
+                step,
             )
+            if settlement.sends or dead or settlement.if_revoked:
+                row += (rows(settlement.sends, data), dead, 1 if settlement.if_revoked else 0)
+            table.append(row)
         streams = [
             (stream, first[position - 1].entry, last[position - 1].entry, _ALL)
             for stream, position in positions.items()
@@ -403,8 +400,10 @@ def _step(step: Step, data: list[Argument]) -> tuple[Any, ...]:
         data.append(part)
         return len(data) + 1
 
-    bad = step.state in (FAILED, REVOKED)
     value = index(step.value) if step.value is not None else 0
+    if step.state == DONE and not step.additions:
+        return step.workflow, step.node, DONE, value
+    bad = step.state in (FAILED, REVOKED)
     after, chord = (index(step.upstream), index(step.chord)) if bad else (0, 0)
     additions = [
         (addition.workflow, addition.group[0], str(addition.group[1]), index(encode_node(addition.node)))

@@ -28,7 +28,7 @@ for i, entry in ipairs(entries) do
       local id = entry[2][at + 1]
       table.insert(markers, prefix .. 'sent:' .. id)
       if record ~= '' and redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) ~= '1' then
-        table.insert(records, { id, '1', record, tonumber(keep) })
+        table.insert(records, { id, '1' .. record, tonumber(keep) })
         flows.abandon(id, failure, chained, chord)
       end
     end

@@ -31,7 +31,7 @@ for i = 11, #ARGV do
       flows.revoke_all(wid, record, terminate == '1', tonumber(remember), failure, after, chord)
     else
       local queued = not wid or flows.is_queued(wid, n)
-      table.insert(records, { id, '1', record, tonumber(keep) })
+      table.insert(records, { id, '1' .. record, tonumber(keep) })
       if queued and not undelay(prefix, id) then
         redis.call('ZADD', prefix .. 'revoked', now + tonumber(remember), id)
         table.insert(ids, id)

@@ -2,12 +2,12 @@
 -- KEYS[1] prefix    ARGV[1] plan {worker, number, clock offset, most dead letters, streams, settlements}
 --   a stream is {name after the prefix, first and last entry id of this batch, how many this worker may hold}
 --   a settlement is {stream's position or 0 if not guarded, entry id, task id, acknowledge 0|1, index of its record in
---   ARGV or 0, final 0|1, ms to keep it (0 for ever, -1 not at all), messages to send, index of its dead letter or 0,
---   step or 0, 1 to put it back if it is not revoked}
+--   ARGV or 0, final 0|1, ms to keep it (0 for ever, -1 not at all), step or 0, messages to send, index of its dead
+--   letter or 0, 1 to put it back if it is not revoked}; the last ones may be left out
 --   a step is {workflow, node, letter, indices of its value or failure, of the record of what comes after it and of the
 --   body of its chord, workflow that goes on in its place or '', additions to groups {workflow, workflow and join, index
---   of the node that stands for it}}
--- ARGV[2..] records, messages' data and dead letters
+--   of the node that stands for it}}; of one that ended well, the last ones may be left out
+-- ARGV[2..] records as they are stored, messages' data and dead letters
 -- Returns a letter per settlement: '1' applied, '0' fenced, 'r' the task had been revoked.
 -- D2: an entry is acknowledged by one settlement only, and only by the worker it is lent to; the check comes before
 -- the first write, and the first write is the acknowledgement, which runs while the broker is out of memory.
@@ -51,37 +51,38 @@ end
 local letters, done, records, sends, dead = {}, {}, {}, {}, {}
 local unlisted, ended, again, steps = {}, {}, {}, {}
 for i, settlement in ipairs(settlements) do
-  local s, entry, id = settlement[1], settlement[2], settlement[3]
+  local s, entry, id, acknowledge, record, final, keep, step, messages, letter, if_revoked = unpack(settlement, 1, 11)
   local owned = s == 0 or mine[s][entry]
   if not owned then
     letters[i] = '0'
-  elseif settlement[11] == 1 and not revoked[id] then
+  elseif if_revoked == 1 and not revoked[id] then
     letters[i] = 'r' -- no more: its workflow was resumed
     if s > 0 then hand_back(prefix .. streams[s][1], worker, { entry }, false) end
   else
-    if s > 0 and settlement[4] == 1 then
+    if s > 0 and acknowledge == 1 then
       mine[s][entry] = nil -- named twice in one batch, it counts once
-      done[s] = done[s] or {}
-      table.insert(done[s], entry)
+      local entries = done[s]
+      if not entries then
+        entries = {}
+        done[s] = entries
+      end
+      entries[#entries + 1] = entry
     end
     if revoked[id] then
       letters[i] = 'r'
-      if settlement[4] == 1 or settlement[6] == 1 then table.insert(unlisted, id) end
+      if acknowledge == 1 or final == 1 then table.insert(unlisted, id) end
     else
       letters[i] = '1'
       -- News of a task that has ended meanwhile comes too late.
-      local late = settlement[6] == 0 and settlement[5] > 0 and redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
-      if settlement[5] > 0 and not late then
-        table.insert(records, { id, tostring(settlement[6]), ARGV[settlement[5]], settlement[7] })
-      end
-      for _, message in ipairs(settlement[8]) do
+      local late = final == 0 and record > 0 and redis.call('GETRANGE', prefix .. 'r:' .. id, 0, 0) == '1'
+      if record > 0 and not late then records[#records + 1] = { id, ARGV[record], keep } end
+      if final == 1 and (record == 0 or keep < 0) then table.insert(ended, prefix .. 'sent:' .. id) end
+      if step and step ~= 0 then steps[#steps + 1] = step end
+      for _, message in ipairs(messages or {}) do
         table.insert(sends, message)
         if message[1] == id then table.insert(again, prefix .. 'sent:' .. id) end
       end
-      local kept = settlement[5] > 0 and settlement[7] >= 0
-      if settlement[6] == 1 and not kept then table.insert(ended, prefix .. 'sent:' .. id) end
-      if settlement[10] ~= 0 then table.insert(steps, settlement[10]) end
-      if settlement[9] > 0 then table.insert(dead, { id, ARGV[settlement[9]] }) end
+      if letter and letter > 0 then table.insert(dead, { id, ARGV[letter] }) end
     end
   end
 end
@@ -166,10 +167,10 @@ if #records + #sends + #dead + #steps > 0 then
     local flows = workflows(prefix, now, math.max(500, 2 * #steps))
     for _, step in ipairs(steps) do
       local wid, n, letter, value, after, chord, graft, additions = unpack(step, 1, 8)
-      for _, addition in ipairs(additions) do
+      for _, addition in ipairs(additions or {}) do
         flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
       end
-      if graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
+      if graft and graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
       elseif letter == 'd' then flows.ends(wid, n, 'd', ARGV[value])
       else flows.ends(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
     end

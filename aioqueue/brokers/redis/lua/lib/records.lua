@@ -9,16 +9,15 @@ local function waiter_keys(prefix, now)
   return { prefix .. 'waiters:' .. minute, prefix .. 'waiters:' .. (minute - 1) }
 end
 
--- records: {id, '1' or '0', bytes, ms to keep, 0 for ever or -1 to tell only those who wait}, all of them already
--- allowed.
+-- records: {id, what is stored, ms to keep it, 0 for ever or -1 to tell only those who wait}, all of them already allowed.
 local function store(prefix, now, records)
   if #records == 0 then return end
   for _, record in ipairs(records) do
-    local key, value = prefix .. 'r:' .. record[1], record[2] .. record[3]
-    if record[4] > 0 then
-      redis.call('SET', key, value, 'PX', record[4])
-    elseif record[4] == 0 then
-      redis.call('SET', key, value)
+    local keep = record[3]
+    if keep > 0 then
+      redis.call('SET', prefix .. 'r:' .. record[1], record[2], 'PX', keep)
+    elseif keep == 0 then
+      redis.call('SET', prefix .. 'r:' .. record[1], record[2])
     end
   end
   for _, waiters in ipairs(waiter_keys(prefix, now)) do
@@ -28,12 +27,12 @@ local function store(prefix, now, records)
       local found = redis.call('HMGET', waiters, unpack(ids))
       for i, clients in ipairs(found) do
         if clients then
-          local record = records[i]
-          local value = (#record[3] <= INLINE or record[4] < 0) and record[2] .. record[3] or ''
+          local id, value, keep = unpack(records[i])
+          local told = (#value <= INLINE or keep < 0) and value or ''
           for client in string.gmatch(clients, '%S+') do
-            redis.pcall('PUBLISH', prefix .. 'done:' .. client, #record[1] .. ':' .. record[1] .. value)
+            redis.pcall('PUBLISH', prefix .. 'done:' .. client, #id .. ':' .. id .. told)
           end
-          if record[2] == '1' then redis.call('HDEL', waiters, record[1]) end
+          if string.byte(value) == 49 then redis.call('HDEL', waiters, id) end
         end
       end
     end

@@ -377,7 +377,7 @@ local function workflows(prefix, now, budget)
       local before = node(wid, tostring(from))
       local body = before and before[KIND] ~= 't'
       local record = get(values, (body and 'x' or 'u') .. origin)
-      if record then table.insert(records, { def[ID], '1', record, meta(wid).keep }) end
+      if record then table.insert(records, { def[ID], '1' .. record, meta(wid).keep }) end
       local first = node(wid, origin)
       if body and #def[ON_ERROR] > 0 and first and string.sub(get(states, origin) or '', 1, 1) == 'f' then
         local heard = {}
@@ -516,7 +516,7 @@ local function workflows(prefix, now, budget)
           redis.call('HSET', path(graft).key, 'revoked', told)
           add('revoke', graft, '1')
         elseif def[KIND] == 't' then
-          table.insert(records, { def[ID], '1', record, meta(wid).keep })
+          table.insert(records, { def[ID], '1' .. record, meta(wid).keep })
           if queued and not undelay(prefix, def[ID]) then
             redis.call('ZADD', prefix .. 'revoked', now + remember, def[ID])
             table.insert(ids, def[ID])
