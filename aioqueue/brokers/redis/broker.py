@@ -21,7 +21,7 @@ from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.watches import RedisWatch, Watches
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError, QueueFull
 from aioqueue.ids import short_id
-from aioqueue.workflow import JOIN, LENIENT, PAGE, Node, Part, Start, Step, decode_node, encode_node
+from aioqueue.workflow import JOIN, LENIENT, PAGE, QUEUED, Node, Part, Start, Step, decode_node, encode_node
 
 _T = TypeVar("_T")
 
@@ -161,7 +161,8 @@ class RedisBroker:
                 status.to[number] = list(node.to)
         async for field, value in self._fields(key + ":s"):
             if field.isdigit():
-                status.states[int(field)] = value.decode()
+                # More than that it is queued is of use to the scripts only.
+                status.states[int(field)] = QUEUED if value.startswith(QUEUED.encode()) else value.decode()
             elif field[0] == "g" and field[1:].isdigit():
                 status.grafts[int(field[1:])] = value.decode()
             elif field[0].isdigit():

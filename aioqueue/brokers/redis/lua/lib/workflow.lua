@@ -1,7 +1,8 @@
 -- Workflows: what the end of one node means for the others. See `aioqueue/workflow.py` for the terms.
 --   wf:<id>    hash: <n> a node, packed; <n>>k and <n><k pages of what comes after it and of its members; `end`,
 --              `keep`, `total`, `parent` and `place` of what it stands for; `revoked` {record, terminate} if all of it is
---   wf:<id>:s  hash: <n> its state; c<n> for how many a join waits; g<n> the workflow that goes on in its place;
+--   wf:<id>:s  hash: <n> its state, which of a simple node that is queued says what is to be done when it ends
+--              (`queued_state`); c<n> for how many a join waits; g<n> the workflow that goes on in its place;
 --              <h>.<n> the call of handler h for n; `open` nodes that are to end; `bad` once one has ended badly
 --   wf:<id>:v  hash: <n> its value; f<n> its failure, u<n> and x<n> the records of what comes after it, as that and as
 --              the body of a chord
@@ -10,6 +11,7 @@
 -- is visited once for each that it comes after. What is read is read for many nodes at once, and what changes is written
 -- at the end (`work`), once for each hash: a command costs more than what it does.
 local INLINE_VALUE = 16384
+local QUEUED = string.byte('q')
 local FINAL = { d = true, f = true, u = true, r = true }
 
 local function kept(prefix, wid)
@@ -161,12 +163,25 @@ local function workflows(prefix, now, budget)
     return metas[wid]
   end
 
+  local function learn_nodes(wid, fields)
+    local known, key = blobs[wid], path(wid).key
+    for at = 1, #fields, 1000 do
+      local asked = { unpack(fields, at, math.min(#fields, at + 999)) }
+      local count = #asked
+      if not metas[wid] then
+        for _, name in ipairs({ 'end', 'keep', 'parent', 'place' }) do asked[#asked + 1] = name end
+      end
+      local found = redis.call('HMGET', key, unpack(asked))
+      for i = 1, count do known[asked[i]] = found[i] end
+      if not metas[wid] then metas[wid] = meta_of(found, count + 1) end
+    end
+  end
+
   -- Read nodes that are going to be looked at, and their states.
   local function foresee(wid, wanted)
-    local key, states = path(wid).key, path(wid).states
+    local states = path(wid).states
     blobs[wid] = blobs[wid] or {}
     local known, of, fields, more = blobs[wid], hash(states).known, {}, {}
-    if of.open == nil then more[1] = 'open' end
     for _, n in ipairs(wanted) do
       if known[n] == nil then
         known[n] = false
@@ -177,37 +192,46 @@ local function workflows(prefix, now, budget)
         more[#more + 1] = n
       end
     end
-    for at = 1, #fields, 1000 do
-      local last = math.min(#fields, at + 999)
-      local asked = { unpack(fields, at, last) }
-      local count = #asked
-      if not metas[wid] then
-        for _, name in ipairs({ 'end', 'keep', 'parent', 'place' }) do asked[#asked + 1] = name end
-      end
-      local found = redis.call('HMGET', key, unpack(asked))
-      for i = 1, count do known[asked[i]] = found[i] end
-      if not metas[wid] then metas[wid] = meta_of(found, count + 1) end
-    end
+    learn_nodes(wid, fields)
     for _, n in ipairs(fields) do
       if known[n] and string.sub(known[n], 1, 1) ~= 't' and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
     end
     learn(states, more)
   end
 
+  -- Read the states of nodes that have ended, and then what those say comes next, or else the nodes themselves.
+  local function foresee_ends(wid, wanted)
+    local states = path(wid).states
+    local of, more, nodes = hash(states).known, {}, {}
+    if of.open == nil then more[1] = 'open' end
+    for _, n in ipairs(wanted) do
+      if of[n] == nil then
+        of[n] = false
+        more[#more + 1] = n
+      end
+    end
+    learn(states, more)
+    for _, n in ipairs(wanted) do
+      local state = of[n]
+      local after = state and #state > 1 and string.byte(state) == QUEUED and string.sub(state, 3) or n
+      if after ~= '' then nodes[#nodes + 1] = after end
+    end
+    foresee(wid, nodes)
+  end
+
   local function prefetch(last)
-    local asked = {}
+    local asked, ends = {}, {}
     for i = head, last do
-      local op, wid, n = items[i][1], items[i][2], items[i][3]
-      local list = asked[wid]
+      local item = items[i]
+      local of, wid = item[1] == 'done' and ends or asked, item[2]
+      local list = of[wid]
       if not list then
         list = {}
-        asked[wid] = list
+        of[wid] = list
       end
-      list[#list + 1] = n
-      -- In a chain the next node has the next number.
-      local number = op == 'done' and tonumber(n)
-      if number then list[#list + 1] = string.format('%d', number + 1) end
+      list[#list + 1] = item[3]
     end
+    for wid, list in pairs(ends) do foresee_ends(wid, list) end
     for wid, list in pairs(asked) do foresee(wid, list) end
     return last
   end
@@ -313,27 +337,43 @@ local function workflows(prefix, now, budget)
 
   local function is_call(n) return string.find(n, '.', 1, true) end
 
+  -- The state of a node that is queued. When a simple one ends, this is all that has to be known of it: whether
+  -- somebody takes its value, and the number of the one after it, or ''.
+  local function queued_state(simple, wanted, after)
+    return simple == 1 and 'q' .. wanted .. after or 'q'
+  end
+
+  local function is_queued_state(state) return state and string.byte(state) == QUEUED end
+
   -- It is the turn of a node after a simple one.
   local function follow(wid, n, before, value)
     local packed, states = packed_node(wid, n), path(wid).states
-    if packed then
-      local _, simple, _, takes, priority, id, queue, _, size, at = struct.unpack(GLANCE, packed)
-      if simple == 0 then
-        add('go', wid, n, before, value)
-      elseif not get(states, n) then
-        set(states, n, 'q')
-        queue_up(queue, priority, id, string.sub(packed, at + size), takes == 1 and value or nil)
-      end
+    if not packed then return end
+    local kind, simple, wanted, takes, priority, id, queue, after, size, at = struct.unpack(GLANCE, packed)
+    if simple == 1 then
+      if get(states, n) then return end
+      set(states, n, queued_state(1, wanted, after))
+      queue_up(queue, priority, id, string.sub(packed, at + size), takes == 1 and value or nil)
+    elseif kind ~= 't' and tonumber(get(states, 'c' .. n) or 0) > 1 then
+      increase(states, 'c' .. n, -1)
+    else
+      add('go', wid, n, before, value)
     end
   end
 
   -- A node has ended well.
   local function done(wid, n, value)
     if is_call(n) then return self.handled(wid, n) end
-    local packed = packed_node(wid, n)
-    if not packed or ended(wid, n) then return end
     local at = path(wid)
-    local _, simple, wanted, _, _, _, _, after = struct.unpack(GLANCE, packed)
+    local state, simple, wanted, after = get(at.states, n), 1, nil, nil
+    if state and #state > 1 and string.byte(state) == QUEUED then
+      wanted, after = string.byte(state, 2) - 48, string.sub(state, 3)
+    else
+      local packed = packed_node(wid, n)
+      if not packed or ended(wid, n) then return end
+      local _
+      _, simple, wanted, _, _, _, _, after = struct.unpack(GLANCE, packed)
+    end
     set(at.states, n, 'd')
     local given = wanted == 1 and value
     if given then set(at.values, n, given) end
@@ -355,7 +395,8 @@ local function workflows(prefix, now, budget)
     local states = path(wid).states
     if def[KIND] == 't' then
       if not get(states, n) then
-        set(states, n, 'q')
+        local _, simple, wanted, _, _, _, _, after = struct.unpack(GLANCE, packed_of[def])
+        set(states, n, queued_state(simple, wanted, after))
         push(def, def[ID], def[AFTER] > 0 and value or nil)
       end
     elseif increase(states, 'c' .. n, -1) == 0 then
@@ -508,7 +549,7 @@ local function workflows(prefix, now, budget)
     for _, m in ipairs(wanted) do
       local def = node(wid, m)
       if def and def[KIND] ~= 'h' and not ended(wid, m) then
-        local queued = get(states, m) == 'q'
+        local queued = is_queued_state(get(states, m))
         set(states, m, 'r')
         count = count + 1
         local graft = get(states, 'g' .. m)
@@ -540,7 +581,7 @@ local function workflows(prefix, now, budget)
   -- Whether a message of the node's own waits or runs.
   function self.is_queued(wid, n)
     local states = path(wid).states
-    return get(states, n) == 'q' and not get(states, 'g' .. n)
+    return is_queued_state(get(states, n)) and not get(states, 'g' .. n)
   end
 
   -- One node is revoked, and what goes on in its place.
