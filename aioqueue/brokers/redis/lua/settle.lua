@@ -78,11 +78,13 @@ for i, settlement in ipairs(settlements) do
       if record > 0 and not late then records[#records + 1] = { id, ARGV[record], keep } end
       if final == 1 and (record == 0 or keep < 0) then table.insert(ended, prefix .. 'sent:' .. id) end
       if step and step ~= 0 then steps[#steps + 1] = step end
-      for _, message in ipairs(messages or {}) do
-        table.insert(sends, message)
-        if message[1] == id then table.insert(again, prefix .. 'sent:' .. id) end
+      if messages then
+        for _, message in ipairs(messages) do
+          table.insert(sends, message)
+          if message[1] == id then table.insert(again, prefix .. 'sent:' .. id) end
+        end
+        if letter > 0 then table.insert(dead, { id, ARGV[letter] }) end
       end
-      if letter and letter > 0 then table.insert(dead, { id, ARGV[letter] }) end
     end
   end
 end
@@ -167,8 +169,10 @@ if #records + #sends + #dead + #steps > 0 then
     local flows = workflows(prefix, now, math.max(500, 2 * #steps))
     for _, step in ipairs(steps) do
       local wid, n, letter, value, after, chord, graft, additions = unpack(step, 1, 8)
-      for _, addition in ipairs(additions or {}) do
-        flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
+      if additions then
+        for _, addition in ipairs(additions) do
+          flows.join(addition[1], addition[2], addition[3], ARGV[addition[4]])
+        end
       end
       if graft and graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
       elseif letter == 'd' then flows.ends(wid, n, 'd', ARGV[value])

@@ -12,10 +12,12 @@ end
 -- records: {id, what is stored, ms to keep it, 0 for ever or -1 to tell only those who wait}, all of them already allowed.
 local function store(prefix, now, records)
   if #records == 0 then return end
+  local text, of
   for _, record in ipairs(records) do
     local keep = record[3]
     if keep > 0 then
-      redis.call('SET', prefix .. 'r:' .. record[1], record[2], 'PX', keep)
+      if keep ~= of then text, of = tostring(keep), keep end
+      redis.call('SET', prefix .. 'r:' .. record[1], record[2], 'PX', text)
     elseif keep == 0 then
       redis.call('SET', prefix .. 'r:' .. record[1], record[2])
     end

@@ -68,7 +68,7 @@ local function workflows(prefix, now, budget)
   local self = {}
   local items, head, spent, fetched = {}, 1, 0, 0
   local records, closing = {}, {}
-  local paths, blobs, nodes, packed_of, metas, hashes = {}, {}, {}, {}, {}, {}
+  local paths, blobs, nodes, packed_of, metas, hashes, streams = {}, {}, {}, {}, {}, {}, {}
 
   local function add(op, wid, n, a, b) items[#items + 1] = { op, wid, n, a, b } end
 
@@ -286,7 +286,12 @@ local function workflows(prefix, now, budget)
   end
 
   local function queue_up(queue, priority, id, message, value)
-    local stream = prefix .. 'q:' .. queue .. ':' .. priority
+    if not streams[queue] then streams[queue] = {} end
+    local stream = streams[queue][priority]
+    if not stream then
+      stream = prefix .. 'q:' .. queue .. ':' .. priority -- a number takes as long to become text as all the rest here
+      streams[queue][priority] = stream
+    end
     if value then
       redis.call('XADD', stream, '*', 'i', id, 'm', message, 'v', value)
     else
@@ -337,28 +342,32 @@ local function workflows(prefix, now, budget)
 
   local function is_call(n) return string.find(n, '.', 1, true) end
 
-  -- The state of a node that is queued. When a simple one ends, this is all that has to be known of it: whether
-  -- somebody takes its value, and the number of the one after it, or ''.
-  local function queued_state(simple, wanted, after)
-    return simple == 1 and 'q' .. wanted .. after or 'q'
-  end
+  -- The state of a simple node that is queued. When it ends, this is all that has to be known of it: whether somebody
+  -- takes its value, and the number of the one after it, or ''.
+  local function queued_state(wanted, after) return (wanted == 1 and 'q1' or 'q0') .. after end
 
   local function is_queued_state(state) return state and string.byte(state) == QUEUED end
 
+  -- It is the turn of a node: if it is a simple one, that is all there is to do. Returns whether it was, and its kind.
+  local function go_simple(wid, n, value)
+    local packed, states = packed_node(wid, n), path(wid).states
+    if not packed then return true end
+    local kind, simple, wanted, takes, priority, id, queue, after, size, at = struct.unpack(GLANCE, packed)
+    if simple == 0 then return false, kind end
+    if not get(states, n) then
+      set(states, n, queued_state(wanted, after))
+      queue_up(queue, priority, id, string.sub(packed, at + size), takes == 1 and value or nil)
+    end
+    return true
+  end
+
   -- It is the turn of a node after a simple one.
   local function follow(wid, n, before, value)
-    local packed, states = packed_node(wid, n), path(wid).states
-    if not packed then return end
-    local kind, simple, wanted, takes, priority, id, queue, after, size, at = struct.unpack(GLANCE, packed)
-    if simple == 1 then
-      if get(states, n) then return end
-      set(states, n, queued_state(1, wanted, after))
-      queue_up(queue, priority, id, string.sub(packed, at + size), takes == 1 and value or nil)
-    elseif kind ~= 't' and tonumber(get(states, 'c' .. n) or 0) > 1 then
-      increase(states, 'c' .. n, -1)
-    else
-      add('go', wid, n, before, value)
-    end
+    local gone, kind = go_simple(wid, n, value)
+    if gone then return end
+    local count = 'c' .. n
+    if kind ~= 't' and tonumber(get(path(wid).states, count) or 0) > 1 then increase(path(wid).states, count, -1)
+    else add('go', wid, n, before, value) end
   end
 
   -- A node has ended well.
@@ -390,13 +399,13 @@ local function workflows(prefix, now, budget)
 
   -- It is the turn of a node, as far as the one before it is concerned.
   local function go(wid, n, from, value)
-    local def = node(wid, n)
-    if not def then return end
+    local gone, kind = go_simple(wid, n, value)
+    if gone then return end
     local states = path(wid).states
-    if def[KIND] == 't' then
+    if kind == 't' then
       if not get(states, n) then
-        local _, simple, wanted, _, _, _, _, after = struct.unpack(GLANCE, packed_of[def])
-        set(states, n, queued_state(simple, wanted, after))
+        local def = node(wid, n)
+        set(states, n, 'q')
         push(def, def[ID], def[AFTER] > 0 and value or nil)
       end
     elseif increase(states, 'c' .. n, -1) == 0 then
