@@ -223,7 +223,7 @@ SCENARIOS = {
     "noop": Scenario(noop),
     "io": Scenario(io),
     "latency": Scenario(latency),
-    "deep": Scenario(deep, once=True),
+    "deep": Scenario(deep),
     "idle": Scenario(idle, once=True),
     "own": Scenario(own, once=True),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -259,10 +260,10 @@ def states(ends: dict[str, Record]) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def proxy_to(server: DurableServer) -> AsyncIterator[Proxy]:
-    """A proxy in front of a server."""
+async def proxy_to(server: DurableServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy in front of a server, which speaks TLS if it is given a context."""
     proxy = Proxy(server.port)
-    await proxy.start()
+    await proxy.start(tls)
     try:
         yield proxy
     finally:

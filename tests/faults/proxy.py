@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from hashlib import sha1
@@ -78,9 +79,10 @@ class Proxy:
         self.delay = 0.0
         self.seen: list[str] = []
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls)
+        scheme = "redis" if tls is None else "rediss"
+        self.url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/0"
 
     async def close(self) -> None:
         if self._server is not None:

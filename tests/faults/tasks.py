@@ -26,6 +26,7 @@ def make_app(url: str, **settings: Any) -> AioQueue:
     app = AioQueue("faults", broker=url, **settings)
     app.task(bind=True, name="work")(work)
     app.task(bind=True, name="early", acks_late=False)(work)
+    app.task(bind=True, name="echo")(echo)
     app.task(bind=True, name="by_hand")(by_hand)
     app.task(bind=True, name="reject")(reject)
     app.task(bind=True, name="again", max_retries=None)(again)
@@ -53,6 +54,11 @@ async def work(ctx: TaskContext, seconds: float = 0.0) -> str:
     with writer.body(ctx):
         await asyncio.sleep(seconds)
     return outcome(ctx)
+
+
+async def echo(ctx: TaskContext, text: str) -> str:
+    """Give back what it is given."""
+    return text
 
 
 async def by_hand(ctx: TaskContext, seconds: float) -> str:

@@ -15,7 +15,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, WorkerStatus, WorkflowStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.consumer import RedisConsumer
-from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient
+from aioqueue.brokers.redis.link import Argument, Backoff, NotTrusted, Server, is_transient
 from aioqueue.brokers.redis.outbox import Outbox
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.watches import RedisWatch, Watches
@@ -391,6 +391,8 @@ class RedisBroker:
             try:
                 return await call(max(0.05, remaining if backoff.failures else remaining / 2))
             except (RedisError, OSError) as error:
+                if isinstance(error, NotTrusted):
+                    raise BrokerUnavailable(f"{self._label}: {error}.") from None
                 if isinstance(error, AuthenticationError | AuthorizationError):
                     raise BrokerUnavailable(
                         f"{self._label} does not let us in: {error}. Check the user and the password in the URL."

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import hiredis
@@ -31,6 +33,7 @@ Argument = str | bytes | int | float
 CONNECT_TIMEOUT = 5.0
 _pack: Any = cast("Any", hiredis).pack_command
 _KEEPALIVE = {"socket_keepalive": True}
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 # Replies that say "not now": the same command may well succeed a moment later.
 _TRANSIENT_PREFIXES = (
@@ -45,6 +48,10 @@ _TRANSIENT_PREFIXES = (
     "UNBLOCKED",
     "NOREPLICAS",
 )
+
+
+class NotTrusted(redis_errors.AuthenticationError):
+    """The server's certificate is not accepted. Says what to do."""
 
 
 def pack(*arguments: Argument) -> bytes:
@@ -100,6 +107,10 @@ class Server:
                 f"The broker's URL {masked(url)} cannot be used: {error}. "
                 "It looks like redis://[user:password@]host[:6379][/0], rediss://… with TLS, or unix:///path."
             ) from None
+        for option in _FILES:
+            file = self.pool.connection_kwargs.get(option)
+            if file is not None and not Path(file).is_file():
+                raise ConfigurationError(f"{option}={file} in the broker's URL {masked(url)} is no file.")
         # A socket timeout in the URL would end a blocking read; each call has its own deadline instead.
         self.pool.connection_kwargs["socket_timeout"] = None
 
@@ -186,8 +197,13 @@ class Link:
         try:
             async with asyncio.timeout(timeout):
                 await connection.connect()
-        except BaseException:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            if isinstance(cause := error.__context__, ssl.SSLCertVerificationError):
+                raise NotTrusted(
+                    f"its certificate is not accepted ({cause.verify_message}). Connect by a name that is in it, and "
+                    "give the file of the authority that made it, as ?ssl_ca_certs=/path/to/ca.pem in the URL"
+                ) from None
             raise
         self._wire = wire = Wire(connection)
         return wire

@@ -19,7 +19,7 @@ import msgspec
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from aioqueue.brokers.protocol import Outgoing
-from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
+from aioqueue.brokers.redis.link import Argument, Backoff, Link, NotTrusted, is_transient
 from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, QueueFull
 
@@ -217,6 +217,8 @@ class Outbox:
         )
 
     def _refused(self, error: Exception) -> AioQueueError:
+        if isinstance(error, NotTrusted):
+            return BrokerUnavailable(f"{self._description}: {error}. Nothing was sent.")
         if isinstance(error, AuthenticationError | NoPermissionError):
             return BrokerUnavailable(
                 f"{self._description} does not let us in: {error}. Nothing was sent. Check the user and the password "
