@@ -48,8 +48,9 @@ class AioQueue:
 
     Args:
         name: names the app; also the default prefix of its keys in the broker.
-        broker: a URL: `redis://`, `rediss://`, `unix://`, `memory://`. By default `$AIOQUEUE_BROKER`, else a private
-            server that is started when it is needed and stopped with the last process that uses it.
+        broker: a URL: `redis://`, `rediss://`, `unix://`, `redis+sentinel://`, `memory://`. By default
+            `$AIOQUEUE_BROKER`, else a private server that is started when it is needed and stopped with the last
+            process that uses it.
         backend: where results are kept; by default in the broker.
         lifespan: called with the app, gives an async context manager that is entered once in each worker process;
             what it yields is `ctx.state` in the tasks.

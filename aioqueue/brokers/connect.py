@@ -9,7 +9,7 @@ from aioqueue.brokers.protocol import Broker
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import ConfigurationError, suggest
 
-_REDIS = ("redis", "rediss", "unix")
+_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _SCHEMES = (*_REDIS, "memory", "embedded")
 
 

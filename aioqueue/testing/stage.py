@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aioqueue.embedded import EmbeddedServer
     from aioqueue.testing.waiting import Waiting
 
-_KINDS = ("memory", "embedded", "redis", "rediss", "unix")
+_KINDS = ("memory", "embedded", "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 # A share of each embedded server that a test of this process has used: starting one takes longer than most tests.
 _kept: dict[str, EmbeddedServer] = {}

@@ -17,8 +17,9 @@ import redis
 
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.brokers.redis import RedisBroker, keys, outbox, subscription
-from aioqueue.brokers.redis.link import Backoff, Server
+from aioqueue.brokers.redis.link import Backoff
 from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 

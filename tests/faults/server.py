@@ -31,7 +31,7 @@ class DurableServer:
         self._binary = binary
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _port()
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(port=self.port, socket_timeout=10)
 
@@ -101,7 +101,7 @@ class DurableServer:
         os.kill(self._process.pid, number)
 
 
-def _port() -> int:
+def free_port() -> int:
     # Below the ports that the kernel gives to clients: while the server is down, one of its own clients could be
     # given its port, and connect to itself.
     while True:

@@ -15,9 +15,10 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, WorkerStatus, WorkflowStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.consumer import RedisConsumer
-from aioqueue.brokers.redis.link import Argument, Backoff, NotTrusted, Server, is_transient
+from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
 from aioqueue.brokers.redis.outbox import Outbox
 from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.server import NotTrusted, Server
 from aioqueue.brokers.redis.watches import RedisWatch, Watches
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError, QueueFull
 from aioqueue.ids import short_id
@@ -38,7 +39,7 @@ class RedisBroker:
     """A namespace on a Redis or Valkey server.
 
     Args:
-        url: `redis://`, `rediss://` or `unix://`, with redis-py's options.
+        url: see `Server`.
         namespace: the prefix of all keys.
         label: what people are shown instead of the URL.
         timeout: for how long calls other than `send` try, in seconds.
@@ -64,8 +65,8 @@ class RedisBroker:
         self._client = short_id()  # its requests are numbered from 1 again
         self._number = 0
         self._one_by_one = asyncio.Lock()
-        self._link = self._server.link()
-        self._outbox_link = self._server.link()
+        self._link = Link(self._server)
+        self._outbox_link = Link(self._server)
         self._outbox = Outbox(self._outbox_link, self._prefix, self._client, self._label, lambda: self._shift)
         self._watches = Watches(self._server, self._prefix, self._client, lambda: self._shift)
         await self._check_server()

@@ -13,9 +13,10 @@ from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, Re
 
 from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.brokers.redis import keys, values
-from aioqueue.brokers.redis.link import Argument, Backoff, Server, is_transient, pack
+from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient, pack
 from aioqueue.brokers.redis.outbox import rows
 from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.subscription import listen
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
@@ -66,9 +67,9 @@ class RedisConsumer:
         self._offset = offset
         self._streams = keys.streams(worker.queues)
         self._queues = [keys.queue_of(stream) for stream in self._streams]
-        self._reader = server.link()
-        self._commands = server.link()
-        self._settler = server.link()
+        self._reader = Link(server)
+        self._commands = Link(server)
+        self._settler = Link(server)
         self._renewals: Any = None
         self._serial = 0
         self._number = 0
@@ -303,12 +304,17 @@ class RedisConsumer:
             self._renewals.send_packed_command([pack(*arguments)], check_health=False)
             return self._renewals.read_response()
         except ResponseError as error:
-            if isinstance(error, ReadOnlyError):  # a master that was demoted: connect again, maybe elsewhere
-                self._renewals.disconnect()
+            if isinstance(error, ReadOnlyError):  # a primary that was demoted: connect again, maybe elsewhere
+                self._end_renewals()
             raise
         except BaseException:
-            self._renewals.disconnect()
+            self._end_renewals()
             raise
+
+    def _end_renewals(self) -> None:
+        if self._renewals is not None:
+            self._renewals.disconnect()
+            self._renewals = None
 
     async def take_over(self) -> float:
         audit = monotonic() >= self._audit_at
@@ -386,8 +392,7 @@ class RedisConsumer:
         await self._reader.close()
         await self._commands.close()
         await self._settler.close()
-        if self._renewals is not None:
-            self._renewals.disconnect()
+        self._end_renewals()
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
         return await self._commands.run(script(name), self._prefix, *arguments, timeout=_TIMEOUT)

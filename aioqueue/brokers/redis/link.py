@@ -1,39 +1,27 @@
 """One connection to Redis, and what can go wrong with it.
 
-redis-py makes the connection (authentication, TLS, RESP2 or 3, name resolution); the commands go over its streams, see
-`wire`. That costs a third of what its client objects cost, and it means that nothing is repeated behind our back:
-redis-py's own retries would turn one XADD into two when only the reply was lost.
+redis-py makes the connection, see `server`; the commands go over its streams, see `wire`. That costs a third of what
+its client objects cost, and it means that nothing is repeated behind our back: redis-py's own retries would turn one
+XADD into two when only the reply was lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import hiredis
-import redis
-from redis import asyncio as aioredis
 from redis import exceptions as redis_errors
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry as BlockingRetry
 
 from aioqueue.brokers.redis.scripts import Script
+from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.wire import Wire
-from aioqueue.brokers.url import masked
-from aioqueue.exceptions import ConfigurationError
 
 Argument = str | bytes | int | float
 
-CONNECT_TIMEOUT = 5.0
 _pack: Any = cast("Any", hiredis).pack_command
-_KEEPALIVE = {"socket_keepalive": True}
-_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 # Replies that say "not now": the same command may well succeed a moment later.
 _TRANSIENT_PREFIXES = (
@@ -48,10 +36,6 @@ _TRANSIENT_PREFIXES = (
     "UNBLOCKED",
     "NOREPLICAS",
 )
-
-
-class NotTrusted(redis_errors.AuthenticationError):
-    """The server's certificate is not accepted. Says what to do."""
 
 
 def pack(*arguments: Argument) -> bytes:
@@ -86,48 +70,6 @@ class Backoff:
     def reset(self) -> None:
         """The last attempt succeeded."""
         self.failures = 0
-
-
-class Server:
-    """Where Redis is, and how connections to it are made."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._options: dict[str, Any] = {
-            "retry": Retry(NoBackoff(), 0),
-            "socket_connect_timeout": CONNECT_TIMEOUT,
-            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        }
-        if not url.startswith("unix:"):
-            self._options |= _KEEPALIVE
-        try:
-            self.pool = cast("Any", aioredis.ConnectionPool).from_url(url, **self._options)
-        except (ValueError, TypeError) as error:
-            raise ConfigurationError(
-                f"The broker's URL {masked(url)} cannot be used: {error}. "
-                "It looks like redis://[user:password@]host[:6379][/0], rediss://… with TLS, or unix:///path."
-            ) from None
-        for option in _FILES:
-            file = self.pool.connection_kwargs.get(option)
-            if file is not None and not Path(file).is_file():
-                raise ConfigurationError(f"{option}={file} in the broker's URL {masked(url)} is no file.")
-        # A socket timeout in the URL would end a blocking read; each call has its own deadline instead.
-        self.pool.connection_kwargs["socket_timeout"] = None
-
-    def __str__(self) -> str:
-        return masked(self.url)
-
-    def link(self) -> Link:
-        """A new connection, not opened yet."""
-        return Link(self)
-
-    def blocking_connection(self, *, timeout: float) -> Any:
-        """A connection for a thread, not opened yet; `timeout` in seconds for each answer."""
-        options = self._options | {"socket_connect_timeout": timeout, "retry": BlockingRetry(NoBackoff(), 0)}
-        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
-        pool = cast("Any", redis.ConnectionPool).from_url(self.url, **options)
-        pool.connection_kwargs["socket_timeout"] = timeout
-        return pool.make_connection()
 
 
 class Link:
@@ -193,18 +135,8 @@ class Link:
 
     async def _connect(self, timeout: float) -> Wire:
         await self._drop()
-        connection = self._server.pool.make_connection()
-        try:
-            async with asyncio.timeout(timeout):
-                await connection.connect()
-        except BaseException as error:
-            await connection.disconnect(nowait=True)
-            if isinstance(cause := error.__context__, ssl.SSLCertVerificationError):
-                raise NotTrusted(
-                    f"its certificate is not accepted ({cause.verify_message}). Connect by a name that is in it, and "
-                    "give the file of the authority that made it, as ?ssl_ca_certs=/path/to/ca.pem in the URL"
-                ) from None
-            raise
+        async with asyncio.timeout(timeout):
+            connection = await self._server.connect()
         self._wire = wire = Wire(connection)
         return wire
 

@@ -19,8 +19,9 @@ import msgspec
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from aioqueue.brokers.protocol import Outgoing
-from aioqueue.brokers.redis.link import Argument, Backoff, Link, NotTrusted, is_transient
+from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
 from aioqueue.brokers.redis.scripts import Script, script
+from aioqueue.brokers.redis.server import NotTrusted
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, QueueFull
 
 MOST_MESSAGES = 1000

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from redis.exceptions import ConnectionError
 
-from aioqueue.brokers.redis.link import CONNECT_TIMEOUT, Server, pack
+from aioqueue.brokers.redis.link import pack
+from aioqueue.brokers.redis.server import CONNECT_TIMEOUT, Server
 from aioqueue.brokers.redis.wire import Alarm, Wire
 
 # A connection on which nothing comes may be dead: ask after so long, and wait so long for the answer.
@@ -23,16 +24,12 @@ async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
     Raises:
         redis.exceptions.RedisError: the connection failed; what was published since may be lost.
     """
-    connection: Any = server.pool.make_connection()
-    wire: Wire | None = None
-    ask: Alarm | None = None
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        wire = Wire(await server.connect())
+    loop = asyncio.get_running_loop()
+    ask = Alarm(partial(wire.write, pack("PING")))
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.connect()
-        loop = asyncio.get_running_loop()
-        wire = Wire(connection)
         wire.write(pack("SUBSCRIBE", channel))
-        ask = Alarm(partial(wire.write, pack("PING")))
         while True:
             now = loop.time()
             ask.set(now + _SILENCE)
@@ -47,6 +44,5 @@ async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
                     elif reply[0] == b"message":
                         yield reply[2]
     finally:
-        if ask is not None:
-            ask.cancel()
-        await (connection.disconnect(nowait=True) if wire is None else wire.close())
+        ask.cancel()
+        await wire.close()

@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from aioqueue.brokers.redis.link import Backoff, Link, Server
+from aioqueue.brokers.redis.link import Backoff, Link
 from aioqueue.brokers.redis.scripts import script
+from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.subscription import listen
 from aioqueue.exceptions import BrokerUnavailable
 
@@ -57,7 +58,7 @@ class Watches:
 
     def __init__(self, server: Server, prefix: str, client: str, offset: Callable[[], int]) -> None:
         self._server = server
-        self._link: Link = server.link()
+        self._link: Link = Link(server)
         self._prefix = prefix
         self._client = client
         self._offset = offset

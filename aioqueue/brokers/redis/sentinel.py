@@ -1,0 +1,121 @@
+"""Redis Sentinel: several processes that know which server is the primary.
+
+`redis+sentinel://user:password@host:26379,host:26379/name/0`: the user and the password are those of the server; the
+Sentinels' own are `?sentinel_username=…&sentinel_password=…`. With `rediss+sentinel://` both speak TLS.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from redis import sentinel as blocking_sentinel
+from redis.asyncio import sentinel
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry as BlockingRetry
+
+SCHEMES = ("redis+sentinel", "rediss+sentinel")
+_PORT = 26379
+# One that does not answer must not keep the others from being asked.
+_TIMEOUT = 0.5
+# How redis-py shows one of them in its error.
+_CLIENT = re.compile(r"<[^<>]*(?:<[^<>]*)*\(host=([^,]*),port=(\d+)[^>]*>\)>\)> - ")
+
+
+class Addresses(NamedTuple):
+    """Which Sentinels to ask, and for what.
+
+    Attributes:
+        hosts: names and ports.
+        name: of the primary.
+        options: their user and password.
+    """
+
+    hosts: list[tuple[str, int]]
+    name: str
+    options: dict[str, str]
+
+
+def split(url: str) -> tuple[str, Addresses | None]:
+    """A URL as it would be if the primary's host were known, and who knows it; None when it names the server itself.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES:
+        return url, None
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.lstrip("/").partition("/")
+    if not name:
+        raise ValueError("it does not say which primary the Sentinels are to be asked for")
+    addresses: list[tuple[str, int]] = []
+    for host in hosts.split(","):
+        place = urlsplit(f"//{host}")
+        if not place.hostname:
+            raise ValueError("it names no Sentinel, or an empty one")
+        addresses.append((place.hostname, place.port or _PORT))
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    theirs = {name.removeprefix("sentinel_"): value for name, value in options if name.startswith("sentinel_")}
+    if unknown := theirs.keys() - {"username", "password"}:
+        raise ValueError(f"the option sentinel_{min(unknown)} is unknown")
+    query = urlencode([(name, value) for name, value in options if not name.startswith("sentinel_")])
+    scheme = parts.scheme.partition("+")[0]
+    address = f"{scheme}://{user}{at}the-primary/{database}{'?' + query if query else ''}"
+    return address, Addresses(addresses, unquote(name), theirs)
+
+
+class Sentinels:
+    """Asks them who the primary is. They are connected to for each question: it is a rare one."""
+
+    def __init__(self, addresses: Addresses, tls: dict[str, Any]) -> None:
+        self._hosts = list(addresses.hosts)
+        self._name = addresses.name
+        self._options: dict[str, Any] = {
+            **addresses.options,
+            **tls,
+            "socket_timeout": _TIMEOUT,
+            "socket_connect_timeout": _TIMEOUT,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+
+    async def primary(self) -> tuple[str, int]:
+        """Where the primary is.
+
+        Raises:
+            redis.exceptions.ConnectionError: none of them knows.
+        """
+        options = self._options | {"retry": Retry(NoBackoff(), 0)}
+        asked: Any = sentinel.Sentinel(self._hosts, sentinel_kwargs=options)
+        try:
+            found: tuple[str, int] = await asked.discover_master(self._name)
+        except sentinel.MasterNotFoundError as error:
+            raise self._nobody(error) from None
+        finally:
+            await asked.aclose()
+        # The one that answered is asked first the next time. (Not sorted in its place: a thread may be reading it.)
+        place: dict[str, Any] = asked.sentinels[0].connection_pool.connection_kwargs
+        self._hosts = sorted(self._hosts, key=lambda host: host != (place["host"], place["port"]))
+        return found
+
+    def primary_blocking(self) -> tuple[str, int]:
+        """The same, for a thread."""
+        options = self._options | {"retry": BlockingRetry(NoBackoff(), 0)}
+        asked: Any = blocking_sentinel.Sentinel(self._hosts, sentinel_kwargs=options)
+        try:
+            return asked.discover_master(self._name)
+        except blocking_sentinel.MasterNotFoundError as error:
+            raise self._nobody(error) from None
+        finally:
+            for client in asked.sentinels:
+                client.close()
+
+    def _nobody(self, error: Exception) -> ConnectionError:
+        details = _CLIENT.sub(r"\1:\2 ", str(error)).partition(" : ")[2]
+        return ConnectionError(
+            f"the Sentinels name no healthy primary {self._name!r}{f': {details}' if details else ''}"
+        )

@@ -1,0 +1,110 @@
+"""Where Redis is, and how connections to it are made.
+
+redis-py makes them: authentication, TLS, RESP2 or 3, name resolution, and asking Sentinel who the primary is.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis import asyncio as aioredis
+from redis import exceptions as redis_errors
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry as BlockingRetry
+
+from aioqueue.brokers.redis.sentinel import Sentinels, split
+from aioqueue.brokers.url import masked
+from aioqueue.exceptions import ConfigurationError
+
+CONNECT_TIMEOUT = 5.0
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+class NotTrusted(redis_errors.AuthenticationError):
+    """The server's certificate is not accepted. Says what to do."""
+
+
+class Server:
+    """A server, or the one of several that is the primary.
+
+    Args:
+        url: `redis://`, `rediss://` or `unix://`, with redis-py's options; `redis+sentinel://` or `rediss+sentinel://`.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._options: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
+            "socket_connect_timeout": CONNECT_TIMEOUT,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+        try:
+            self._address, self._sentinels = split(url)
+            if not url.startswith("unix:"):
+                self._options["socket_keepalive"] = True
+            self._pool = cast("Any", aioredis.ConnectionPool).from_url(self._address, **self._options)
+        except (ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"The broker's URL {masked(url)} cannot be used: {error}. "
+                "It looks like redis://[user:password@]host[:6379][/0], rediss://… with TLS, unix:///path, or "
+                "redis+sentinel://host[:26379],host…/name[/0]."
+            ) from None
+        for option in _FILES:
+            file = self._pool.connection_kwargs.get(option)
+            if file is not None and not Path(file).is_file():
+                raise ConfigurationError(f"{option}={file} in the broker's URL {masked(url)} is no file.")
+        # A socket timeout in the URL would end a blocking read; each call has its own deadline instead.
+        self._pool.connection_kwargs["socket_timeout"] = None
+        self._watchers = Sentinels(self._sentinels, self._tls()) if self._sentinels is not None else None
+
+    def __str__(self) -> str:
+        return masked(self.url)
+
+    async def connect(self) -> Any:
+        """A new connection, open.
+
+        Raises:
+            NotTrusted: the server's certificate is not accepted.
+            redis.exceptions.RedisError: there is none to be had now.
+        """
+        if self._watchers is not None:
+            host, port = await self._watchers.primary()
+            self._pool.connection_kwargs.update(host=host, port=port)
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+        except BaseException as error:
+            await connection.disconnect(nowait=True)
+            if isinstance(cause := error.__context__, ssl.SSLCertVerificationError):
+                raise NotTrusted(
+                    f"its certificate is not accepted ({cause.verify_message}). Connect by a name that is in it, and "
+                    "give the file of the authority that made it, as ?ssl_ca_certs=/path/to/ca.pem in the URL"
+                ) from None
+            raise
+        return connection
+
+    def blocking_connection(self, *, timeout: float) -> Any:
+        """A connection for a thread, not opened yet; `timeout` in seconds for each answer."""
+        options = self._options | {"socket_connect_timeout": timeout, "retry": BlockingRetry(NoBackoff(), 0)}
+        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+        pool = cast("Any", redis.ConnectionPool).from_url(self._address, **options)
+        pool.connection_kwargs["socket_timeout"] = timeout
+        if self._watchers is not None:
+            host, port = self._watchers.primary_blocking()
+            pool.connection_kwargs.update(host=host, port=port)
+        return pool.make_connection()
+
+    def _tls(self) -> dict[str, Any]:
+        """The options that concern TLS, as redis-py's clients take them."""
+        if not self._address.startswith("rediss:"):
+            return {}
+        given: dict[str, Any] = self._pool.connection_kwargs
+        return {"ssl": True} | {name: value for name, value in given.items() if name.startswith("ssl_")}
