@@ -16,6 +16,7 @@ from aioqueue.workflow import TASK, Node, node_of
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.canvas.plan import Plan
+    from aioqueue.sync import SyncGroupResult
 
 T = TypeVar("T")
 
@@ -249,6 +250,13 @@ class GroupResult(AsyncResult[list[T]]):
         if self._family is not None:
             return self._family.end == self._node
         return (await self.graph()).end == self.id
+
+    @property
+    def sync(self) -> SyncGroupResult[T]:
+        """The same for threads and programs without an event loop."""
+        from aioqueue.sync import SyncGroupResult
+
+        return SyncGroupResult(self._app.portal, self)
 
     def __repr__(self) -> str:
         return f"<GroupResult {self.id} of {len(self.results)}>"

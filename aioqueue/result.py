@@ -22,6 +22,7 @@ from aioqueue.workflow import Step, failed_step, node_of, revoked_call
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.group_result import GroupResult
+    from aioqueue.sync import SyncResult
 
 R = TypeVar("R")
 
@@ -141,6 +142,13 @@ class AsyncResult(Generic[R]):
         self._ignored = ignored
         self._family = family
         self._node = node
+
+    @property
+    def sync(self) -> SyncResult[R]:
+        """The same for threads and programs without an event loop: `app.result(id).sync.get(timeout=10)`."""
+        from aioqueue.sync import SyncResult
+
+        return SyncResult.of(self._app.portal, self)
 
     async def get(self, timeout: float | None = None) -> R:
         """Wait for the task's end and return its result.

@@ -211,6 +211,7 @@ async def in_place() -> None:
 
 def without_a_loop() -> None:
     assert_type(add.sync.send(1, 2), SyncResult[int])
+    assert_type(app.result("id").sync, SyncResult[Any])
     assert_type(add.sync.send(1, 2).get(timeout=10), int)
     assert_type(add.sync.call(1, timeout=3), int)
     assert_type(add.sync.options(queue="q").send(1, 2), SyncResult[int])
