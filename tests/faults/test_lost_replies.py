@@ -79,7 +79,7 @@ async def test_send_whose_reply_comes_too_late(arena: Arena, proxy: Proxy) -> No
 @pytest.mark.parametrize("loss", [Loss.REPLY, Loss.REQUEST])
 async def test_settling_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> None:
     """No outcome is lost, none is applied twice, and nothing is run again."""
-    rule = proxy.lose(loss, "settle", times=None, chance=0.3, seed=7)
+    rule = proxy.lose(loss, "settle", "settle_one", times=None, chance=0.3, seed=7)
     worker = await arena.worker(url=proxy.url, concurrency=10)
     results = await arena.send("work", 0.02, count=60)
     results += await arena.send("again", 0.02, 2, count=20)
@@ -97,7 +97,7 @@ async def test_settling_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> 
 @pytest.mark.parametrize("loss", [Loss.REPLY, Loss.REQUEST])
 async def test_early_acknowledgement_through_cuts(arena: Arena, proxy: Proxy, loss: Loss) -> None:
     """D9: at most once, and yet each of them once."""
-    rule = proxy.lose(loss, "settle", times=None, chance=0.3, seed=8)
+    rule = proxy.lose(loss, "settle", "settle_one", times=None, chance=0.3, seed=8)
     await arena.worker(url=proxy.url, concurrency=10)
     results = await arena.send("early", 0.02, count=40)
     results += await arena.send("by_hand", 0.02, count=10)

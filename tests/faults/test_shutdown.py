@@ -53,7 +53,7 @@ async def test_stopped_under_load_and_bad_network(arena: Arena, proxy: Proxy) ->
     worker = await arena.worker(url=proxy.url, visibility_timeout=_LONG_LEASE)
     results = await arena.send("work", 0.3, count=20)
     await arena.started(results)
-    lost = proxy.lose(Loss.REQUEST, "settle", times=4)
+    lost = proxy.lose(Loss.REQUEST, "settle", "settle_one", times=4)
     await until(lambda: lost.done)
     worker.terminate()
     assert await worker.ended() == 0

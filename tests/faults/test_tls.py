@@ -140,7 +140,7 @@ async def test_connections_are_lost(arena: Arena, authority: Authority, loss: Lo
             results = [await app.tasks["work"].send()]
             assert sent.done == 1
             await arena.worker(url=url, constants={"aioqueue.brokers.redis.consumer._TIMEOUT": 1.0})
-            settled = proxy.lose(loss, "settle")
+            settled = proxy.lose(loss, "settle", "settle_one")
             results += await app.send_many([app.tasks["work"].s() for _ in range(50)])
             await arena.ended(results)
             assert settled.done == 1

@@ -197,13 +197,15 @@ class RedisConsumer:
     async def _settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         self._number += 1
         try:
-            arguments = self._plan(settlements)
+            alone = len(settlements) == 1 and _is_plain(settlements[0])
+            arguments = self._single(settlements[0]) if alone else self._plan(settlements)
         except Exception as error:  # one that cannot be encoded must not hold up the others
             return await self._settle_apart(settlements, error)
+        applied = script("settle_one" if alone else "settle")
         backoff = Backoff()
         while True:
             try:
-                letters: bytes = await self._settler.run(script("settle"), self._prefix, *arguments, timeout=_TIMEOUT)
+                letters: bytes = await self._settler.run(applied, self._prefix, *arguments, timeout=_TIMEOUT)
                 return [_VERDICTS[letter] for letter in letters.decode()]
             except (RedisError, OSError) as error:
                 if (
@@ -235,6 +237,12 @@ class RedisConsumer:
         )
         return [Verdict.FENCED]
 
+    def _single(self, settlement: Settlement) -> list[Argument]:
+        """ARGV of the script for a plain one: see settle_one.lua."""
+        handle: Handle = settlement.delivery.handle
+        arguments: list[Argument] = [self.id, self._number, self._offset(), handle.stream, handle.entry]
+        return [*arguments, settlement.delivery.id, settlement.expires, _stored(settlement)]
+
     def _plan(self, settlements: Sequence[Settlement]) -> list[Argument]:
         """ARGV of the script: see settle.lua."""
         data: list[Argument] = []
@@ -257,7 +265,7 @@ class RedisConsumer:
                     last[position - 1] = handle
             record = dead = 0
             if settlement.record is not None:
-                data.append((b"1" if settlement.final else b"0") + settlement.record)
+                data.append(_stored(settlement))
                 record = len(data) + 1
             if settlement.dead is not None:
                 data.append(settlement.dead)
@@ -396,6 +404,18 @@ class RedisConsumer:
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
         return await self._commands.run(script(name), self._prefix, *arguments, timeout=_TIMEOUT)
+
+
+def _is_plain(settlement: Settlement) -> bool:
+    """Whether it acknowledges a message and keeps a record, and that is all."""
+    usual = settlement.guarded and settlement.acknowledge and settlement.final and not settlement.if_revoked
+    more = settlement.sends or settlement.step is not None or settlement.dead is not None
+    return usual and not more and settlement.record is not None and settlement.expires >= 0
+
+
+def _stored(settlement: Settlement) -> bytes:
+    """A record as it is stored, which says first whether it is the end."""
+    return (b"1" if settlement.final else b"0") + (settlement.record or b"")
 
 
 def _step(step: Step, data: list[Argument]) -> tuple[Any, ...]:

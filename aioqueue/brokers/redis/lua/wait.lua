@@ -13,11 +13,11 @@ for i = 3, #ARGV do
   local record = redis.call('GET', prefix .. 'r:' .. id)
   found[i - 2] = record
   if not record or string.sub(record, 1, 1) ~= '1' then
-    local clients = redis.call('HGET', waiters, id)
-    if not clients then
-      redis.call('HSET', waiters, id, client)
-    elseif not string.find(' ' .. clients .. ' ', ' ' .. client .. ' ', 1, true) then
-      redis.call('HSET', waiters, id, clients .. ' ' .. client)
+    if redis.call('HSETNX', waiters, id, client) == 0 then
+      local clients = redis.call('HGET', waiters, id)
+      if not string.find(' ' .. clients .. ' ', ' ' .. client .. ' ', 1, true) then
+        redis.call('HSET', waiters, id, clients .. ' ' .. client)
+      end
     end
     registered = true
   end
