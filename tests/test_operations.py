@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import redis.asyncio as aioredis
+from monitoring import monitored
 
 from aioqueue import AioQueue
+from aioqueue.brokers.redis.scripts import script
 
 PATIENCE = 30.0
 
@@ -51,37 +51,6 @@ async def _until(condition: Callable[[], Awaitable[Any]]) -> None:
         await asyncio.sleep(0.02)
 
 
-_ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-
-
-@asynccontextmanager
-async def _monitored(redis_url: str) -> AsyncIterator[list[tuple[bool, list[bytes]]]]:
-    """What the server is asked for: (inside of a script, the command's words), until the end of the block."""
-    seen: list[tuple[bool, list[bytes]]] = []
-    end = b"the end of what is monitored"
-    async with aioredis.from_url(redis_url) as pool, aioredis.from_url(redis_url) as other:
-        await other.ping()
-        connection = await pool.connection_pool.get_connection()
-
-        async def read() -> None:
-            while True:
-                line: bytes = await connection.read_response(disable_decoding=True)
-                words = _ARGUMENT.findall(line)
-                if end in words:
-                    return
-                if words[0].upper() not in (b"HELLO", b"CLIENT", b"SELECT", b"AUTH"):
-                    seen.append((b" lua]" in line.partition(b'"')[0], words))
-
-        await connection.send_command("MONITOR")
-        assert await connection.read_response() in (b"OK", "OK")
-        reading = asyncio.ensure_future(read())
-        yield seen
-        await other.echo(end)
-        async with asyncio.timeout(PATIENCE):
-            await reading
-        await connection.disconnect()
-
-
 def _asked(seen: list[tuple[bool, list[bytes]]]) -> list[str]:
     return [words[0].upper().decode() for in_script, words in seen if not in_script]
 
@@ -96,10 +65,10 @@ async def test_a_plain_send_is_one_round_trip(app: AioQueue, redis_url: str) -> 
     async with app:
         await nothing.send()  # the queue is known from here on,
         await nothing.send()  # and both scripts
-        async with _monitored(redis_url) as seen:
+        async with monitored(redis_url) as seen:
             await nothing.send()
         assert _asked(seen) == ["EVALSHA"]
-        async with _monitored(redis_url) as seen:
+        async with monitored(redis_url) as seen:
             await nothing.options(countdown=60, queue="q", priority=3).send()
         assert _asked(seen) == ["EVALSHA"]
 
@@ -111,7 +80,7 @@ async def test_a_plain_send_makes_two_writes_in_the_server(app: AioQueue, redis_
     async with app:
         await nothing.send()
         await nothing.send()
-        async with _monitored(redis_url) as seen:
+        async with monitored(redis_url) as seen:
             await nothing.send()
         # The number of the request is looked at, the message queued, and the number kept; the clock is not read.
         assert [words[0].upper() for in_script, words in seen if in_script] == [b"GET", b"XADD", b"SET"]
@@ -149,7 +118,7 @@ async def test_many_are_sent_in_one_round_trip_per_thousand(
 
     async with app:
         await nothing.send()
-        async with _monitored(redis_url) as seen:
+        async with monitored(redis_url) as seen:
             await app.send_many(nothing.s() for _ in range(tasks))
         assert _asked(seen) == ["EVALSHA"] * trips
 
@@ -193,11 +162,40 @@ async def test_a_single_task_is_a_handful_of_commands(app: AioQueue, redis_url: 
     async with app, app.worker():
         await nothing.call(timeout=PATIENCE)
         await asyncio.sleep(0.3)
-        async with _monitored(redis_url) as seen:
+        async with monitored(redis_url) as seen:
             result = await nothing.send()
             await _until(result.ready)
         asked = [name for name in _asked(seen) if name != "MGET"]  # which are ours
         assert len(asked) <= 6, asked
+
+
+async def test_a_task_that_ends_alone_is_settled_by_a_script_of_its_own(app: AioQueue, redis_url: str) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app, app.worker():
+        await nothing.call(timeout=PATIENCE)
+        async with monitored(redis_url) as seen:
+            await nothing.call(timeout=PATIENCE)
+    scripts = [words[1].decode() for _, words in seen if words[0] == b"EVALSHA"]
+    assert scripts.count(script("settle_one").sha) == 1
+    assert script("settle").sha not in scripts
+
+
+async def test_what_one_stream_gives_is_read_without_a_script(app: AioQueue, redis_url: str) -> None:
+    tasks = 3000
+
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        await app.send_many(nothing.s() for _ in range(tasks))
+        async with monitored(redis_url) as seen, asyncio.timeout(PATIENCE):
+            await app.worker(burst=True).run(install_signals=False)
+    scripts = [words[1].decode() for _, words in seen if words[0] == b"EVALSHA"]
+    # To begin, and to see that there is nothing left.
+    assert scripts.count(script("fetch").sha) <= 5
+    assert [name for name in _asked(seen) if name == "XREADGROUP"]
 
 
 async def test_an_idle_worker_costs_little(app: AioQueue, client: Any) -> None:
@@ -354,12 +352,12 @@ async def test_no_script_is_given_more_than_a_thousand(redis_url: str, app: AioQ
     async def nothing() -> None: ...
 
     async with app:
-        async with _monitored(redis_url) as sending:
+        async with monitored(redis_url) as sending:
             await app.send_many(nothing.s() for _ in range(tasks))
             due = time.time() + 0.3
             await app.send_many(nothing.s().set(countdown=max(0.01, due - time.time())) for _ in range(tasks))
         await asyncio.sleep(max(0.0, due - time.time()) + 0.1)
-        async with _monitored(redis_url) as working:
+        async with monitored(redis_url) as working:
             await app.worker(burst=True, concurrency=5000).run(install_signals=False)
     large = (b"EVALSHA", b"XACK", b"XDEL", b"HMGET", b"HDEL", b"ZMSCORE")
     for seen in (sending, working):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import redis.asyncio as aioredis
+from monitoring import monitored
 
 from aioqueue import AioQueue, chain, chord
 
@@ -49,6 +51,27 @@ async def test_a_step_of_a_chain_costs_the_same_in_a_long_one(app: AioQueue, cli
     # A lone task takes 10: its messages are read, its end is settled, its record is stored. The step takes as many.
     assert costs[0] < 23, costs
     assert costs[1] < costs[0] * 1.1
+
+
+async def test_each_node_of_a_chain_is_read_once(app: AioQueue, redis_url: str) -> None:
+    length = 30
+
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    async with app, app.worker():
+        await add.call(1, 1, timeout=PATIENCE)
+        async with monitored(redis_url) as seen:
+            result = await chain(add.s(0, 1), *[add.s(1) for _ in range(length - 1)]).send()
+            assert await result.get(timeout=PATIENCE) == length
+    nodes = f"{{cost:0}}:wf:{result.id.partition('.')[0]}".encode()
+    read = Counter(
+        field for _, words in seen if words[0] in (b"HMGET", b"HGET") and words[1] == nodes for field in words[2:]
+    )
+    numbers = {field: times for field, times in read.items() if field.isdigit()}
+    # When it is its turn; what its end means, its state says. Node 0 is the start.
+    assert numbers == {str(n).encode(): 1 for n in range(length + 1)}
 
 
 async def test_messages_do_not_grow_with_the_workflow(app: AioQueue, client: Any) -> None:

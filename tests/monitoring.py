@@ -1,0 +1,41 @@
+"""What a server is asked for, command by command."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import redis.asyncio as aioredis
+
+_PATIENCE = 30.0
+_ARGUMENT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+
+@asynccontextmanager
+async def monitored(redis_url: str) -> AsyncIterator[list[tuple[bool, list[bytes]]]]:
+    """What the server is asked for: (inside of a script, the command's words), until the end of the block."""
+    seen: list[tuple[bool, list[bytes]]] = []
+    end = b"the end of what is monitored"
+    async with aioredis.from_url(redis_url) as pool, aioredis.from_url(redis_url) as other:
+        await other.ping()
+        connection = await pool.connection_pool.get_connection()
+
+        async def read() -> None:
+            while True:
+                line: bytes = await connection.read_response(disable_decoding=True)
+                words = _ARGUMENT.findall(line)
+                if end in words:
+                    return
+                if words[0].upper() not in (b"HELLO", b"CLIENT", b"SELECT", b"AUTH"):
+                    seen.append((b" lua]" in line.partition(b'"')[0], words))
+
+        await connection.send_command("MONITOR")
+        assert await connection.read_response() in (b"OK", "OK")
+        reading = asyncio.ensure_future(read())
+        yield seen
+        await other.echo(end)
+        async with asyncio.timeout(_PATIENCE):
+            await reading
+        await connection.disconnect()
