@@ -91,8 +91,8 @@ def _page(
         yield "    and workers than the headings say."
         yield ""
     if rounds > 1:
-        yield f"Medians of {rounds} rounds, in which the peers took turns; the deep queue, the idle workers"
-        yield "and aioqueue alone were measured once."
+        yield f"Medians of {rounds} rounds, in which the peers took turns; the idle workers and aioqueue"
+        yield "alone were measured once."
     else:
         yield "One round: there is no spread."
     yield f"It took {max(1, round(results.seconds / 60))} min."
