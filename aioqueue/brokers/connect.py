@@ -6,11 +6,10 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 from aioqueue.brokers.protocol import Broker
-from aioqueue.brokers.url import masked
+from aioqueue.brokers.url import REDIS, masked
 from aioqueue.exceptions import ConfigurationError, suggest
 
-_REDIS = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
-_SCHEMES = (*_REDIS, "memory", "embedded")
+_SCHEMES = (*REDIS, "memory", "embedded")
 
 
 async def connect(url: str | None, *, name: str, namespace: str, timeout: float, stack: AsyncExitStack) -> Broker:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+SENTINEL = ("redis+sentinel", "rediss+sentinel")
+REDIS = ("redis", "rediss", "unix", *SENTINEL)
+"""Schemes of URLs."""
+
 _SECRET = ("password", "passwd", "token", "secret", "key", "auth")
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Outgoing, Settlement, Verdict, Watch, WorkerStatus
-from aioqueue.brokers.url import masked
+from aioqueue.brokers.url import REDIS, masked
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.ids import new_id
 from aioqueue.message import decode_message
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aioqueue.embedded import EmbeddedServer
     from aioqueue.testing.waiting import Waiting
 
-_KINDS = ("memory", "embedded", "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_KINDS = ("memory", "embedded", *REDIS)
 
 # A share of each embedded server that a test of this process has used: starting one takes longer than most tests.
 _kept: dict[str, EmbeddedServer] = {}

@@ -6,24 +6,22 @@ Sentinels' own are `?sentinel_username=…&sentinel_password=…`. With `rediss+
 
 from __future__ import annotations
 
-import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from redis import sentinel as blocking_sentinel
-from redis.asyncio import sentinel
+import redis
+from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry as BlockingRetry
 
-SCHEMES = ("redis+sentinel", "rediss+sentinel")
+from aioqueue.brokers.url import SENTINEL
+
 _PORT = 26379
 # One that does not answer must not keep the others from being asked.
 _TIMEOUT = 0.5
-# How redis-py shows one of them in its error.
-_CLIENT = re.compile(r"<[^<>]*(?:<[^<>]*)*\(host=([^,]*),port=(\d+)[^>]*>\)>\)> - ")
 
 
 class Addresses(NamedTuple):
@@ -47,7 +45,7 @@ def split(url: str) -> tuple[str, Addresses | None]:
         ValueError: it cannot be read.
     """
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
+    if parts.scheme not in SENTINEL:
         return url, None
     user, at, hosts = parts.netloc.rpartition("@")
     name, _, database = parts.path.lstrip("/").partition("/")
@@ -89,33 +87,45 @@ class Sentinels:
         Raises:
             redis.exceptions.ConnectionError: none of them knows.
         """
-        options = self._options | {"retry": Retry(NoBackoff(), 0)}
-        asked: Any = sentinel.Sentinel(self._hosts, sentinel_kwargs=options)
-        try:
-            found: tuple[str, int] = await asked.discover_master(self._name)
-        except sentinel.MasterNotFoundError as error:
-            raise self._nobody(error) from None
-        finally:
-            await asked.aclose()
-        # The one that answered is asked first the next time. (Not sorted in its place: a thread may be reading it.)
-        place: dict[str, Any] = asked.sentinels[0].connection_pool.connection_kwargs
-        self._hosts = sorted(self._hosts, key=lambda host: host != (place["host"], place["port"]))
-        return found
+        silent: list[str] = []
+        for host in self._hosts:
+            client: Any = aioredis.Redis(host=host[0], port=host[1], retry=Retry(NoBackoff(), 0), **self._options)
+            try:
+                return self._found(host, await client.sentinel_masters())
+            except (RedisError, OSError) as error:
+                silent.append(_reason(host, error))
+            finally:
+                await client.aclose()
+        raise self._nobody(silent)
 
     def primary_blocking(self) -> tuple[str, int]:
         """The same, for a thread."""
-        options = self._options | {"retry": BlockingRetry(NoBackoff(), 0)}
-        asked: Any = blocking_sentinel.Sentinel(self._hosts, sentinel_kwargs=options)
-        try:
-            return asked.discover_master(self._name)
-        except blocking_sentinel.MasterNotFoundError as error:
-            raise self._nobody(error) from None
-        finally:
-            for client in asked.sentinels:
+        silent: list[str] = []
+        for host in self._hosts:
+            client: Any = redis.Redis(host=host[0], port=host[1], retry=BlockingRetry(NoBackoff(), 0), **self._options)
+            try:
+                return self._found(host, client.sentinel_masters())
+            except (RedisError, OSError) as error:
+                silent.append(_reason(host, error))
+            finally:
                 client.close()
+        raise self._nobody(silent)
 
-    def _nobody(self, error: Exception) -> ConnectionError:
-        details = _CLIENT.sub(r"\1:\2 ", str(error)).partition(" : ")[2]
-        return ConnectionError(
-            f"the Sentinels name no healthy primary {self._name!r}{f': {details}' if details else ''}"
-        )
+    def _found(self, host: tuple[str, int], known: dict[str, Any]) -> tuple[str, int]:
+        """Where one of them says the primary is."""
+        state = known.get(self._name)
+        if state is None:
+            raise ConnectionError(f"it knows no {self._name!r}")
+        if not state["is_master"] or state["is_sdown"] or state["is_odown"]:
+            raise ConnectionError("it is down")
+        # The one that answered is asked first the next time. (Not sorted in its place: a thread may be reading it.)
+        self._hosts = sorted(self._hosts, key=lambda other: other != host)
+        return state["ip"], state["port"]
+
+    def _nobody(self, silent: list[str]) -> ConnectionError:
+        return ConnectionError(f"the Sentinels name no healthy primary {self._name!r}: {'; '.join(silent)}")
+
+
+def _reason(host: tuple[str, int], error: Exception) -> str:
+    """Why one of them was of no help."""
+    return f"{host[0]}:{host[1]} ({str(error).rstrip('.')})"

@@ -47,7 +47,7 @@ class Server:
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
         try:
-            self._address, self._sentinels = split(url)
+            self._address, sentinels = split(url)
             if not url.startswith("unix:"):
                 self._options["socket_keepalive"] = True
             self._pool = cast("Any", aioredis.ConnectionPool).from_url(self._address, **self._options)
@@ -63,7 +63,7 @@ class Server:
                 raise ConfigurationError(f"{option}={file} in the broker's URL {masked(url)} is no file.")
         # A socket timeout in the URL would end a blocking read; each call has its own deadline instead.
         self._pool.connection_kwargs["socket_timeout"] = None
-        self._watchers = Sentinels(self._sentinels, self._tls()) if self._sentinels is not None else None
+        self._sentinels = Sentinels(sentinels, self._tls()) if sentinels is not None else None
 
     def __str__(self) -> str:
         return masked(self.url)
@@ -75,8 +75,8 @@ class Server:
             NotTrusted: the server's certificate is not accepted.
             redis.exceptions.RedisError: there is none to be had now.
         """
-        if self._watchers is not None:
-            host, port = await self._watchers.primary()
+        if self._sentinels is not None:
+            host, port = await self._sentinels.primary()
             self._pool.connection_kwargs.update(host=host, port=port)
         connection = self._pool.make_connection()
         try:
@@ -97,8 +97,8 @@ class Server:
         options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
         pool = cast("Any", redis.ConnectionPool).from_url(self._address, **options)
         pool.connection_kwargs["socket_timeout"] = timeout
-        if self._watchers is not None:
-            host, port = self._watchers.primary_blocking()
+        if self._sentinels is not None:
+            host, port = self._sentinels.primary_blocking()
             pool.connection_kwargs.update(host=host, port=port)
         return pool.make_connection()
 

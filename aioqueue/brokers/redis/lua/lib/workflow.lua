@@ -163,6 +163,29 @@ local function workflows(prefix, now, budget)
     return metas[wid]
   end
 
+  -- Those of some fields that are not known yet; from now on they are, once they have been read.
+  local function lacking(known, fields)
+    local found = {}
+    for _, field in ipairs(fields) do
+      if known[field] == nil then
+        known[field] = false
+        found[#found + 1] = field
+      end
+    end
+    return found
+  end
+
+  -- The state of a simple node that is queued. When it ends, this is all that has to be known of it: whether somebody
+  -- takes its value, and the number of the one after it, or ''.
+  local function queued_state(wanted, after) return (wanted == 1 and 'q1' or 'q0') .. after end
+
+  local function is_queued_state(state) return state and string.byte(state) == QUEUED end
+
+  -- What such a state says, or nothing.
+  local function read_queued_state(state)
+    if is_queued_state(state) and #state > 1 then return string.byte(state, 2) - 48, string.sub(state, 3) end
+  end
+
   local function learn_nodes(wid, fields)
     local known, key = blobs[wid], path(wid).key
     for at = 1, #fields, 1000 do
@@ -181,17 +204,8 @@ local function workflows(prefix, now, budget)
   local function foresee(wid, wanted)
     local states = path(wid).states
     blobs[wid] = blobs[wid] or {}
-    local known, of, fields, more = blobs[wid], hash(states).known, {}, {}
-    for _, n in ipairs(wanted) do
-      if known[n] == nil then
-        known[n] = false
-        fields[#fields + 1] = n
-      end
-      if of[n] == nil then
-        of[n] = false
-        more[#more + 1] = n
-      end
-    end
+    local known, of = blobs[wid], hash(states).known
+    local fields, more = lacking(known, wanted), lacking(of, wanted)
     learn_nodes(wid, fields)
     for _, n in ipairs(fields) do
       if known[n] and string.sub(known[n], 1, 1) ~= 't' and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
@@ -202,19 +216,13 @@ local function workflows(prefix, now, budget)
   -- Read the states of nodes that have ended, and then what those say comes next, or else the nodes themselves.
   local function foresee_ends(wid, wanted)
     local states = path(wid).states
-    local of, more, nodes = hash(states).known, {}, {}
-    if of.open == nil then more[1] = 'open' end
-    for _, n in ipairs(wanted) do
-      if of[n] == nil then
-        of[n] = false
-        more[#more + 1] = n
-      end
-    end
+    local of, nodes = hash(states).known, {}
+    local more = lacking(of, wanted)
+    if of.open == nil then more[#more + 1] = 'open' end
     learn(states, more)
     for _, n in ipairs(wanted) do
-      local state = of[n]
-      local after = state and #state > 1 and string.byte(state) == QUEUED and string.sub(state, 3) or n
-      if after ~= '' then nodes[#nodes + 1] = after end
+      local _, after = read_queued_state(of[n])
+      if after ~= '' then nodes[#nodes + 1] = after or n end
     end
     foresee(wid, nodes)
   end
@@ -342,12 +350,6 @@ local function workflows(prefix, now, budget)
 
   local function is_call(n) return string.find(n, '.', 1, true) end
 
-  -- The state of a simple node that is queued. When it ends, this is all that has to be known of it: whether somebody
-  -- takes its value, and the number of the one after it, or ''.
-  local function queued_state(wanted, after) return (wanted == 1 and 'q1' or 'q0') .. after end
-
-  local function is_queued_state(state) return state and string.byte(state) == QUEUED end
-
   -- It is the turn of a node: if it is a simple one, that is all there is to do. Returns whether it was, and its kind.
   local function go_simple(wid, n, value)
     local packed, states = packed_node(wid, n), path(wid).states
@@ -374,10 +376,8 @@ local function workflows(prefix, now, budget)
   local function done(wid, n, value)
     if is_call(n) then return self.handled(wid, n) end
     local at = path(wid)
-    local state, simple, wanted, after = get(at.states, n), 1, nil, nil
-    if state and #state > 1 and string.byte(state) == QUEUED then
-      wanted, after = string.byte(state, 2) - 48, string.sub(state, 3)
-    else
+    local simple, wanted, after = 1, read_queued_state(get(at.states, n))
+    if not after then
       local packed = packed_node(wid, n)
       if not packed or ended(wid, n) then return end
       local _
