@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aioqueue.graph import Graph
     from aioqueue.group_result import GroupResult
     from aioqueue.result import AsyncResult, TaskInfo
+    from aioqueue.schedules import Schedule, crontab, every, one_off, solar
     from aioqueue.shared import shared_task
     from aioqueue.task import Task
     from aioqueue.task_failure import TaskFailure
@@ -39,6 +40,7 @@ __all__ = [
     "Ignore",
     "Reject",
     "Retry",
+    "Schedule",
     "Signature",
     "StampingVisitor",
     "Task",
@@ -50,10 +52,14 @@ __all__ = [
     "chain",
     "chord",
     "chunks",
+    "crontab",
     "current_context",
+    "every",
     "group",
+    "one_off",
     "shared_task",
     "signature",
+    "solar",
 ]
 
 _HOMES = {
@@ -65,6 +71,7 @@ _HOMES = {
     "Ignore": "exceptions",
     "Reject": "exceptions",
     "Retry": "exceptions",
+    "Schedule": "schedules",
     "Signature": "canvas",
     "StampingVisitor": "canvas",
     "Task": "task",
@@ -75,10 +82,14 @@ _HOMES = {
     "chain": "canvas",
     "chord": "canvas",
     "chunks": "canvas",
+    "crontab": "schedules",
     "current_context": "context",
+    "every": "schedules",
     "group": "canvas",
+    "one_off": "schedules",
     "shared_task": "shared",
     "signature": "canvas",
+    "solar": "schedules",
 }
 
 

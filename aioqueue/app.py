@@ -7,27 +7,23 @@ import importlib
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
-from aioqueue import shared
-from aioqueue.brokers.connect import connect
-from aioqueue.brokers.protocol import Broker, Outgoing
-from aioqueue.canvas import Canvas, Signature, signature
+from aioqueue import kinds, shared
+from aioqueue.canvas import Signature
+from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
-from aioqueue.exceptions import ConfigurationError, NotRegistered, QueueFull, suggest
-from aioqueue.logs import logger
-from aioqueue.options import SendOptions, checked
-from aioqueue.payload.codec import encode
-from aioqueue.payload.naming import importable_name
-from aioqueue.result import AsyncResult
-from aioqueue.sending import outgoing
-from aioqueue.session import Route
+from aioqueue.dispatch import Dispatch
+from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.message import encode_stamp
 from aioqueue.settings import Settings
-from aioqueue.sync import Portal
-from aioqueue.task import BoundDecorator, Decorator, Task, TaskOptions
+from aioqueue.task import BoundDecorator, Decorator, Task, TaskOptions, make_task
 
 if TYPE_CHECKING:
+    from aioqueue.beat.schedules import Schedules
+    from aioqueue.periodic import PeriodicDecorator, TermsGiven, When
+    from aioqueue.sync_app import SyncApp
     from aioqueue.task import CoroutineTask, FunctionTask
     from aioqueue.testing import Testing
     from aioqueue.worker import Worker
@@ -36,14 +32,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
-Observer = Callable[["Task[..., Any] | str", tuple[Any, ...], dict[str, Any], Mapping[str, Any], Outgoing], None]
 
-_FULL_AGAIN = 0.05
 _REMEMBER_STAMPS = 30 * 24 * 3600 * 1000
-_AT_ONCE = 1000
 
 
-class AioQueue:
+class AioQueue(Core):
     """A set of tasks, and the broker through which they are sent and run.
 
     Args:
@@ -71,18 +64,18 @@ class AioQueue:
         include: Iterable[str] = (),
         **settings: Any,
     ) -> None:
-        if not name or not name.isprintable() or len(name) > 100:
+        if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:  # pyright: ignore
             raise ConfigurationError(f"The name of an app is 1 to 100 printable characters, not {name!r}.")
+        if lifespan is not None:
+            kinds.FUNCTION.of("The option lifespan of AioQueue", lifespan)
         given = {**settings, "broker": broker, "backend": backend}
-        self.name = name
-        self.conf = Settings.load({key: value for key, value in given.items() if value is not None or key in settings})
-        if self.conf.backend is not None and self.conf.backend != self.conf.broker:
-            raise ConfigurationError("Results are kept in the broker in this version: leave `backend` out.")
-        self.lifespan = lifespan
-        self.include = tuple(include)
-        self.tasks: dict[str, Task[..., Any]] = {}
-        self.observers: list[Observer] = []
-        self._route = Route(self._connect)
+        super().__init__(
+            name,
+            Settings.load({key: value for key, value in given.items() if value is not None or key in settings}),
+            include=_MODULES.of("The option include of AioQueue", include),
+            lifespan=lifespan,
+        )
+        self._dispatch = Dispatch(self)
         shared.adopt(self)
 
     # Tasks
@@ -112,33 +105,36 @@ class AioQueue:
             return self.register(make_task(self, function, bind, options))
         return lambda function: self.register(make_task(self, function, bind, options))  # pyright: ignore
 
-    def register(self, task: Task[P, R]) -> Task[P, R]:
-        """Add a task."""
-        known = self.tasks.get(task.name)
-        if known is not None and importable_name(known.function) != importable_name(task.function):
-            raise ConfigurationError(
-                f"Two tasks have the name {task.name!r}: {importable_name(known.function)} and "
-                f"{importable_name(task.function)}. Give one of them another: @app.task(name=...)."
-            )
-        self.tasks[task.name] = task
-        return task
+    def periodic(
+        self,
+        schedule: When,
+        *,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        **terms: Unpack[TermsGiven],
+    ) -> PeriodicDecorator:
+        """Send a task again and again: `@app.periodic(crontab("0 9 * * mon-fri"))` above `@app.task`, or above a
+        function, which it makes a task. There may be several on one.
 
-    def find(self, name: str) -> Task[..., Any]:
-        """The task of that name.
+        It fires where a scheduler runs: `aioqueue beat`, `aioqueue worker --beat`, `app.worker(beat=True)`.
+
+        Args:
+            schedule: when: a schedule, seconds, a timedelta, or text such as "0 9 * * mon-fri".
+            name: the schedule's; by default the task's, and with a number for the second one on.
+            args, kwargs: for the task.
+            options: of the sending, such as `{"queue": "low"}`.
+            terms: `misfire`, `misfire_grace`, `max_running`, `start_at`, `end_at`, `max_runs`.
 
         Raises:
-            NotRegistered: there is none; with the nearest name there is.
+            ConfigurationError: a value is wrong, the arguments don't fit the task, or the name is taken.
         """
-        task = self.tasks.get(name)
-        if task is None:
-            raise NotRegistered(self.not_registered(name))
-        return task
+        from aioqueue.periodic import Declared, declare
 
-    def not_registered(self, name: str) -> str:
-        """What is wrong with a name, and what it was probably meant to be."""
-        known = ", ".join(sorted(self.tasks)[:5]) or "none"
-        more = f" and {len(self.tasks) - 5} more" if len(self.tasks) > 5 else ""
-        return f"No task {name!r} in the app {self.name!r}.{suggest(name, self.tasks)} Known here: {known}{more}."
+        if self.declared is None:
+            self.declared = Declared()
+        return declare(self, self.declared, schedule, name, args, kwargs, options, terms)
 
     def config_from_object(self, source: str | ModuleType | object) -> None:
         """Take settings from a module (by its name) or an object: every attribute that is named as a setting is.
@@ -162,199 +158,16 @@ class AioQueue:
         }
         self.conf.update(plain)
 
-    def import_tasks(self) -> None:
-        """Import what `include` names.
-
-        Raises:
-            ConfigurationError: a module is not there.
-        """
-        for module in self.include:
-            try:
-                importlib.import_module(module)
-            except ModuleNotFoundError as error:
-                if error.name and not module.startswith(error.name):
-                    raise
-                raise ConfigurationError(f"include={list(self.include)!r}: there is no module {module!r}.") from error
-
-    # Connections
-
-    @property
-    def namespace(self) -> str:
-        """The prefix of the app's keys in the broker."""
-        return self.conf.namespace or self.name
-
-    async def open(self) -> Broker:
-        """Connect, in this event loop; `close` once for each `open`."""
-        return await self._route.enter()
-
-    async def close(self) -> None:
-        """Undo one `open`; the last one disconnects."""
-        await self._route.leave()
-
-    async def __aenter__(self) -> AioQueue:
-        await self.open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def broker(self) -> Broker:
-        """The broker in this event loop; connects first if nobody has, and then stays open as long as the loop."""
-        return self._route.broker or await self.open()
-
-    async def _connect(self, stack: AsyncExitStack) -> Broker:
-        conf = self.conf
-        if conf.task_always_eager or (conf.broker is not None and conf.broker.startswith("memory:")):
-            return self._memory
-        broker = await connect(
-            conf.broker, name=self.name, namespace=self.namespace, timeout=conf.send_timeout, stack=stack
-        )
-        for warning in getattr(broker, "warnings", ()):
-            logger.warning("%s", warning)
-        return broker
-
-    @cached_property
-    def _memory(self) -> Broker:
-        """One for all event loops and threads, for as long as the app lives: there is nowhere else to find it."""
-        from aioqueue.brokers.memory import MemoryBroker
-
-        return MemoryBroker()
-
-    def reroute(self, route: Route) -> Route:
-        """Connect another way from now on; returns the way before, to be put back like this. For tests."""
-        before, self._route = self._route, route
-        return before
-
-    @cached_property
-    def portal(self) -> Portal:
-        """For `task.sync`."""
-        return Portal(self)
-
     # Sending
 
-    async def post(
-        self,
-        target: Task[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> AsyncResult[Any]:
-        """Send a task, or a name, with checked options. `Task.send` and the others end here."""
-        if "link" in options or "link_error" in options:
-            name = target if isinstance(target, str) else target.name
-            call: Signature[Any] = Signature(self, name, args, kwargs, options)
-            return await call.send()
-        if self.conf.task_always_eager and not isinstance(target, str):
-            from aioqueue.worker.eager import run_eagerly
+    @property
+    def out(self) -> WayOut:
+        """How what is sent leaves the app."""
+        if self.conf.task_always_eager:
+            from aioqueue.worker.eager import Eager
 
-            return await run_eagerly(self, target, args, kwargs, options)
-        broker = await self.broker()
-        message = outgoing(self, target, args, kwargs, options, broker.now())
-        await self._send(broker, (message,))
-        for observer in self.observers:
-            observer(target, args, kwargs, options, message)
-        return self._result(target, message.id, options)
-
-    async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
-        """Send many tasks, a thousand in a round trip; each thousand whole or not at all.
-
-        Returns:
-            A result for each, in order. Canvases, and signatures with links, are sent one by one.
-
-        Raises:
-            ConfigurationError: a task is another app's. Nothing was sent.
-        """
-        calls = list(signatures)
-        targets = [call.target_in(self) if type(call) is Signature else "" for call in calls]
-        if self.conf.task_always_eager or not all(_is_message(call) for call in calls):
-            return [await call.send() for call in calls]
-        broker = await self.broker()
-        now = broker.now()
-        messages = [
-            outgoing(self, target, call.args, call.kwargs, call.options, now)
-            for target, call in zip(targets, calls, strict=True)
-        ]
-        await self._send(broker, messages)
-        for target, call, message in zip(targets, calls, messages, strict=True):
-            for observer in self.observers:
-                observer(target, call.args, call.kwargs, call.options, message)
-        return [
-            self._result(target, message.id, call.options)
-            for target, call, message in zip(targets, calls, messages, strict=True)
-        ]
-
-    async def _send(self, broker: Broker, messages: Iterable[Outgoing]) -> None:
-        # Each thousand goes whole or not at all, so each is tried again by itself: what has gone must not go twice.
-        messages = tuple(messages)
-        for start in range(0, len(messages), _AT_ONCE):
-            await self._send_some(broker, messages[start : start + _AT_ONCE])
-
-    async def _send_some(self, broker: Broker, messages: tuple[Outgoing, ...]) -> None:
-        conf, loop = self.conf, asyncio.get_running_loop()
-        deadline = loop.time() + conf.send_timeout
-        while True:
-            try:
-                await broker.send(messages, timeout=conf.send_timeout, max_length=conf.queue_max_length)
-                return
-            except QueueFull:
-                if conf.queue_full == "raise" or loop.time() + _FULL_AGAIN > deadline:
-                    raise
-            await asyncio.sleep(_FULL_AGAIN)
-
-    async def send_task(
-        self,
-        name: str,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[SendOptions],
-    ) -> AsyncResult[Any]:
-        """Send a task by its name; its code need not be here."""
-        return await self.post(self.tasks.get(name) or name, tuple(args), dict(kwargs or {}), checked(options))
-
-    def result(self, id: str) -> AsyncResult[Any]:
-        """The result of a task, from its id."""
-        return AsyncResult(self, id)
-
-    def _result(self, target: Task[..., Any] | str, id: str, options: Mapping[str, Any]) -> AsyncResult[Any]:
-        ignored = options.get("ignore_result")
-        if isinstance(target, str):
-            return AsyncResult(self, id, name=target, sent=True, ignored=bool(ignored))
-        if ignored is None:
-            ignored = self.conf.task_ignore_result if target.ignore_result is None else target.ignore_result
-        return AsyncResult(self, id, name=target.name, sent=True, ignored=ignored)
-
-    def result_converter(self, name: str) -> Callable[[Any], Any] | None:
-        """What makes a decoded result into the type that the task's function returns, if it is known here."""
-        task = self.tasks.get(name)
-        return task.parameters.result_converter if task is not None else None
-
-    @overload
-    def signature(
-        self,
-        task: str,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        immutable: bool = False,
-        **options: Unpack[SendOptions],
-    ) -> Signature[Any]: ...
-    @overload
-    def signature(self, task: Mapping[str, Any]) -> Canvas[Any]: ...
-    def signature(
-        self,
-        task: str | Mapping[str, Any],
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        immutable: bool = False,
-        **options: Unpack[SendOptions],
-    ) -> Canvas[Any]:
-        """A call of a task by its name; or a canvas from what its `to_dict` gave."""
-        if isinstance(task, str):
-            return signature(task, args, kwargs, immutable=immutable, app=self, **options)
-        return signature(task, app=self)
+            return Eager(self)
+        return self._dispatch
 
     def make_signature(
         self,
@@ -372,17 +185,38 @@ class AioQueue:
         """Revoke all that was sent until now with that stamp, and is not running yet: each ends when a worker meets it.
 
         Args:
-            key, value: the stamp, as given to `stamp()`; a value matches a list that holds it, too.
+            key, value: the stamp, as given to `stamp()`; a value matches a list, a tuple or a set that holds it, too.
             terminate: cancel what runs, too.
+
+        Raises:
+            PayloadError: no stamp can have such a value.
         """
         broker = await self.broker()
-        stamp = encode((key, value), max_size=self.conf.max_payload_size)[0]
+        try:
+            stamp = encode_stamp(kinds.TEXT.of("The key of a stamp", key), value)
+        except PayloadError as error:
+            raise PayloadError(f"The stamp {key!r} cannot be sent: {error}. Nothing was revoked.") from None
         await broker.revoke_stamp(stamp, expires=_REMEMBER_STAMPS, terminate=terminate)
+        await asyncio.sleep(0.002)  # what is sent after this is of a later millisecond, and so not of them
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """Tasks that cannot be run."""
         return DeadLetters(self)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """What fires at its time: `app.schedules.add("poll", task.s(), every(60))`."""
+        from aioqueue.beat.schedules import Schedules
+
+        return Schedules(self)
+
+    @cached_property
+    def sync(self) -> SyncApp:
+        """The app for threads and programs without an event loop: `app.sync.schedules`, `app.sync.send_many([...])`."""
+        from aioqueue.sync_app import SyncApp
+
+        return SyncApp(self)
 
     # Working
 
@@ -426,17 +260,10 @@ class AioQueue:
         return f"<AioQueue {self.name!r}, {len(self.tasks)} tasks>"
 
 
-def _is_message(call: Signature[Any]) -> bool:
-    return type(call) is Signature and call.is_plain and call.spread is None
+def _modules(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not all(isinstance(one, str) and one for one in given):
+        raise TypeError
+    return tuple(given)
 
 
-def make_task(app: AioQueue | None, function: Callable[..., Any], bind: bool, options: Mapping[str, Any]) -> Any:
-    """A task of a function, not registered yet."""
-    if not callable(function):
-        raise ConfigurationError(
-            f"@app.task takes a function, not {function!r}; options go by name: @app.task(queue=…)."
-        )
-    options = dict(options)
-    base: type[Task[..., Any]] = options.pop("base", None) or Task
-    name: str = options.pop("name", None) or importable_name(function)
-    return base(app, function, name, bind, options)
+_MODULES = kinds.Kind("a list of the names of modules, such as ['shop.tasks']", _modules)

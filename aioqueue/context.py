@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+import msgspec
+
 from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry
-from aioqueue.message import Message, State
-from aioqueue.options import moment
+from aioqueue.kinds import Seconds
+from aioqueue.message import Message, State, headers_of, stamps_of
+from aioqueue.options import checked_retry, moment
 
 if TYPE_CHECKING:
     from aioqueue.canvas.base import Canvas
@@ -34,14 +38,18 @@ def current_context() -> TaskContext:
     return context
 
 
-class Line:
-    """How a context reaches whoever runs it: the worker, or nobody when the task is run in place."""
+class Runtime(msgspec.Struct, eq=False):
+    """What a running task reaches of those who run it: the worker, or nobody when the task is run in place."""
 
     async def report(self, state: str, meta: Any) -> None:
         """Store a state that is not the end."""
 
     async def acknowledge(self) -> None:
         """Take the message out of the queue now."""
+
+    def waits(self, subject: str, begins: bool) -> None:
+        """It begins to wait for the end of another task, or no longer waits; a subject that ends with a dot is a
+        workflow. From any thread."""
 
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         """Add a member to the task's group."""
@@ -64,7 +72,7 @@ class Done(Awaitable[_T]):
         yield
 
 
-class TaskContext:
+class TaskContext(msgspec.Struct, eq=False, weakref=True):
     """A task while it runs; the first argument of tasks made with `bind=True`.
 
     Attributes:
@@ -77,47 +85,21 @@ class TaskContext:
         is_eager: it runs in the sender's process (`task_always_eager`), or was called as a function.
         state: what the app's `lifespan` yielded in this process.
         children: ids of the tasks that it has sent.
+        asked: the last `Retry` or `Replace` that was made of it; to be raised, or the task has failed.
     """
 
-    __slots__ = (
-        "_line",
-        "_message",
-        "args",
-        "children",
-        "deliveries",
-        "hostname",
-        "id",
-        "is_eager",
-        "kwargs",
-        "state",
-        "task",
-    )
-
-    def __init__(
-        self,
-        task: Task[..., Any],
-        id: str,
-        message: Message,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        line: Line,
-        hostname: str = "",
-        deliveries: int = 1,
-        is_eager: bool = False,
-        state: Any = None,
-    ) -> None:
-        self.task = task
-        self.id = id
-        self.args = args
-        self.kwargs = kwargs
-        self.hostname = hostname
-        self.deliveries = deliveries
-        self.is_eager = is_eager
-        self.state = state
-        self.children: list[str] = []
-        self._message = message
-        self._line = line
+    task: Task[..., Any]
+    id: str
+    _message: Message
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    _runtime: Runtime
+    hostname: str = ""
+    deliveries: int = 1
+    is_eager: bool = False
+    state: Any = None
+    children: list[str] = []
+    asked: Retry | Replace | None = None
 
     @property
     def name(self) -> str:
@@ -155,12 +137,12 @@ class TaskContext:
     @property
     def headers(self) -> dict[str, Any]:
         """What the sender added."""
-        return self._message.headers
+        return headers_of(self._message)
 
     @property
     def stamps(self) -> dict[str, Any]:
         """The marks that all tasks of a workflow share."""
-        return self._message.stamps
+        return stamps_of(self._message)
 
     @property
     def parent_id(self) -> str | None:
@@ -188,6 +170,21 @@ class TaskContext:
         return moment(self._message.expires)
 
     @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that it was sent for, if it was."""
+        name = self.headers.get("schedule")
+        return name if isinstance(name, str) else None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it was due by its schedule, an aware datetime; `datetime.now` may be later."""
+        try:
+            moment = datetime.fromisoformat(self.headers.get("due_at", ""))
+        except (TypeError, ValueError):  # no schedule's header
+            return None
+        return moment if moment.tzinfo is not None else None
+
+    @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that adds `task_id` and `task_name` to its records."""
         return logging.LoggerAdapter(
@@ -209,7 +206,7 @@ class TaskContext:
         """
         if state in ("SUCCESS", "FAILURE", "REVOKED"):
             raise AioQueueError(f"A task cannot set the state {state} itself: return a value, or raise an error.")
-        return self._line.perform(self._line.report(str(state), meta))
+        return self._runtime.perform(self._runtime.report(str(state), meta))
 
     def progress(self, done: float, total: float) -> Awaitable[None]:
         """`update_state` to PROGRESS, with `{"done": done, "total": total}`."""
@@ -217,24 +214,28 @@ class TaskContext:
 
     def ack(self) -> Awaitable[None]:
         """Acknowledge the message now: from here on the task is delivered at most once."""
-        return self._line.perform(self._line.acknowledge())
+        return self._runtime.perform(self._runtime.acknowledge())
 
     def retry(
         self,
         exc: BaseException | None = None,
-        countdown: float | None = None,
+        countdown: Seconds | None = None,
         eta: datetime | None = None,
         max_retries: int | None = None,
     ) -> Retry:
-        """A `Retry` to raise.
+        """A `Retry` to raise. A task that makes one, raises nothing and returns has failed: nothing else would tell.
 
         Args:
             exc: what went wrong; the task's exception when its retries are used up.
             countdown: seconds to wait; else the task's backoff or `default_retry_delay`.
             eta: when to run again.
             max_retries: in place of the task's own.
+
+        Raises:
+            ConfigurationError: a value that one of them cannot have.
         """
-        return Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries)
+        self.asked = retry = checked_retry(Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries))
+        return retry
 
     def replace(self, canvas: Canvas[Any]) -> Replace:
         """A `Replace` to raise: the canvas goes on in the place of this task.
@@ -245,7 +246,8 @@ class TaskContext:
         Raises:
             ConfigurationError: what is given is no canvas.
         """
-        return Replace(_checked(canvas))
+        self.asked = replace = Replace(_checked(canvas))
+        return replace
 
     def add_to_group(self, canvas: Canvas[_T]) -> Awaitable[AsyncResult[_T]]:
         """Add a member to the group that this task belongs to: it is waited for, and its result comes last.
@@ -258,10 +260,27 @@ class TaskContext:
         """
         if self.group_id is None and not self.is_eager:
             raise AioQueueError(f"Task {self.name}[{self.id}] belongs to no group. Nothing was added.")
-        return self._line.perform(self._line.add_to_group(_checked(canvas)))
+        return self._runtime.perform(self._runtime.add_to_group(_checked(canvas)))
 
     def __repr__(self) -> str:
         return f"<TaskContext {self.name}[{self.id}]>"
+
+
+@contextmanager
+def waiting_for(subjects: Sequence[str]) -> Generator[None]:
+    """The task that this code runs in, if it is one, waits for the end of another; its worker hears of it."""
+    context = current.get()
+    if context is None:
+        yield
+        return
+    runtime = context._runtime  # pyright: ignore[reportPrivateUsage]
+    for subject in subjects:
+        runtime.waits(subject, True)
+    try:
+        yield
+    finally:
+        for subject in subjects:
+            runtime.waits(subject, False)
 
 
 class Request:

@@ -11,11 +11,12 @@ from aioqueue.brokers.protocol import Outgoing, StoredLetter
 from aioqueue.exceptions import AioQueueError, PayloadError
 from aioqueue.message import DeadLetter, Message, decode_dead_letter, decode_message, encode_message
 from aioqueue.options import moment
-from aioqueue.payload.signature import unpack
+from aioqueue.payload.calls import call_digest
+from aioqueue.payload.codec import decode_call
 from aioqueue.workflow import handler_call
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 _ALL = 1_000_000
 
@@ -50,11 +51,18 @@ class DeadTask(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     raw: bytes
 
+    def __repr__(self) -> str:
+        # Without its arguments, which may be secret, and large.
+        return f"<DeadTask {self.id} of {self.name or '?'} from {self.queue!r}: {self.reason}>"
+
+    def __rich_repr__(self) -> list[Any]:
+        return [self.id, ("name", self.name), ("queue", self.queue), ("reason", self.reason)]
+
 
 class DeadLetters:
     """`app.dead_letters`."""
 
-    def __init__(self, app: AioQueue) -> None:
+    def __init__(self, app: Core) -> None:
         self._app = app
 
     async def list(self, queue: str | None = None, limit: int = 100) -> list[DeadTask]:
@@ -76,12 +84,13 @@ class DeadLetters:
 
         Raises:
             AioQueueError: its message cannot be read, so that sending it would only bring it back.
+            DuplicateTask: you chose its id, and have sent another task under it, which waits or runs.
         """
         broker = await self._app.broker()
         stored = await broker.dead_letters(limit=1, id=id)
         if not stored:
             return False
-        letter = decode_dead_letter(stored[0].data)
+        letter = _letter(stored[0])
         message = _message(letter)
         if message is None:
             raise AioQueueError(
@@ -94,7 +103,15 @@ class DeadLetters:
         message.retries, message.eta, message.expires = 0, None, None
         # To where it was met, whatever somebody else may have written into it.
         message.queue, message.priority = letter.queue, min(9, max(0, message.priority))
-        return await broker.requeue_dead(Outgoing(id, message.queue, message.priority, encode_message(message)))
+        call = ""
+        if message.own_id:
+            task = self._app.tasks.get(message.task)
+            names = () if task is None else task.parameters.positional_names
+            call = call_digest(message.task, message.body, message.content, names)
+        data = encode_message(message)
+        return await self._app.out.again(
+            Outgoing(id, message.queue, message.priority, data, once=message.own_id, call=call)
+        )
 
     async def remove(self, id: str) -> bool:
         """Drop a dead letter. False: there is none."""
@@ -106,29 +123,38 @@ class DeadLetters:
         return await (await self._app.broker()).remove_dead(ids) if ids else 0
 
     def _read(self, stored: StoredLetter) -> DeadTask:
-        letter = decode_dead_letter(stored.data)
+        letter = _letter(stored)
         message = _message(letter)
-        args: list[Any] = []
+        args: tuple[Any, ...] = ()
         kwargs: dict[str, Any] = {}
         if message is not None:
             try:
-                args, kwargs = unpack(message.body, message.content, max_size=self._app.conf.max_payload_size)
+                args, kwargs = decode_call(message.body, message.content, self._app.conf.max_payload_size)
             except PayloadError:
                 pass
         return DeadTask(
             id=stored.id,
             name=message.task if message is not None else "",
-            args=tuple(args),
+            args=args,
             kwargs=kwargs,
             queue=letter.queue,
             reason=letter.reason,
             exception=letter.failure.rebuild() if letter.failure else None,
             traceback=letter.failure.report() if letter.failure else None,
             deliveries=letter.deliveries,
-            died_at=moment(letter.died_at),
+            died_at=moment(letter.died_at or None),
             worker=letter.worker,
             raw=letter.raw,
         )
+
+
+def _letter(stored: StoredLetter) -> DeadLetter:
+    """What is kept of it; if that is none of ours, a letter that says so."""
+    try:
+        return decode_dead_letter(stored.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = f"what is kept of this dead letter cannot be read ({error})"
+        return DeadLetter(raw=stored.data, queue="", reason=reason, deliveries=0, died_at=0)
 
 
 def _message(letter: DeadLetter) -> Message | None:

@@ -6,13 +6,30 @@ A message says what was wrong, with the value; what happened to the task; and wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 
 class AioQueueError(Exception):
-    """The root of all errors raised by aioqueue."""
+    """The root of all errors raised by aioqueue.
+
+    Attributes:
+        sent: of a `send_many` that could send a part only, the ids of the tasks that were sent before the error.
+    """
+
+    sent: tuple[str, ...] = ()
+
+    def after(self, sent: Iterable[str], total: int) -> Self:
+        """This error, when so many of `total` tasks were sent before it."""
+        if ids := tuple(sent):
+            self.sent = ids
+            what = str(self).replace("Nothing was sent.", "The others were not sent.")
+            self.args = (
+                f"{what} The first {len(ids)} of the {total} tasks had been sent before: the error's `sent` has their "
+                "ids. Send only the others again.",
+            )
+        return self
 
 
 class ConfigurationError(AioQueueError):
@@ -28,7 +45,20 @@ class QueueFull(AioQueueError):
 
 
 class DuplicateTask(AioQueueError):
-    """A unique task like this one is already waiting or running; nothing was sent."""
+    """The `task_id` is that of another call, which waits or runs; nothing was sent."""
+
+    @classmethod
+    def of(cls, id: str) -> DuplicateTask:
+        """The error for that id."""
+        return cls(
+            f"The task_id {id!r} is taken: a task of that id waits or runs (or was revoked, and its message has not "
+            "been met yet), and it is another task or has other arguments. Nothing was sent. Take another id, or wait "
+            "for the end of that one: then its id is free."
+        )
+
+
+class ScheduleExists(AioQueueError):
+    """There is a schedule of that name already; nothing was changed."""
 
 
 class NotRegistered(AioQueueError):
@@ -61,6 +91,14 @@ class TaskFailed(AioQueueError):
         self.arguments = arguments
 
 
+class ResultIgnored(AioQueueError):
+    """No result of the task is kept: it was sent with `ignore_result`, and has ended."""
+
+
+class ResultExpired(AioQueueError):
+    """The task has ended, and what was known of it is gone: `result_expires` is over, or it was forgotten."""
+
+
 class TaskRevoked(AioQueueError):
     """The task was revoked, or expired, before it ended by itself."""
 
@@ -74,7 +112,7 @@ class ChordError(UpstreamFailed):
 
 
 class WorkerLost(AioQueueError):
-    """The process that ran the task died, `max_deliveries` times in a row."""
+    """The process that ran the task died: `max_deliveries` times in a row, or once after an early acknowledgement."""
 
 
 class LeaseLost(AioQueueError):
@@ -108,7 +146,7 @@ class Retry(AioQueueError):
         message: str = "",
         *,
         exc: BaseException | None = None,
-        countdown: float | None = None,
+        countdown: float | timedelta | None = None,
         eta: datetime | None = None,
         max_retries: int | None = None,
     ) -> None:

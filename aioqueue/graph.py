@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from aioqueue.exceptions import AioQueueError
-from aioqueue.message import State, decode_record
+from aioqueue.message import State, read_record
 from aioqueue.workflow import DONE, FAILED, HANDLER, QUEUED, REVOKED, START, TASK, UPSTREAM, Node
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ async def _nodes(broker: Broker, part: _Part) -> list[GraphNode]:
     queued = [node.id for number, node in status.nodes.items() if status.states.get(number) == QUEUED]
     records = await broker.records(queued) if queued else []
     now = {
-        id: decode_record(record).state if record is not None else State.SENT
+        id: read_record(id, record).state if record is not None else State.SENT
         for id, record in zip(queued, records, strict=True)
     }
     found: list[GraphNode] = []

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
-from aioqueue.message import Record, State, decode_record
+from aioqueue.graph import Graph
+from aioqueue.kinds import TIMEOUT, Seconds
+from aioqueue.message import FINAL_STATES, Record, State, read_record
 from aioqueue.result import AsyncResult, TaskInfo, exception_of, revoke
+from aioqueue.shape import Shape
+from aioqueue.waiting import Allowance, OutOfTime, nothing_goes_on, within
 from aioqueue.workflow import TASK, Node, node_of
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
-    from aioqueue.canvas.plan import Plan
+    from aioqueue.core import Core
     from aioqueue.sync import SyncGroupResult
 
 T = TypeVar("T")
 
 # How many members are waited for at once.
 _AT_ONCE = 1000
+
+
+class _Leaf(NamedTuple):
+    """A task in a group, and what is known of it."""
+
+    result: AsyncResult[Any]
+    record: Record | None
 
 
 class GroupResult(AsyncResult[list[T]]):
@@ -33,11 +43,11 @@ class GroupResult(AsyncResult[list[T]]):
 
     def __init__(
         self,
-        app: AioQueue,
+        app: Core,
         id: str,
         results: Sequence[AsyncResult[T]] | None = None,
         *,
-        family: PlanFamily | None = None,
+        family: ShapeFamily | None = None,
         node: int = 0,
     ) -> None:
         super().__init__(app, id, name="group", sent=True, family=family, node=node)
@@ -47,8 +57,8 @@ class GroupResult(AsyncResult[list[T]]):
     def results(self) -> Sequence[AsyncResult[T]]:
         """The members' results, in order; those that joined the group later are not among them."""
         if self._results is None:
-            family = cast("PlanFamily", self._family)
-            self._results = [family.result(number) for number in family.plan.joins[self._node]]
+            family = cast("ShapeFamily", self._family)
+            self._results = [family.result(number) for number in family.shape.joins[self._node]]
         return self._results
 
     def __len__(self) -> int:
@@ -64,36 +74,47 @@ class GroupResult(AsyncResult[list[T]]):
     def __iter__(self) -> Iterator[AsyncResult[T]]:
         return iter(self.results)
 
-    async def get(self, timeout: float | None = None, return_exceptions: bool = False) -> list[T]:
+    async def get(self, timeout: Seconds | None = None, return_exceptions: bool = False) -> list[T]:
         """Wait for all members and return their results, in order.
 
         Args:
-            timeout: seconds for all of them; None waits for as long as it takes.
+            timeout: seconds, or a timedelta, for all of them; None waits for as long as it takes.
             return_exceptions: put what members raised into the places of their results.
 
         Raises:
             TimeoutError: not all have ended in that time; they go on.
             Exception: what a member raised.
         """
-        values: list[Any] = []
-        if timeout is not None and timeout <= 0 and await self.ready():
-            timeout = None  # what is there needs no waiting
+        patience: float | None = TIMEOUT.of("The timeout of get()", timeout)
+        if patience is not None and patience <= 0 and await self.ready():
+            patience = None  # what is there needs no waiting
         try:
-            async with asyncio.timeout(timeout):
-                if not return_exceptions:
-                    await self._wait_before()
-                async for results in self._all_members():
-                    for start in range(0, len(results), _AT_ONCE):
-                        values += await _values(results[start : start + _AT_ONCE], return_exceptions)
-        except builtins.TimeoutError as error:
-            if isinstance(error, AioQueueError):
-                raise
+            return await within(patience, self._gathered(return_exceptions))
+        except OutOfTime:
             done = await self.completed_count()
             raise TimeoutError(
-                f"{done} of the {len(self.results)} tasks of group {self.id} have ended well after {timeout:g} s. The "
-                "others go on; wait again, or revoke them."
+                f"{done} of the {len(self.results)} tasks of group {self.id} have ended well after {patience or 0:g} "
+                "s. The others go on; wait again, or revoke them."
             ) from None
+
+    def _not_ended(self, after: float) -> TimeoutError:
+        return TimeoutError(
+            f"Group {self.id} has not ended after {after:g} s. It goes on; wait again, or revoke it. Is a worker "
+            "running that consumes its queues?"
+        )
+
+    async def _gathered(self, return_exceptions: bool) -> list[T]:
+        values: list[Any] = []
+        if not return_exceptions:
+            await self._wait_before()
+        async for results in self._all_members():
+            for start in range(0, len(results), _AT_ONCE):
+                values += await _values(results[start : start + _AT_ONCE], return_exceptions)
         return values
+
+    async def group(self) -> GroupResult[T]:
+        """This one."""
+        return self
 
     async def _all_members(self) -> AsyncIterator[Sequence[AsyncResult[T]]]:
         """The members known here, and when those have ended, those that they have added to the group."""
@@ -101,8 +122,9 @@ class GroupResult(AsyncResult[list[T]]):
         yield known
         while (place := await self.place()) is not None:
             nodes = await (await self._app.broker()).members(*place) or ()
-            more = [await member_of(self._app, node) for node in nodes[len(known) :]]
-            if not more:
+            found = [await member_of(self._app, node) for node in nodes[len(known) :]]
+            more = [member for member in found if member is not None]
+            if not more or len(more) < len(found):  # of what has expired meanwhile nothing is left to be waited for
                 return
             yield more
             known += more
@@ -161,33 +183,39 @@ class GroupResult(AsyncResult[list[T]]):
 
     async def completed_count(self) -> int:
         """How many members have ended well."""
-        return sum(
-            all(record is not None and record.state == State.SUCCESS for record in records)
-            for records in await self._records_by_member()
-        )
+        return sum(all(_is(State.SUCCESS, leaf) for leaf in leaves) for leaves in await self._leaves_by_member())
 
     async def ready(self) -> bool:
         """Whether all members have ended."""
-        return all(record is not None and record.final for record in await self._records())
+        return all(leaf.record is not None and leaf.record.final for leaf in await self._leaves())
 
     async def successful(self) -> bool:
         """Whether all members have ended well."""
-        return all(record is not None and record.state == State.SUCCESS for record in await self._records())
+        return all(_is(State.SUCCESS, leaf) for leaf in await self._leaves())
 
     async def failed(self) -> bool:
         """Whether a member has failed."""
-        return any(record is not None and record.state == State.FAILURE for record in await self._records())
+        return any(_is(State.FAILURE, leaf) for leaf in await self._leaves())
 
     async def state(self) -> str:
-        """SUCCESS when all members have it; else FAILURE or REVOKED when one has; else SENT."""
-        return _state_of(await self._records())
+        """SUCCESS when all members have it; else FAILURE or REVOKED when one has; else SENT, or PENDING when nothing is
+        known of those that have none of these, and nothing will be."""
+        return (await self._state_and_leaves())[0]
+
+    async def _state_and_leaves(self) -> tuple[str, list[_Leaf]]:
+        leaves = await self._leaves()
+        state = _state_of(leaves)
+        if state == State.SENT and await nothing_goes_on(await self._app.broker(), self.id):
+            leaves = await self._leaves()  # the last of them may have ended meanwhile
+            state = _state_of(leaves)
+            return str(State.PENDING) if state == State.SENT else state, leaves
+        return state, leaves
 
     async def info(self) -> TaskInfo:
         """What is known of it as of a task: `result` when all members have ended well, `exception` of one that has not,
         `meta` how many have, `children` their ids."""
-        records = await self._records()
-        state = _state_of(records)
-        bad = next((one for one in records if one is not None and one.state == state != State.SUCCESS), None)
+        state, leaves = await self._state_and_leaves()
+        bad = next((leaf.record for leaf in leaves if state != State.SUCCESS and _is(state, leaf)), None)
         return TaskInfo(
             id=self.id,
             state=state,
@@ -200,40 +228,51 @@ class GroupResult(AsyncResult[list[T]]):
             reason=bad.reason if bad is not None else None,
         )
 
-    async def watch(self) -> AsyncIterator[TaskInfo]:
-        """How it is now, and at each end of a member, until it is known how the group ends."""
+    async def watch(self, timeout: Seconds | None = None) -> AsyncIterator[TaskInfo]:
+        """How it is now, and at each end of a member, until it is known how the group ends; see `AsyncResult.watch`."""
+        allowed = Allowance(timeout, self._not_ended)
         yield (info := await self.info())
         if info.ready:
             return
         if not self.results:
             with suppress(Exception):
-                await self._wait_before()
+                await allowed.to(self._wait_before())
             yield await self.info()
         async with aclosing(self._ends()) as ends:
-            async for _ in ends:
+            while await allowed.to(anext(ends, None)) is not None:
                 yield (info := await self.info())
                 if info.ready:
                     return
 
-    async def _records(self) -> list[Record | None]:
+    async def _leaves(self) -> list[_Leaf]:
         if not self.results and self.parent is not None:
-            records = await _records_of(self._app, _leaves(self.parent))
+            leaves = await _looked_at(self._app, _leaves(self.parent))
             if _is_lenient(self.parent):
-                return [record for record in records if record is None or not record.final]
-            return records
-        return [record for records in await self._records_by_member() for record in records]
+                return [leaf for leaf in leaves if leaf.record is None or not leaf.record.final]
+            return leaves
+        return [leaf for leaves in await self._leaves_by_member() for leaf in leaves]
 
-    async def _records_by_member(self) -> list[list[Record | None]]:
-        found: list[list[Record | None]] = []
+    async def _leaves_by_member(self) -> list[list[_Leaf]]:
+        found: list[list[_Leaf]] = []
         async for members in self._all_members():
-            leaves = [_leaves(member) for member in members]
-            records = iter(await _records_of(self._app, [leaf for some in leaves for leaf in some]))
-            found += [[next(records) for _ in some] for some in leaves]
+            results = [_leaves(member) for member in members]
+            leaves = iter(await _looked_at(self._app, [result for some in results for result in some]))
+            found += [[next(leaves) for _ in some] for some in results]
         return found
 
     async def forget(self) -> None:
-        """Drop what is known of the members."""
-        await (await self._app.broker()).forget([one.id for member in self.results for one in _leaves(member)])
+        """Drop what is known of the members; and of all of the workflow, when the group is the end of it. What still
+        runs then leaves nothing when all of it has ended."""
+        broker = await self._app.broker()
+        if not any(await broker.forget(self._names())):
+            await broker.forget([one.id for member in self.results for one in _leaves(member)])
+        self.note_forgotten()
+
+    def note_forgotten(self) -> None:
+        """Note that it was forgotten, and its members."""
+        super().note_forgotten()
+        for member in self.results:
+            member.note_forgotten()
 
     async def revoke(self, terminate: bool = False, reason: str | None = None) -> bool:
         """Revoke all members that have not ended, and all that comes after them; see `AsyncResult.revoke`.
@@ -263,35 +302,68 @@ class GroupResult(AsyncResult[list[T]]):
 
 
 async def group_at(
-    app: AioQueue, id: str, place: tuple[str, int], convert: Callable[[Any], Any] | None = None
+    app: Core, id: str, place: tuple[str, int], convert: Callable[[Any], Any] | None = None
 ) -> GroupResult[Any] | None:
     """The group whose join is there; None when it is no join, or nothing is known of it (any more)."""
     nodes = await (await app.broker()).members(*place)
-    return None if nodes is None else GroupResult(app, id, [await member_of(app, node, convert) for node in nodes])
+    if nodes is None:
+        return None
+    members: list[AsyncResult[Any]] = []
+    for node in nodes:
+        member = await member_of(app, node, convert)
+        if member is None:
+            return None
+        members.append(member)
+    return GroupResult(app, id, members)
 
 
-async def member_of(app: AioQueue, node: Node, convert: Callable[[Any], Any] | None = None) -> AsyncResult[Any]:
-    """The result of a member, which may be a group itself."""
+async def member_of(app: Core, node: Node, convert: Callable[[Any], Any] | None = None) -> AsyncResult[Any] | None:
+    """The result of a member, which may be a group itself; None when it is one of which nothing is known any more."""
     if node.kind != TASK:
         found = node_of(node.id)
         place = (found[0], int(found[1])) if found is not None else await (await app.broker()).place(node.id)
-        group = await group_at(app, node.id, place, convert) if place is not None else None
-        if group is not None:
-            return group
+        return await group_at(app, node.id, place, convert) if place is not None else None
     return AsyncResult(app, node.id, name=node.task, convert=convert, sent=True)
 
 
-async def _records_of(app: AioQueue, results: Sequence[AsyncResult[Any]]) -> list[Record | None]:
-    found = await (await app.broker()).records([result.id for result in results])
-    return [decode_record(data) if data is not None else None for data in found]
+async def _looked_at(app: Core, results: Sequence[AsyncResult[Any]]) -> list[_Leaf]:
+    broker = await app.broker()
+    found = await broker.records([result.id for result in results])
+    leaves = [
+        _Leaf(result, None if data is None else read_record(result.id, data))
+        for result, data in zip(results, found, strict=True)
+    ]
+    unkept = [leaf.result for leaf in leaves if leaf.record is None and leaf.result.ignored]
+    if not unkept:
+        return leaves
+    ended = await _ends_of(broker, unkept)
+    return [leaf if leaf.record is not None else _Leaf(leaf.result, ended.get(leaf.result.id)) for leaf in leaves]
 
 
-def _state_of(records: Sequence[Record | None]) -> str:
-    states = {record.state if record is not None else State.SENT for record in records}
+async def _ends_of(broker: Broker, results: Sequence[AsyncResult[Any]]) -> dict[str, Record]:
+    """How those have ended of which no record is kept: their workflow knows, for as long as it is there."""
+    workflows = {place[0] for result in results if (place := await result.place()) is not None}
+    ended: dict[str, Record] = {}
+    for workflow in workflows:
+        with suppress(AioQueueError):  # it has expired
+            for node in (await Graph.load(broker, workflow)).nodes:
+                if node.state in FINAL_STATES:
+                    ended[node.id] = Record(state=node.state, task=node.name)
+    return ended
+
+
+def _is(state: str, leaf: _Leaf) -> bool:
+    return leaf.record is not None and leaf.record.state == state
+
+
+def _state_of(leaves: Sequence[_Leaf]) -> str:
+    states = {leaf.result.unknown if leaf.record is None else leaf.record.state for leaf in leaves}
     for state in (State.FAILURE, State.REVOKED):
         if state in states:
             return str(state)
-    return str(State.SUCCESS if states <= {State.SUCCESS} else State.SENT)
+    if states <= {State.SUCCESS}:
+        return str(State.SUCCESS)
+    return str(State.PENDING if states <= {State.SUCCESS, State.PENDING} else State.SENT)
 
 
 async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) -> list[Any]:
@@ -300,13 +372,15 @@ async def _values(results: Sequence[AsyncResult[Any]], return_exceptions: bool) 
     if not results:
         return values
     plain = [
-        index for index, result in enumerate(results) if not isinstance(result, GroupResult) and not result.ignored
+        index
+        for index, result in enumerate(results)
+        if not isinstance(result, GroupResult) and not result.keeps_nothing
     ]
     broker = await results[0].app.broker()
     found = await broker.records([results[index].id for index in plain])
     open_ones = [index for index, result in enumerate(results) if isinstance(result, GroupResult)]
     for index, data in zip(plain, found, strict=True):
-        record = decode_record(data) if data is not None else None
+        record = read_record(results[index].id, data) if data is not None else None
         if record is None or not record.final:
             open_ones.append(index)
         elif record.state == State.SUCCESS or not return_exceptions:
@@ -343,52 +417,62 @@ def _leaves(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
 
 def _is_lenient(result: AsyncResult[Any]) -> bool:
     """It is a header whose failures are let through."""
-    family = cast("PlanFamily | None", result._family)  # pyright: ignore[reportPrivateUsage]
-    return family is not None and result._node in family.plan.lenient  # pyright: ignore[reportPrivateUsage]
+    family = cast("ShapeFamily | None", result._family)  # pyright: ignore[reportPrivateUsage]
+    return family is not None and result._node in family.shape.lenient  # pyright: ignore[reportPrivateUsage]
 
 
-class PlanFamily:
-    """How the results of a workflow belong together, as its plan says."""
+class ShapeFamily:
+    """How the results of a workflow belong together, as its shape says."""
 
-    def __init__(self, app: AioQueue, plan: Plan) -> None:
+    def __init__(self, app: Core, shape: Shape) -> None:
         self._app = app
-        self.plan = plan
+        self.shape = shape
+        self._forgotten: set[int] = set()
 
     @property
     def workflow(self) -> str:
         """The workflow's id."""
-        return self.plan.id
+        return self.shape.id
 
     @property
     def end(self) -> int:
         """The node at its end."""
-        return self.plan.end
+        return self.shape.end
 
     def result(self, node: int) -> AsyncResult[Any]:
         """The result of a node."""
-        plan = self.plan
-        if node in plan.joins:
-            group: GroupResult[Any] = GroupResult(self._app, plan.id_of(node), family=self, node=node)
+        shape = self.shape
+        if node in shape.joins:
+            group: GroupResult[Any] = GroupResult(self._app, shape.id_of(node), family=self, node=node)
             return group
         return AsyncResult(
             self._app,
-            plan.id_of(node),
-            name=plan.tasks[node],
+            shape.id_of(node),
+            name=shape.tasks[node],
             sent=True,
-            ignored=node in plan.ignored,
+            ignored=node in shape.ignored,
+            keeps_errors=node in shape.keeping_errors,
             family=self,
             node=node,
         )
 
     def before(self, node: int) -> int:
         """The node before it."""
-        return self.plan.after[node]
+        return self.shape.after[node]
 
     def behind(self, node: int) -> list[int]:
         """The nodes that come directly after it."""
-        return [number for number, before in enumerate(self.plan.after) if before == node and number]
+        return [number for number, before in enumerate(self.shape.after) if before == node and number]
+
+    def forget(self, node: int) -> None:
+        """Note that a node's result was forgotten; with that at the end, those of all nodes."""
+        self._forgotten.add(node)
+
+    def is_forgotten(self, node: int) -> bool:
+        """Whether it was, by this process."""
+        return node in self._forgotten or self.shape.end in self._forgotten
 
 
-def result_of(app: AioQueue, plan: Plan, node: int) -> AsyncResult[Any]:
-    """The result of a node of a workflow that was sent."""
-    return PlanFamily(app, plan).result(node)
+def result_of(app: Core, shape: Shape) -> AsyncResult[Any]:
+    """The result of a workflow that was sent: that of its end."""
+    return ShapeFamily(app, shape).result(shape.end)

@@ -8,10 +8,12 @@ message that cannot be read still has one.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from aioqueue.exceptions import PayloadError
+from aioqueue.payload.codec import decode, encode, from_marked, to_marked
 from aioqueue.payload.failure import Failure
 
 
@@ -40,7 +42,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         content: how: a serializer, and a compression after a plus sign.
         queue: where it waits, and waits again when it is retried.
         priority: from 0 to 9.
-        sent: when it was sent, in ms since the epoch, by the sender's clock.
+        sent: when it was sent, in ms since the epoch, by the broker's clock as its sender knew it.
         eta: not to run before; ms since the epoch.
         expires: not to run after; ms since the epoch.
         retries: how often it has been retried.
@@ -48,8 +50,10 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         soft_time_limit: seconds, in place of the task's own.
         time_limit: seconds, in place of the task's own.
         ignore_result: in place of the task's own.
-        headers: whatever the sender added.
-        stamps: marks that the tasks of a workflow share.
+        headers: whatever the sender added; see `headers_of`.
+        marked: there are marks in the headers, for values such as dates.
+        stamps: what the tasks of a workflow share; see `stamps_of`.
+        marked_stamps: there are marks in the stamps.
         parent_id, root_id, group_id: the task that sent it, the first one of all, and its group.
         workflow, node: its place in a workflow; `ids.new_id` and the node's number.
         takes: the node whose value comes before its arguments.
@@ -57,6 +61,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         wanted: its result is needed in the workflow.
         spread: the function is called for each item of the argument: "map", or "starmap" with the items unpacked.
         routing_key: as given by the sender; data, of no effect.
+        own_id: its id was chosen by the sender, and is free with its end.
     """
 
     task: str
@@ -73,7 +78,9 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     time_limit: float | None = None
     ignore_result: bool | None = None
     headers: dict[str, Any] = {}
+    marked: bool = False
     stamps: dict[str, Any] = {}
+    marked_stamps: bool = False
     parent_id: str | None = None
     root_id: str | None = None
     group_id: str | None = None
@@ -84,6 +91,7 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     wanted: bool = False
     spread: str | None = None
     routing_key: str | None = None
+    own_id: bool = False
 
 
 class Record(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
@@ -94,7 +102,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         task: its name.
         result: what it returned, encoded as `content` says.
         failure: what it raised.
-        meta: what it said of its progress.
+        meta: what it said of its progress; see `meta_of`.
+        marked: there are marks in `meta`, for values such as dates.
         reason: why it was revoked or put away.
         retries: how often it had been retried.
         worker: the name of the worker.
@@ -110,6 +119,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     content: str = "msgpack"
     failure: Failure | None = None
     meta: Any = None
+    marked: bool = False
     reason: str | None = None
     retries: int = 0
     worker: str = ""
@@ -148,3 +158,72 @@ decode_message = msgspec.msgpack.Decoder(Message).decode
 encode_record = msgspec.msgpack.Encoder().encode
 decode_record = msgspec.msgpack.Decoder(Record).decode
 decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode
+_NO_LIMIT = 2**31
+
+
+def read_record(id: str, data: bytes) -> Record:
+    """A record as the broker has it.
+
+    Raises:
+        PayloadError: it is none; somebody else has written it.
+    """
+    try:
+        return decode_record(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise PayloadError(
+            f"What is stored as the record of task {id} cannot be read ({error}), so nothing is known of the task. "
+            "`forget()` drops it."
+        ) from None
+
+
+def headers_of(message: Message) -> dict[str, Any]:
+    """The headers as they were given.
+
+    Raises:
+        PayloadError: somebody else wrote them.
+    """
+    return cast("dict[str, Any]", from_marked(message.headers)) if message.marked else message.headers
+
+
+def stamps_of(message: Message) -> dict[str, Any]:
+    """The stamps as they were given.
+
+    Raises:
+        PayloadError: somebody else wrote them.
+    """
+    return cast("dict[str, Any]", from_marked(message.stamps)) if message.marked_stamps else message.stamps
+
+
+def encode_stamp(key: str, value: Any) -> bytes:
+    """A stamp to be revoked: its name and its value, and `true` if there are marks in it.
+
+    Raises:
+        PayloadError: it can't be sent.
+    """
+    found, marked = to_marked(value)
+    return encode([key, found, True] if marked else [key, found], max_size=_NO_LIMIT)[0]
+
+
+def decode_stamp(data: bytes) -> tuple[str, Any]:
+    """The reverse of `encode_stamp`.
+
+    Raises:
+        PayloadError: somebody else wrote it.
+    """
+    match decode(data, "msgpack", max_size=_NO_LIMIT):
+        case [str(key), value]:
+            return key, value
+        case [str(key), value, True]:
+            return key, from_marked(value)
+        case _:
+            raise PayloadError("it is no stamp")
+
+
+def meta_of(record: Record) -> Any:
+    """What a task said of its progress, as it was given; as it is written, if somebody else wrote it."""
+    if not record.marked:
+        return record.meta
+    try:
+        return from_marked(record.meta)
+    except PayloadError:
+        return record.meta

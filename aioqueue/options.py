@@ -1,12 +1,18 @@
-"""What can be said about one sending of a task: on a call, on a signature, as a task's own default."""
+"""The options of tasks and of their calls: what they take, and where each can be said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypedDict, cast, get_type_hints
+from typing import Any, Final, NamedTuple, TypedDict
 
-from aioqueue.exceptions import ConfigurationError, PayloadError, suggest
+from aioqueue import kinds
+from aioqueue.exceptions import ConfigurationError, Retry, suggest
+from aioqueue.kinds import Kind, Seconds
+from aioqueue.payload.codec import COMPRESSIONS, SERIALIZERS
+from aioqueue.workflow import node_of
+
+NOTHING_SENT: Final = " Nothing was sent."
 
 
 class SendOptions(TypedDict, total=False):
@@ -16,12 +22,13 @@ class SendOptions(TypedDict, total=False):
         queue: its name.
         routing_key: data for whoever reads it; of no effect.
         priority: from 0 to 9, higher runs first.
-        countdown: seconds to wait before it may run.
+        countdown: seconds to wait before it may run. Here and below a timedelta does as well.
         eta: when it may run; a naive datetime is UTC.
         expires: seconds from now, or when: not to run later.
-        task_id: the id, instead of a new one. Sent again within a minute, while the task waits or runs, it is one task.
-        headers: plain data that travel along, read as `ctx.headers`.
-        stamps: the same, inherited by everything that comes of the task.
+        task_id: the id, instead of a new one. As long as a task of that id waits or runs, the same call is that task,
+            and another one is `DuplicateTask`; after its end the id is free.
+        headers: values that travel along, of the types that need no annotation, read as `ctx.headers`.
+        stamps: the same, inherited by everything that comes of the task, read as `ctx.stamps`.
         max_retries: in place of the task's own; None here is the task's own, not "for ever".
         soft_time_limit: seconds.
         time_limit: seconds.
@@ -35,23 +42,20 @@ class SendOptions(TypedDict, total=False):
     queue: str | None
     routing_key: str | None
     priority: int | None
-    countdown: float | None
+    countdown: Seconds | None
     eta: datetime | None
-    expires: float | datetime | None
+    expires: Seconds | datetime | None
     task_id: str | None
     headers: Mapping[str, Any] | None
     stamps: Mapping[str, Any] | None
     max_retries: int | None
-    soft_time_limit: float | None
-    time_limit: float | None
+    soft_time_limit: Seconds | None
+    time_limit: Seconds | None
     ignore_result: bool | None
     serializer: str | None
     compression: str | None
     link: Any
     link_error: Any
-
-
-_KNOWN = frozenset(get_type_hints(SendOptions))
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,16 +66,48 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, value in options.items():
-        if name not in _KNOWN:
-            raise ConfigurationError(f"There is no option {name!r} for sending a task.{suggest(name, _KNOWN)}")
-        if value is None:
-            continue
-        if (check := _CHECKS.get(name)) is not None:
-            value = check(name, value)
-        found[name] = value
+        if (kind := OF_CALLS.get(name)) is None:
+            raise ConfigurationError(f"There is no option {name!r} for sending a task.{suggest(name, OF_CALLS)}")
+        if value is not None:
+            found[name] = kind.of(f"The option {name}", value, NOTHING_SENT)
     if "countdown" in found and "eta" in found:
         raise ConfigurationError("Give a countdown or an eta, not both. Nothing was sent.")
+    check_limits(found.get("soft_time_limit"), found.get("time_limit"), NOTHING_SENT)
     return found
+
+
+def check_limits(soft: float | None, hard: float | None, after: str = "") -> None:
+    """A soft limit that comes after the hard one never comes.
+
+    Raises:
+        ConfigurationError: it would.
+    """
+    if soft is not None and hard is not None and soft > hard:
+        raise ConfigurationError(
+            f"soft_time_limit={soft:g} is above time_limit={hard:g}: it would never be reached. Give the soft limit "
+            f"fewer seconds than the hard one.{after}"
+        )
+
+
+def checked_retry(asked: Retry) -> Retry:
+    """What `ctx.retry` gives, with its values as they are used.
+
+    Raises:
+        ConfigurationError: a value that one of them cannot have.
+    """
+    for name, kind in _RETRYING.items():
+        setattr(asked, name, kind.of(f"The option {name} of ctx.retry()", getattr(asked, name)))
+    return asked
+
+
+def arguments(args: Iterable[Any] | None, kwargs: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call that are given as such.
+
+    Raises:
+        ConfigurationError: they are something else.
+    """
+    given = kinds.ARGUMENTS.of("What is given as args", () if args is None else args, NOTHING_SENT)
+    return given, dict(kinds.MAPPING.of("What is given as kwargs", {} if kwargs is None else kwargs, NOTHING_SENT))
 
 
 def overlaid(before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,112 +119,90 @@ def overlaid(before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str,
 
 
 def milliseconds(moment: datetime) -> int:
-    """A datetime as ms since the epoch; a naive one is UTC."""
+    """A datetime as ms since the epoch; a naive one is UTC, and one before the epoch is as good as that."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    return max(0, int(moment.timestamp() * 1000))
 
 
 def moment(milliseconds: int | None) -> datetime | None:
-    """The reverse: an aware datetime in UTC."""
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """The reverse: an aware datetime in UTC; None where there is none, or it is beyond all that a datetime can say."""
+    try:
+        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
-def check_name(kind: str, name: Any) -> str:
-    """`name` of a queue or an id of a task: 1 to 255 printable characters without spaces.
+def _own_id(value: Any) -> str:
+    if node_of(kinds.NAME.read(value)) is not None:
+        raise ValueError("it looks like one that a canvas gives to its tasks")
+    return value
 
-    Raises:
-        PayloadError: it is not.
+
+class Option(NamedTuple):
+    """What is declared of an option. Its static types, and what it is for, are in `TaskOptions` and `SendOptions`; what
+    it is when nobody says it, unless there is a setting, is the attribute of `Task`.
+
+    Attributes:
+        task: what `@app.task(...)` takes; None: it is no option of tasks.
+        call: what a call takes, where None is the same as leaving it out; None: it is no option of calls.
+        setting: what is in force when neither says it.
+        travels: what a call says goes into the message's field of that name, as it is.
     """
-    if isinstance(name, str) and 0 < len(name) <= 255 and name.isprintable() and " " not in name:
-        return name
-    shown = repr(name) if len(repr(name)) < 80 else repr(name)[:80] + "…"
-    raise PayloadError(
-        f"{shown} cannot be the {kind}: it takes 1 to 255 printable characters without spaces. Nothing was sent."
-    )
+
+    task: Kind | None = None
+    call: Kind | None = None
+    setting: str | None = None
+    travels: bool = False
 
 
-def _priority(name: str, value: Any) -> int:
-    if isinstance(value, int) and 0 <= value <= 9:
-        return value
-    raise ConfigurationError(
-        f"A priority is a whole number from 0 to 9 (9 runs first), not {value!r}. Nothing was sent."
-    )
+_FLAG: Final = kinds.FLAG.or_none()
+_LIMIT: Final = kinds.LIMIT.or_none()
+_SERIALIZER: Final = kinds.one_of(SERIALIZERS)
+_COMPRESSION: Final = kinds.one_of(COMPRESSIONS)
 
+OPTIONS: Final[dict[str, Option]] = {
+    # Where it waits, and for how long.
+    "queue": Option(kinds.NAME.or_none(), kinds.NAME, "task_default_queue"),
+    "routing_key": Option(call=kinds.TEXT, travels=True),
+    "priority": Option(kinds.PRIORITY.or_none(), kinds.PRIORITY, "task_default_priority"),
+    "countdown": Option(call=kinds.SECONDS),
+    "eta": Option(call=kinds.MOMENT),
+    "expires": Option(_LIMIT, kinds.UNTIL),
+    # What it is called, and what travels along.
+    "task_id": Option(call=Kind(kinds.NAME.takes, _own_id)),
+    "headers": Option(call=kinds.MAPPING),
+    "stamps": Option(call=kinds.MAPPING),
+    "serializer": Option(_SERIALIZER.or_none(), _SERIALIZER, "task_serializer"),
+    "compression": Option(_COMPRESSION.or_none(), _COMPRESSION, "task_compression"),
+    # How it is run.
+    "pool": Option(kinds.one_of(("thread",)).or_none()),
+    "acks_late": Option(_FLAG, setting="task_acks_late"),
+    "track_started": Option(_FLAG, setting="task_track_started"),
+    "soft_time_limit": Option(_LIMIT, kinds.LIMIT, "task_soft_time_limit", travels=True),
+    "time_limit": Option(_LIMIT, kinds.LIMIT, "task_time_limit", travels=True),
+    # When it is run again.
+    "max_retries": Option(kinds.COUNT.or_none(), kinds.COUNT, "task_max_retries", travels=True),
+    "default_retry_delay": Option(kinds.SECONDS.or_none(), setting="task_default_retry_delay"),
+    "autoretry_for": Option(kinds.EXCEPTIONS),
+    "dont_autoretry_for": Option(kinds.EXCEPTIONS),
+    "retry_backoff": Option(kinds.BACKOFF),
+    "retry_backoff_max": Option(kinds.LIMIT),
+    "retry_jitter": Option(kinds.FLAG),
+    # What is kept of its end, and what is called then.
+    "ignore_result": Option(_FLAG, kinds.FLAG, "task_ignore_result", travels=True),
+    "store_errors_even_if_ignored": Option(_FLAG, setting="task_store_errors_even_if_ignored"),
+    "dead_letters_on_failure": Option(_FLAG, setting="task_dead_letters_on_failure"),
+    "link": Option(call=kinds.ANYTHING),
+    "link_error": Option(call=kinds.ANYTHING),
+}
+OF_TASKS: Final[dict[str, Kind]] = {name: option.task for name, option in OPTIONS.items() if option.task}
+OF_CALLS: Final[dict[str, Kind]] = {name: option.call for name, option in OPTIONS.items() if option.call}
+TRAVELLING: Final = tuple(name for name, option in OPTIONS.items() if option.travels)
 
-def check_seconds(name: str, value: Any) -> float:
-    """A number of seconds, of either sign, that can be waited for."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and -1e11 < value < 1e11:
-        return value
-    raise ConfigurationError(f"The option {name} is a number of seconds, not {value!r}.")
-
-
-def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e11:
-        return value
-    raise ConfigurationError(f"The option {name} is a number of seconds from 0 on, not {value!r}. Nothing was sent.")
-
-
-def _seconds_or_moment(name: str, value: Any) -> float | datetime:
-    return value if isinstance(value, datetime) else _seconds(name, value)
-
-
-def _datetime(name: str, value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    raise ConfigurationError(f"The option {name} is a datetime, not {value!r}. Nothing was sent.")
-
-
-def _limit(name: str, value: Any) -> float:
-    if _seconds(name, value) > 0:
-        return value
-    raise ConfigurationError(f"The option {name} must be more than 0 seconds. Nothing was sent.")
-
-
-def _retries(name: str, value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ConfigurationError(f"max_retries is a whole number from 0 on, not {value!r}. Nothing was sent.")
-
-
-def _queue(name: str, value: Any) -> str:
-    return check_name("name of a queue", value)
-
-
-def _task_id(name: str, value: Any) -> str:
-    return check_name("id of a task", value)
-
-
-def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value)
-    raise ConfigurationError(f"The option {name} is a dict, not {value!r}. Nothing was sent.")
-
-
-def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise ConfigurationError(f"The option {name} is text, not {value!r}. Nothing was sent.")
-
-
-def _flag(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ConfigurationError(f"The option {name} is True or False, not {value!r}. Nothing was sent.")
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "headers": _mapping,
-    "stamps": _mapping,
-    "routing_key": _text,
-    "ignore_result": _flag,
-    "queue": _queue,
-    "task_id": _task_id,
-    "priority": _priority,
-    "countdown": _seconds,
-    "eta": _datetime,
-    "expires": _seconds_or_moment,
-    "max_retries": _retries,
-    "soft_time_limit": _limit,
-    "time_limit": _limit,
+_RETRYING: Final[dict[str, Kind]] = {
+    "exc": kinds.EXCEPTION.or_none(),
+    "countdown": kinds.DELAY.or_none(),
+    "eta": kinds.MOMENT.or_none(),
+    "max_retries": kinds.COUNT.or_none(),
 }

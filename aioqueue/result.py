@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-import builtins
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
+from contextlib import aclosing, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 import msgspec
 
-from aioqueue.brokers.protocol import Broker
-from aioqueue.exceptions import AioQueueError, TaskFailed, TaskRevoked, TimeoutError
+from aioqueue.brokers.protocol import Broker, Watch
+from aioqueue.context import waiting_for
+from aioqueue.exceptions import (
+    AioQueueError,
+    ResultExpired,
+    ResultIgnored,
+    TaskFailed,
+    TaskRevoked,
+    TimeoutError,
+)
 from aioqueue.graph import Graph
+from aioqueue.ids import age, is_new_id
+from aioqueue.kinds import TIMEOUT, Seconds
 from aioqueue.logs import logger
-from aioqueue.message import Record, State, decode_record, encode_record
+from aioqueue.message import Record, State, encode_record, meta_of, read_record
 from aioqueue.options import moment
 from aioqueue.payload.codec import decode
-from aioqueue.workflow import Step, failed_step, node_of, revoked_call
+from aioqueue.waiting import A_MOMENT, Allowance, OutOfTime, news, nothing_goes_on, within
+from aioqueue.workflow import Told, node_of, revoked_call, told
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.group_result import GroupResult
     from aioqueue.sync import SyncResult
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +124,14 @@ class Family(Protocol):
         """The nodes that come directly after it."""
         ...
 
+    def forget(self, node: int) -> None:
+        """Note that a node's result was forgotten; with that at the end, those of all nodes."""
+        ...
+
+    def is_forgotten(self, node: int) -> bool:
+        """Whether it was, by this process."""
+        ...
+
 
 class AsyncResult(Generic[R]):
     """A task that was sent: wait for it, look at it, revoke it.
@@ -124,13 +143,14 @@ class AsyncResult(Generic[R]):
 
     def __init__(
         self,
-        app: AioQueue,
+        app: Core,
         id: str,
         *,
         name: str = "",
         convert: Callable[[Any], R] | None = None,
         sent: bool = False,
         ignored: bool = False,
+        keeps_errors: bool = False,
         family: Family | None = None,
         node: int = 0,
     ) -> None:
@@ -140,6 +160,9 @@ class AsyncResult(Generic[R]):
         self._convert = convert
         self._sent = sent
         self._ignored = ignored
+        self._keeps_errors = keeps_errors
+        self._was_forgotten = False
+        self._has_ended = False
         self._family = family
         self._node = node
 
@@ -150,37 +173,43 @@ class AsyncResult(Generic[R]):
 
         return SyncResult.of(self._app.portal, self)
 
-    async def get(self, timeout: float | None = None) -> R:
+    async def get(self, timeout: Seconds | None = None) -> R:
         """Wait for the task's end and return its result.
 
         Args:
-            timeout: seconds; None waits for as long as it takes.
+            timeout: seconds, or a timedelta; None waits for as long as it takes.
 
         Raises:
             TimeoutError: it has not ended in that time; it goes on.
             TaskRevoked: it was revoked, or expired.
+            ResultIgnored: it has ended, and no result of it is kept.
+            ResultExpired: it has ended, and what was known of it is gone.
             Exception: what the task raised: its own type where that is known here, else `TaskFailed`.
         """
-        if self._ignored:
+        if self.keeps_nothing:
             return None  # type: ignore[return-value]
-        if timeout is not None and timeout <= 0 and await self.ready():
-            timeout = None  # what is there needs no waiting
+        patience: float | None = TIMEOUT.of("The timeout of get()", timeout)
+        if patience is not None and patience <= 0 and await self.ready():
+            patience = None  # what is there needs no waiting
         try:
-            async with asyncio.timeout(timeout):
-                if (group := await self._group()) is not None:
-                    return await group.get()  # type: ignore[return-value]
-                record = await self._end()
-        except builtins.TimeoutError as error:
-            if isinstance(error, AioQueueError):
-                raise
-            raise TimeoutError(
-                f"Task {self.id}{f' ({self.name})' if self.name else ''} has not ended after {timeout:g} s. It goes "
-                "on; wait again, or revoke it. Is a worker running that consumes its queue?"
-            ) from None
-        return self._value(record)
+            found = await within(patience, self._group_or_end())
+        except OutOfTime:
+            raise self._not_ended(patience or 0) from None
+        return self._value(found) if isinstance(found, Record) else cast("R", found)
+
+    def _not_ended(self, after: float) -> TimeoutError:
+        return TimeoutError(
+            f"Task {self.id}{f' ({self.name})' if self.name else ''} has not ended after {after:g} s. It goes on; wait "
+            "again, or revoke it. Is a worker running that consumes its queue?"
+        )
+
+    async def _group_or_end(self) -> list[Any] | Record:
+        """What the group gave that it is, or else the record of the task's end."""
+        group = await self._group()
+        return await (self._end() if group is None else group.get())
 
     @property
-    def app(self) -> AioQueue:
+    def app(self) -> Core:
         """The app that it was sent through."""
         return self._app
 
@@ -189,16 +218,86 @@ class AsyncResult(Generic[R]):
         """No result is kept."""
         return self._ignored
 
+    @property
+    def keeps_nothing(self) -> bool:
+        """Nothing of its end is kept: no result, and no error."""
+        return self._ignored and not self._keeps_errors
+
     def value_of(self, record: Record) -> R:
         """What a record of its end says that it gave; raises what it raised."""
         return self._value(record)
 
     async def _end(self) -> Record:
-        async with (await self._app.broker()).watch(self.id) as watch:
-            while True:
-                record = decode_record(await watch.next())
-                if record.final:
-                    return record
+        if (self._has_ended or self._forgotten) and await self._record() is None:
+            return self._without_a_record()
+        broker = await self._app.broker()
+        async with broker.watch(self.id) as watch:
+            with waiting_for(self._subjects()):
+                return await self._final(broker, watch)
+
+    async def _final(self, broker: Broker, watch: Watch) -> Record:
+        if not self._was_sent:
+            data = await watch.next()
+        elif (found := await news(broker, self.id, watch)) is None:
+            return self._without_a_record()
+        else:
+            data = found
+        while True:
+            record = read_record(self.id, data)
+            if record.final:
+                self._note(record)
+                return record
+            data = await watch.next()
+
+    def _note(self, record: Record) -> None:
+        """Remember an end after which there is no other: not one that may be resumed or requeued, nor that of an id
+        which may be given to another task."""
+        if record.final and not record.dead and self._family is None and is_new_id(self.id):
+            self._has_ended = True
+
+    def _subjects(self) -> list[str]:
+        """What has to run for its end to come: the task, and the workflow that it may be of."""
+        place = node_of(self.id)
+        workflow = self._family.workflow if self._family is not None else place[0] if place is not None else None
+        subjects = [] if place is not None else [self.id]
+        return [*subjects, workflow + "."] if workflow is not None else subjects
+
+    @property
+    def _was_sent(self) -> bool:
+        """Whether it is known to have been sent: an id of the sender's own may be waited for before that."""
+        return self._sent or is_new_id(self._made)
+
+    @property
+    def _made(self) -> str:
+        """The id that was made for it, or for its workflow."""
+        place = node_of(self.id)
+        return self.id if place is None else place[0]
+
+    @property
+    def _forgotten(self) -> bool:
+        return self._was_forgotten or (self._family is not None and self._family.is_forgotten(self._node))
+
+    def _without_a_record(self) -> Record:
+        """What is to be said of a task that has ended, and left nothing.
+
+        Raises:
+            ResultIgnored: it is not known to have kept a result.
+            ResultExpired: it is gone.
+        """
+        keep = self._app.conf.result_expires
+        is_old = bool(keep) and is_new_id(self._made) and age(self._made) > (keep or 0)
+        if self._ignored and not (self._has_ended or self._forgotten or is_old):
+            return Record(state=State.SUCCESS)  # for its errors are kept
+        name = f" ({self.name})" if self.name else ""
+        if self._has_ended or self._forgotten or self._sent or is_old:
+            raise ResultExpired(
+                f"The result of task {self.id}{name} is gone: it has ended, and result_expires={keep} s are over, or "
+                "it was forgotten. No task waits or runs, so none is to come."
+            )
+        raise ResultIgnored(
+            f"Nothing is known of task {self.id}{name}, and no task waits or runs: if it was sent, it has ended, and "
+            "its result was ignored (ignore_result) or forgotten."
+        )
 
     def __await__(self) -> Generator[Any, Any, R]:
         return self.get().__await__()
@@ -223,25 +322,41 @@ class AsyncResult(Generic[R]):
 
     async def _record(self) -> Record | None:
         data = (await (await self._app.broker()).records([self.id]))[0]
-        return decode_record(data) if data is not None else None
+        if data is None:
+            return None
+        record = read_record(self.id, data)
+        self._note(record)
+        return record
 
     async def state(self) -> str:
-        """The task's state: PENDING when nothing is known of it, SENT when this is what `send` returned."""
+        """The task's state: PENDING when nothing is known of it, SENT when this is what `send` returned and news of it
+        may come."""
         record = await self._record()
         if record is None and (group := await self._group()) is not None:
             return await group.state()
-        return record.state if record is not None else self._unknown
+        return record.state if record is not None else await self._unknown_now()
 
     @property
-    def _unknown(self) -> str:
-        return str(State.SENT if self._sent else State.PENDING)
+    def unknown(self) -> str:
+        """Its state where the broker knows nothing of it."""
+        is_over = self._ignored or self._forgotten or self._has_ended
+        return str(State.SENT if self._sent and not is_over else State.PENDING)
 
     async def info(self) -> TaskInfo:
         """All that is known of the task."""
         record = await self._record()
         if record is None and (group := await self._group()) is not None:
             return await group.info()
-        return self._info(record) if record is not None else TaskInfo(id=self.id, state=self._unknown, name=self.name)
+        return self._info(record) if record is not None else await self._nothing_known()
+
+    async def _unknown_now(self) -> str:
+        """The same, asked for anew: others may have forgotten it, or its time is over."""
+        if self.unknown == State.SENT and await nothing_goes_on(await self._app.broker(), self.id):
+            return str(State.PENDING)
+        return self.unknown
+
+    async def _nothing_known(self) -> TaskInfo:
+        return TaskInfo(id=self.id, state=await self._unknown_now(), name=self.name)
 
     def _info(self, record: Record) -> TaskInfo:
         failed = record.failure is not None or record.state == State.REVOKED
@@ -252,7 +367,7 @@ class AsyncResult(Generic[R]):
             result=self._result(record),
             exception=exception_of(self.id, record, self.name) if failed else None,
             traceback=record.failure.report() if record.failure else None,
-            meta=record.meta,
+            meta=meta_of(record),
             retries=record.retries,
             timings=_timings(record),
             worker=record.worker,
@@ -280,35 +395,117 @@ class AsyncResult(Generic[R]):
         """Whether the task has ended with an error."""
         return await self.state() == State.FAILURE
 
-    async def watch(self) -> AsyncIterator[TaskInfo]:
-        """The task's changes, the present state first, until the final one. Of a task whose result is ignored nothing
-        will be known: only how it is now."""
-        if self._ignored:
+    async def watch(self, timeout: Seconds | None = None) -> AsyncIterator[TaskInfo]:
+        """The task's changes, the present state first, until the final one; or until nothing is to come, since nothing
+        is known of the task, and no task waits or runs.
+
+        Of a task whose result is ignored nothing will be known: only how it is now.
+
+        Args:
+            timeout: seconds, or a timedelta, for all of it; None is for as long as it takes.
+
+        Raises:
+            TimeoutError: it has not ended in that time; it goes on.
+        """
+        allowed = Allowance(timeout, self._not_ended)
+        if self.keeps_nothing:
             yield await self.info()
             return
         if (group := await self._group()) is not None:
-            async for info in group.watch():
+            async for info in group.watch(timeout):
                 yield info
             return
-        async with (await self._app.broker()).watch(self.id) as watch:
-            while True:
-                record = decode_record(await watch.next())
+        broker = await self._app.broker()
+        async with broker.watch(self.id) as watch:
+            data: bytes | None = None
+            with suppress(OutOfTime):
+                data = await allowed.to(within(A_MOMENT, watch.next()))
+            if data is None:  # there is nothing to be said, so that is said
+                yield await self._nothing_known()
+                data = await self._told(allowed.to(news(broker, self.id, watch)))
+            while data is not None:
+                record = read_record(self.id, data)
                 yield self._info(record)
-                if record.final:
-                    return
+                data = None if record.final else await self._told(allowed.to(watch.next()))
+
+    async def _told(self, news: Awaitable[T]) -> T:
+        """What comes of the task; a task that waits for it says so to its worker."""
+        with waiting_for(self._subjects()):
+            return await news
 
     async def forget(self) -> None:
-        """Drop what is known of the task."""
+        """Drop what is known of the task.
+
+        The result of a canvas, which is that of its last task, stands for all of it: what has ended is forgotten now,
+        and what still runs leaves nothing when all of it has ended. That of a step before the last one is forgotten
+        alone.
+        """
         if (group := await self._group()) is not None:
             await group.forget()
         else:
-            await (await self._app.broker()).forget([self.id])
+            await (await self._app.broker()).forget(self._names())
+        self.note_forgotten()
+
+    def note_forgotten(self) -> None:
+        """Note that what is known of it was dropped."""
+        self._was_forgotten = True
+        if self._family is not None:
+            self._family.forget(self._node)
+
+    def _names(self) -> list[str]:
+        """Its id, and the one that its place in its workflow gives it, under which it is found after its end, too."""
+        if self._family is None:
+            return [self.id]
+        return list({self.id: None, f"{self._family.workflow}.{self._node}": None})
 
     # In a workflow
 
+    async def group(self) -> GroupResult[Any]:
+        """The group that has this id: `(await app.result(id).group()).results`.
+
+        Raises:
+            AioQueueError: it is a task's id, or nothing is known of it (any more).
+        """
+        if (group := await self._group()) is not None:
+            return group
+        if self._sent or await self._record() is not None:
+            raise AioQueueError(f"{self.id} is the id of a task, not of a group.")
+        raise AioQueueError(
+            f"Nothing is known of a group {self.id}: there is none, or its time (result_expires) is over; or it is the "
+            "id of a task that has not run yet."
+        )
+
+    @property
+    def results(self) -> Sequence[AsyncResult[Any]]:
+        """The members' results, of a group that this process sent. From an id alone they have to be asked for.
+
+        Raises:
+            AttributeError: they are not known here.
+        """
+        raise AttributeError(
+            f"{self!r} has no members that are known here. Of a group's id, `group = await app.result(id).group()` "
+            "asks the broker for them; then `group.results` has them."
+        )
+
+    async def completed_count(self) -> int:
+        """How many members of the group that it is have ended well; of a task 1 or 0."""
+        group = await self._group()
+        return int(await self.successful()) if group is None else await group.completed_count()
+
+    async def as_completed(self) -> AsyncIterator[tuple[int, Any]]:
+        """The results of the members of the group that it is, as they come; see `GroupResult.as_completed`.
+
+        Raises:
+            AioQueueError: as `group`.
+            Exception: what a member raised, when it is its turn.
+        """
+        async with aclosing(cast("AsyncGenerator[tuple[int, Any]]", (await self.group()).as_completed())) as ends:
+            async for end in ends:
+                yield end
+
     async def _group(self) -> GroupResult[Any] | None:
         """The group that it is, when all that was given here is the id of one."""
-        if self._sent or await self._record() is not None:
+        if self._sent or await (await self._app.broker()).records([self.id]) != [None]:  # also one that is broken
             return None
         from aioqueue.group_result import group_at
 
@@ -400,26 +597,26 @@ class AsyncResult(Generic[R]):
 
 
 async def revoke(
-    app: AioQueue, broker: Broker, ids: Sequence[str], about: str, name: str, terminate: bool, reason: str | None
+    app: Core, broker: Broker, ids: Sequence[str], about: str, name: str, terminate: bool, reason: str | None
 ) -> list[bool]:
     """End tasks as revoked; see `AsyncResult.revoke`. `about` is the id that those after them are told of."""
-    record, keep, step = _revocation(app, broker, about, name, reason or "revoked")
-    return await broker.revoke(ids, record, expires=keep, terminate=terminate, step=step)
+    record, keep, hear = _revocation(app, broker, about, name, reason or "revoked")
+    return await broker.revoke(ids, record, expires=keep, terminate=terminate, told=hear)
 
 
-async def purge(app: AioQueue, queue: str) -> int:
+async def purge(app: Core, queue: str) -> int:
     """Drop what waits in a queue, and end its tasks as revoked, so that nobody waits for them; returns how many."""
     broker = await app.broker()
-    record, keep, step = _revocation(app, broker, "", "", "purged")
-    return await broker.purge(queue, record, expires=keep, step=step)
+    record, keep, hear = _revocation(app, broker, "", "", "purged")
+    return await broker.purge(queue, record, expires=keep, told=hear)
 
 
-def _revocation(app: AioQueue, broker: Broker, id: str, name: str, why: str) -> tuple[bytes, int, Step]:
+def _revocation(app: Core, broker: Broker, id: str, name: str, why: str) -> tuple[bytes, int, Told]:
     """The record of a revoked task, for how long it is kept, and what those hear that come after the task."""
     now = broker.now()
     record = Record(state=State.REVOKED, task=name, reason=why, ended=now)
-    step = failed_step(Step("", ""), revoked_call(id, name, why), now=now)
-    return encode_record(record), int((app.conf.result_expires or 0) * 1000), step
+    hear = told(revoked_call(id, name, why), now=now)
+    return encode_record(record), int((app.conf.result_expires or 0) * 1000), hear
 
 
 def exception_of(id: str, record: Record, name: str = "") -> BaseException:

@@ -6,22 +6,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aioqueue import kinds
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.context import current
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
-from aioqueue.options import check_name, milliseconds
+from aioqueue.options import NOTHING_SENT, TRAVELLING, milliseconds
+from aioqueue.payload.calls import call_digest
+from aioqueue.payload.codec import encode, to_marked
+from aioqueue.payload.marks import NATIVE
 from aioqueue.payload.signature import Parameters
 from aioqueue.routing import route
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.task import Task
 
 
-class Place(NamedTuple):
-    """A task's place in a workflow; see `aioqueue.message.Message` for most of it.
+class Role(NamedTuple):
+    """What a task is in a workflow: its place there, what it takes and gives, what it belongs to; most of it as in
+    `aioqueue.message.Message`.
 
     Attributes:
         id: its id there.
@@ -42,6 +47,7 @@ class Place(NamedTuple):
 
 
 _MOST_REMEMBERED = 10_000
+_NO_LIMIT = 2**31
 _good_queues: set[str] = set()
 
 
@@ -53,14 +59,15 @@ _ANYTHING = Parameters(_anything)
 
 
 def outgoing(
-    app: AioQueue,
+    app: Core,
     target: Task[..., Any] | str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: Mapping[str, Any],
     now: int,
     *,
-    place: Place | None = None,
+    role: Role | None = None,
+    again: bool = False,
 ) -> Outgoing:
     """The message that runs `target` with these arguments, ready to be sent.
 
@@ -70,7 +77,8 @@ def outgoing(
         args, kwargs: its arguments.
         options: checked options of the sending.
         now: ms since the epoch, by the broker's clock.
-        place: its place in a workflow, if it has one.
+        role: what it is in a workflow, if it belongs to one.
+        again: it has been made before, and let go of.
 
     Raises:
         PayloadError: the arguments cannot be sent, or don't fit the task.
@@ -81,11 +89,11 @@ def outgoing(
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
     parameters = _ANYTHING if task is None else task.parameters
-    if place is None:
+    if role is None:
         parameters.check(args, kwargs, task_name=name)
     else:
-        _check_placed(parameters, place, args, kwargs, name)
-        if place.spread:
+        _check_role(parameters, role, args, kwargs, name)
+        if role.spread:
             parameters = _ANYTHING
     body, content = parameters.encode(
         args,
@@ -94,18 +102,19 @@ def outgoing(
         compression=compression,
         max_size=conf.max_payload_size,
         task_name=name,
+        start=int(role is not None and _takes_first(role)),
     )
-    queue = options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
+    queue = queue_of(app, task, name, options)
     if queue not in _good_queues:
         if len(_good_queues) >= _MOST_REMEMBERED:
             _good_queues.clear()
-        _good_queues.add(check_name("name of a queue", queue))
+        _good_queues.add(kinds.NAME.of("The option queue", queue, NOTHING_SENT))
     priority = options.get("priority")
     if priority is None:
         priority = conf.task_default_priority if task is None or task.priority is None else task.priority
     message = Message(task=name, body=body, content=content, queue=queue, priority=priority, sent=now)
-    if place is not None:
-        _put(message, place)
+    if role is not None:
+        _put(message, role)
     delay = due = None
     if options:
         delay, due = _apply(message, options, now)
@@ -114,52 +123,67 @@ def outgoing(
         expires = task.expires
     if expires is not None:
         message.expires = milliseconds(expires) if isinstance(expires, datetime) else now + int(expires * 1000)
-    id = place.id if place is not None else options.get("task_id") or new_id()
+    id = role.id if role is not None else options.get("task_id") or new_id()
     parent = current.get()
-    if place is not None:
-        message.stamps = {**place.stamps, **message.stamps}
+    around: Mapping[str, Any] = {}
+    if role is not None:
+        around = role.stamps
     elif parent is not None and parent.id:
         message.parent_id = parent.id
         message.root_id = parent.root_id
-        if parent.stamps:
-            message.stamps = {**parent.stamps, **message.stamps}
+        around = parent.stamps
+    stamps: dict[str, Any] = {}
+    if around or "stamps" in options:
+        stamps = {**around, **(options.get("stamps") or {})}
+        message.stamps, message.marked_stamps = _marked("stamp", name, stamps)
+    call = ""
+    if own := role is None and "task_id" in options:
+        message.own_id = True
+        call = call_digest(name, body, content, () if task is None else task.parameters.positional_names)
     try:
         data = encode_message(message)
     except Exception as error:
-        raise PayloadError(
-            f"The headers or the stamps of {name} cannot be sent ({error}): they take numbers, text, lists and dicts "
-            "of them. Nothing was sent."
-        ) from None
-    if place is None and parent is not None and parent.id:
+        _refuse("header", name, options.get("headers") or {})
+        _refuse("stamp", name, stamps)
+        raise PayloadError(f"The message of {name} cannot be sent: {error}. Nothing was sent.") from None
+    if role is None and parent is not None and parent.id and not again:
         parent.children.append(id)
-    return Outgoing(id, queue, priority, data, due, delay, place is None and "task_id" in options)
+    return Outgoing(id, queue, priority, data, due, delay, own, call)
 
 
-def _check_placed(
-    parameters: Parameters, place: Place, args: tuple[Any, ...], kwargs: dict[str, Any], name: str
-) -> None:
+def queue_of(app: Core, task: Task[..., Any] | None, name: str, options: Mapping[str, Any]) -> str:
+    """The queue of a call: its own word, the task's, the route's, or the default."""
+    conf = app.conf
+    return options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
+
+
+def _check_role(parameters: Parameters, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
     """A step of a workflow may get its first argument later."""
-    if place.spread:  # without arguments it takes the list of the node before it
-        for item in each_item(args[0], task=name, kind=place.spread) if args else ():
-            parameters.check(item if place.spread == "starmap" else (item,), kwargs, task_name=name)
-    elif place.takes is not None or place.handles:
+    if role.spread:  # without arguments it takes the list of the node before it
+        for item in each_item(args[0], task=name, kind=role.spread) if args else ():
+            parameters.check(item if role.spread == "starmap" else (item,), kwargs, task_name=name)
+    elif _takes_first(role):
         parameters.check((None, *args), kwargs, task_name=name)
     else:
         parameters.check(args, kwargs, task_name=name)
 
 
-def _put(message: Message, place: Place) -> None:
-    message.workflow, message.node, message.takes = place.workflow, place.node, place.takes
-    message.handles, message.wanted, message.spread = place.handles, place.wanted, place.spread
-    message.group_id, message.parent_id, message.root_id = place.group_id, place.parent_id, place.root_id
+def _takes_first(role: Role) -> bool:
+    """Whether its first argument comes later."""
+    return role.takes is not None or role.handles
+
+
+def _put(message: Message, role: Role) -> None:
+    message.workflow, message.node, message.takes = role.workflow, role.node, role.takes
+    message.handles, message.wanted, message.spread = role.handles, role.wanted, role.spread
+    message.group_id, message.parent_id, message.root_id = role.group_id, role.parent_id, role.root_id
 
 
 def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int | None, int | None]:
     """Options that go into the message as they are; returns the delay and the due time."""
-    for name in ("headers", "stamps"):
-        if value := options.get(name):
-            setattr(message, name, dict(value))
-    for name in ("routing_key", "max_retries", "soft_time_limit", "time_limit", "ignore_result"):
+    if headers := options.get("headers"):
+        message.headers, message.marked = _marked("header", message.task, headers)
+    for name in TRAVELLING:
         if (value := options.get(name)) is not None:
             setattr(message, name, value)
     if (eta := options.get("eta")) is not None:
@@ -170,6 +194,43 @@ def _apply(message: Message, options: Mapping[str, Any], now: int) -> tuple[int 
         message.eta = now + delay
         return delay, None
     return None, None
+
+
+def _marked(what: str, task: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Headers or stamps as they travel, and whether there are marks in them."""
+    if {str}.issuperset(map(type, given)) and _is_plain(given.values()):
+        return dict(given), False
+    try:
+        return to_marked({name if type(name) is str else str.__str__(name): value for name, value in given.items()})
+    except TypeError:
+        raise PayloadError(f"The {what}s of {task} cannot be sent: their names are text. Nothing was sent.") from None
+    except PayloadError as error:
+        _refuse(what, task, given)
+        raise PayloadError(f"The {what}s of {task} cannot be sent: {error}. Nothing was sent.") from None
+
+
+def _is_plain(values: Iterable[Any], within: bool = False) -> bool:
+    """Whether there are only scalars in it and lists of them, as in most: they are written as they are."""
+    for value in values:
+        kind: type = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if kind is int:
+            if not -(2**63) <= value < 2**64:
+                return False
+        elif kind is list:
+            if within or not _is_plain(value, within=True):
+                return False
+        elif kind not in NATIVE:
+            return False
+    return True
+
+
+def _refuse(what: str, task: str, given: Mapping[str, Any]) -> None:
+    """Raise what is wrong with the first of these that cannot be sent, if there is one."""
+    for name, value in given.items():
+        try:
+            encode({name: value}, max_size=_NO_LIMIT)
+        except PayloadError as error:
+            raise PayloadError(f"The {what} {name!r} of {task} cannot be sent: {error}. Nothing was sent.") from None
 
 
 def each_item(given: Iterable[Any], *, task: str, kind: str) -> Iterator[Any]:

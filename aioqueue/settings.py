@@ -2,26 +2,36 @@
 
 Later places win: the defaults below, `[tool.aioqueue]` in the nearest `pyproject.toml`, the environment
 (`AIOQUEUE_VISIBILITY_TIMEOUT=30`), what is given to `AioQueue(...)`, and what is set on `app.conf` afterwards.
-All times are in seconds, all sizes in bytes.
+All times are in seconds, or timedeltas; all sizes in bytes, or texts such as "200MB".
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Final, Literal, cast, get_type_hints
 
 import msgspec
 
+from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.options import check_limits
+from aioqueue.routing import check_routes
+from aioqueue.url import masked
 
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
 _MIB = 1024 * 1024
 
 # Names under AIOQUEUE_ that are not settings: they say where things are, before an app exists.
 _OTHER_VARIABLES = frozenset({"app", "debug", "server_binary", "runtime_dir", "data_dir"})
+
+
+HIDDEN: Final = ("password", "passwd", "token", "secret", "api_key", "authorization", "cookie")
+"""The default of `hidden_arguments`."""
+_URLS: Final = frozenset({"broker", "backend"})
 
 
 class Settings(msgspec.Struct, kw_only=True):
@@ -51,6 +61,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_track_started: record STARTED when a task starts; costs a write each.
         task_ignore_result: keep no results.
         task_store_errors_even_if_ignored: keep failures even so.
+        task_dead_letters_on_failure: keep each failed call among the dead letters, also one that was never retried.
         task_time_limit: end tasks that run for longer.
         task_soft_time_limit: raise `SoftTimeLimitExceeded` in tasks that run for longer.
         task_max_retries: for tasks that say nothing themselves; None retries for ever.
@@ -64,7 +75,7 @@ class Settings(msgspec.Struct, kw_only=True):
         worker_shutdown_timeout: for how long a stopping worker lets its tasks run on.
         worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
         worker_max_memory: resident memory after which a worker process is replaced; None is no limit.
-        beat_schedule: schedules by name.
+        beat_schedule: schedules by name, in Celery's form; see `aioqueue beat`.
         hidden_arguments: names of arguments whose values are not shown in logs and lists.
     """
 
@@ -91,6 +102,7 @@ class Settings(msgspec.Struct, kw_only=True):
     task_track_started: bool = False
     task_ignore_result: bool = False
     task_store_errors_even_if_ignored: bool = False
+    task_dead_letters_on_failure: bool = False
     task_time_limit: float | None = None
     task_soft_time_limit: float | None = None
     task_max_retries: int | None = 3
@@ -105,12 +117,22 @@ class Settings(msgspec.Struct, kw_only=True):
     worker_max_tasks: int | None = None
     worker_max_memory: int | None = None
     beat_schedule: dict[str, Any] = msgspec.field(default_factory=dict)
-    hidden_arguments: list[str] = msgspec.field(
-        default_factory=lambda: ["password", "passwd", "token", "secret", "api_key", "authorization", "cookie"]
-    )
+    hidden_arguments: list[str] = msgspec.field(default_factory=lambda: list(HIDDEN))
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self._shown())
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        """Names and values, without passwords."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            yield name, masked(value) if name in _URLS and value is not None else value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _checked(name, value, f"app.conf.{name}"))
+        self._set({name: _checked(name, value, f"app.conf.{name}")})
 
     def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set several settings at once.
@@ -119,25 +141,45 @@ class Settings(msgspec.Struct, kw_only=True):
             ConfigurationError: for an unknown name or a value of the wrong kind; then nothing is changed.
         """
         wanted = {**(values or {}), **more}
-        checked = {name: _checked(name, value, name) for name, value in wanted.items()}
-        for name, value in checked.items():
+        self._set({name: _checked(name, value, name) for name, value in wanted.items()})
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        """Set what is checked, if it goes together with the rest."""
+        after = {name: getattr(self, name) for name in self.__struct_fields__} | dict(values)
+        if after["backend"] is not None and after["backend"] != after["broker"]:
+            raise ConfigurationError("Results are kept in the broker in this version: leave `backend` out.")
+        check_limits(after["task_soft_time_limit"], after["task_time_limit"])
+        for name, value in values.items():
             super().__setattr__(name, value)
+
+    def check(self) -> None:
+        """Look again at those that may have been changed in place, as by `conf.task_routes["mail.*"] = "mail"`.
+
+        Raises:
+            ConfigurationError: for a value that has no effect, or is not understood.
+        """
+        for name in self.__struct_fields__:
+            if isinstance(value := getattr(self, name), dict | list):
+                _checked(name, value, f"app.conf.{name}")
 
     @classmethod
     def load(cls, given: Mapping[str, Any], *, directory: Path | None = None) -> Settings:
         """The settings of an app that was given `given`, in the environment and project of this process."""
-        settings = cls()
+        settings, found = cls(), dict[str, Any]()
         for source, values in (
             ("[tool.aioqueue] in pyproject.toml", _from_pyproject(directory or Path.cwd())),
             ("the environment", _from_environment(os.environ)),
             ("AioQueue(...)", given),
         ):
             for name, value in values.items():
-                super(Settings, settings).__setattr__(name, _checked(name, value, f"{name} (from {source})"))
+                found[name] = _checked(name, value, f"{name} (from {source})")
+        settings._set(found)
         return settings
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
+_SIZES: Final = frozenset({"max_payload_size", "worker_max_memory"})
+_WITHOUT_EFFECT: Final = {"partitions": "Redis Cluster"}
 _POSITIVE = frozenset(
     {
         "partitions",
@@ -172,35 +214,69 @@ def _checked(name: str, value: Any, where: str) -> Any:
             f"There is no setting {name!r}.{suggest(name, _TYPES)} All are listed in the reference, and by "
             "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
         )
+    if name in _SIZES and isinstance(value, str):
+        value = kinds.BYTES.of(f"The setting {where}", value)
+    if isinstance(value, timedelta) and _TYPES[name] in (float, float | None):
+        value = kinds.seconds(value)
     try:
         value = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(f"The setting {where} cannot be {value!r}: {error}.") from None
+    if name in _WITHOUT_EFFECT and value not in (None, (default := getattr(_DEFAULTS, name))):
+        raise ConfigurationError(
+            f"The setting {where} must be {default!r} in this version, which has no {_WITHOUT_EFFECT[name]}, not "
+            f"{value!r}."
+        )
+    if isinstance(value, float):
+        value = kinds.DELAY.of(f"The setting {where}", value)
+    elif isinstance(value, int) and value > (most := kinds.MOST_BYTES if name in _SIZES else kinds.MOST):
+        raise ConfigurationError(f"The setting {where} must be {most} or less, not {kinds.shown(value)}.")
     if name in _POSITIVE and value is not None and value <= 0:
         raise ConfigurationError(f"The setting {where} must be more than 0, not {value!r}.")
     if name in _NOT_NEGATIVE and value is not None and value < 0:
         raise ConfigurationError(f"The setting {where} must be 0 or more, not {value!r}.")
     if name == "visibility_timeout" and float(value or 0) < 1:
         raise ConfigurationError(f"The setting {where} must be at least 1 second, not {value!r}.")
+    if name == "result_expires" and value and value < 0.001:
+        raise ConfigurationError(f"The setting {where} must be at least 0.001 seconds, or 0 for ever, not {value!r}.")
     if name == "task_default_priority" and int(value or 0) > 9:
         raise ConfigurationError(f"The setting {where} must be from 0 to 9, not {value!r}.")
-    text = str(value)
-    if name == "task_default_queue" and (not 0 < len(text) <= 255 or not text.isprintable() or " " in text):
+    if name == "task_default_queue" and not kinds.is_name(value):
         raise ConfigurationError(
             f"The setting {where} is the name of a queue, 1 to 255 printable characters without spaces, not {value!r}."
         )
-    if name == "timezone" and value != "UTC":
-        from zoneinfo import ZoneInfo
+    if name == "namespace" and value is not None:
+        _NAMESPACE.of(f"The setting {where}", value)
+    if name == "hidden_arguments":
+        _WORDS.of(f"The setting {where}", value)
+    if name == "task_routes":
+        check_routes(cast("Any", value))
+    if name == "beat_schedule" and value:
+        from aioqueue.beat_schedule import check_entries  # what most apps do without
 
-        try:
-            ZoneInfo(text)
-        except (KeyError, ValueError, OSError):
-            raise ConfigurationError(
-                f"The setting {where} is the name of a time zone, such as 'Europe/Berlin', not {value!r}."
-            ) from None
-    if name == "partitions" and value != 1:
-        raise ConfigurationError(f"The setting {where} must be 1 in this version, not {value!r}.")
+        check_entries(cast("Any", value))
+    if name == "timezone" and value != "UTC":
+        from aioqueue.schedules.zones import zone
+
+        zone(cast("Any", value), f"The setting {where}")
     return value
+
+
+def _namespace(value: str) -> str:
+    if not (0 < len(value) <= 255 and value.isprintable()):
+        raise ValueError
+    return value
+
+
+def _words(value: list[str]) -> list[str]:
+    if not all(value):
+        raise ValueError
+    return value
+
+
+_NAMESPACE: Final = kinds.Kind("1 to 255 printable characters, or None for the app's name", _namespace)
+_WORDS: Final = kinds.Kind("a list of names, none of them empty", _words)
+_DEFAULTS: Final = Settings()
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

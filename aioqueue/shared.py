@@ -10,14 +10,14 @@ from aioqueue.context import current
 from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.task import BoundDecorator, CoroutineTask, Decorator, FunctionTask, Task, TaskOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_tasks: list[Task[..., Any]] = []
-_apps: WeakSet[AioQueue] = WeakSet()
+_tasks: dict[str, Task[..., Any]] = {}
+_apps: WeakSet[Core] = WeakSet()
 
 
 @overload
@@ -35,11 +35,13 @@ def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = F
 
     It is sent through the first one. The options are those of `@app.task`.
     """
-    from aioqueue.app import make_task
+    from aioqueue.task import check_definition, make_task
 
     def make(function: Callable[..., Any]) -> Any:
         task = make_task(None, function, bind, options)
-        _tasks.append(task)
+        if (known := _tasks.get(task.name)) is not None:
+            check_definition(known, task)
+        _tasks[task.name] = task
         for app in _apps:
             _give(task, app)
         return task
@@ -47,7 +49,7 @@ def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = F
     return make(function) if function is not None else make
 
 
-def current_app() -> AioQueue:
+def current_app() -> Core:
     """The app of the task that runs here, else the one that there is.
 
     Raises:
@@ -65,13 +67,13 @@ def current_app() -> AioQueue:
     )
 
 
-def adopt(app: AioQueue) -> None:
+def adopt(app: Core) -> None:
     """Register all shared tasks on a new app."""
     _apps.add(app)
-    for task in _tasks:
+    for task in _tasks.values():
         _give(task, app)
 
 
-def _give(task: Task[..., Any], app: AioQueue) -> None:
+def _give(task: Task[..., Any], app: Core) -> None:
     task.bind_first(app)
     app.register(task if task.app is app else task.bound_to(app))

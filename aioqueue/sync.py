@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
@@ -17,12 +17,13 @@ from weakref import WeakSet
 
 from aioqueue.exceptions import AioQueueError
 from aioqueue.group_result import GroupResult
+from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions
 from aioqueue.result import AsyncResult, TaskInfo
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
     from aioqueue.canvas.base import Canvas
+    from aioqueue.core import Core
     from aioqueue.graph import Graph
     from aioqueue.task import Task
 
@@ -46,7 +47,7 @@ if hasattr(os, "register_at_fork"):
 class Portal:
     """An event loop in a thread, in which the app is open."""
 
-    def __init__(self, app: AioQueue) -> None:
+    def __init__(self, app: Core) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -152,7 +153,7 @@ class SyncResult(Generic[R]):
         """No result is kept."""
         return self._result.ignored
 
-    def get(self, timeout: float | None = None) -> R:
+    def get(self, timeout: Seconds | None = None) -> R:
         """Wait for the task's end and return its result; see `AsyncResult.get`."""
         return self._portal.run(self._result.get(timeout))
 
@@ -176,9 +177,26 @@ class SyncResult(Generic[R]):
         """Whether the task has ended with an error."""
         return self._portal.run(self._result.failed())
 
-    def watch(self) -> Iterator[TaskInfo]:
+    def group(self) -> SyncGroupResult[Any]:
+        """The group that has this id; see `AsyncResult.group`."""
+        return SyncGroupResult(self._portal, self._portal.run(self._result.group()))
+
+    @property
+    def results(self) -> Sequence[SyncResult[Any]]:
+        """The members' results of the group that has this id, in order; asks the broker for them."""
+        return self.group().results
+
+    def completed_count(self) -> int:
+        """How many members of the group that it is have ended well; of a task 1 or 0."""
+        return self._portal.run(self._result.completed_count())
+
+    def as_completed(self) -> Iterator[tuple[int, Any]]:
+        """The results of the members of the group that it is, as they come; see `GroupResult.as_completed`."""
+        return self._portal.each(self._result.as_completed())
+
+    def watch(self, timeout: Seconds | None = None) -> Iterator[TaskInfo]:
         """The task's changes, the present state first, until the final one; see `AsyncResult.watch`."""
-        return self._portal.each(self._result.watch())
+        return self._portal.each(self._result.watch(timeout))
 
     def forget(self) -> None:
         """Drop what is known of the task."""
@@ -246,17 +264,13 @@ class SyncGroupResult(SyncResult[list[T]]):
     def __iter__(self) -> Iterator[SyncResult[T]]:
         return iter(self.results)
 
-    def get(self, timeout: float | None = None, return_exceptions: bool = False) -> list[T]:
+    def get(self, timeout: Seconds | None = None, return_exceptions: bool = False) -> list[T]:
         """Wait for all members and return their results, in order; see `GroupResult.get`."""
         return self._portal.run(self._group.get(timeout, return_exceptions))
 
     def as_completed(self) -> Iterator[tuple[int, T]]:
         """The members' results as they come: (index, value); see `GroupResult.as_completed`."""
         return self._portal.each(self._group.as_completed())
-
-    def completed_count(self) -> int:
-        """How many members have ended well."""
-        return self._portal.run(self._group.completed_count())
 
     def __repr__(self) -> str:
         return f"<SyncGroupResult {self.id} of {len(self)}>"
@@ -275,7 +289,7 @@ class SyncCanvas(Generic[R]):
 
     delay = send
 
-    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+    def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send it and wait for its result."""
         return self._canvas.app.portal.run(self._canvas.call(*args, timeout=timeout, **kwargs))
 
@@ -332,7 +346,7 @@ class SyncTask(Generic[P, R]):
         portal = self._task.app.portal
         return SyncResult.of(portal, portal.run(self._task.apply_async(args, kwargs, **options)))
 
-    def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+    def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result; see `Task.call`."""
         return self._task.app.portal.run(self._task.call(*args, timeout=timeout, **kwargs))
 

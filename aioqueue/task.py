@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import (
     TYPE_CHECKING,
@@ -16,19 +15,25 @@ from typing import (
     TypedDict,
     TypeVar,
     Unpack,
+    cast,
     overload,
 )
 
-from aioqueue.context import Line, TaskContext, current
+from aioqueue import kinds
+from aioqueue.context import Runtime, TaskContext, current
+from aioqueue.definition import does_the_same, is_coroutine_function, is_generator
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.kinds import Seconds
 from aioqueue.message import Message
-from aioqueue.options import SendOptions, check_name, overlaid
+from aioqueue.options import NOTHING_SENT, OF_TASKS, OPTIONS, SendOptions, arguments, check_limits, overlaid
+from aioqueue.origin import is_run_again, origin_of
+from aioqueue.payload.naming import importable_name
 from aioqueue.payload.signature import Parameters
 from aioqueue.sending import each_item
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
     from aioqueue.canvas import Signature, chunks
+    from aioqueue.core import Core
     from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncTask
 
@@ -40,7 +45,7 @@ Pool = Literal["thread"]
 
 
 class TaskOptions(TypedDict, total=False):
-    """What `@app.task(...)` takes beside `bind`.
+    """What `@app.task(...)` takes beside `bind`. Where it takes seconds, a timedelta does as well.
 
     Attributes:
         name: how the task is called in messages; by default `module.function`.
@@ -59,6 +64,7 @@ class TaskOptions(TypedDict, total=False):
         acks_late: acknowledge at the end (at least once) or before the start (at most once).
         ignore_result: keep no result.
         store_errors_even_if_ignored: but keep failures.
+        dead_letters_on_failure: keep each failed call among the dead letters, also one that was never retried.
         track_started: record when it starts.
         expires: seconds after sending within which it must start.
         serializer: "msgpack" or "json".
@@ -71,19 +77,20 @@ class TaskOptions(TypedDict, total=False):
     queue: str | None
     priority: int | None
     max_retries: int | None
-    default_retry_delay: float | None
-    autoretry_for: Iterable[type[BaseException]]
-    dont_autoretry_for: Iterable[type[BaseException]]
-    retry_backoff: bool | float
-    retry_backoff_max: float
+    default_retry_delay: Seconds | None
+    autoretry_for: type[BaseException] | Iterable[type[BaseException]]
+    dont_autoretry_for: type[BaseException] | Iterable[type[BaseException]]
+    retry_backoff: bool | Seconds
+    retry_backoff_max: Seconds
     retry_jitter: bool
-    soft_time_limit: float | None
-    time_limit: float | None
+    soft_time_limit: Seconds | None
+    time_limit: Seconds | None
     acks_late: bool | None
     ignore_result: bool | None
     store_errors_even_if_ignored: bool | None
+    dead_letters_on_failure: bool | None
     track_started: bool | None
-    expires: float | None
+    expires: Seconds | None
     serializer: str | None
     compression: str | None
     pool: Pool | None
@@ -112,6 +119,7 @@ class Task(Generic[P, R]):
     acks_late: bool | None = None
     ignore_result: bool | None = None
     store_errors_even_if_ignored: bool | None = None
+    dead_letters_on_failure: bool | None = None
     track_started: bool | None = None
     expires: float | None = None
     serializer: str | None = None
@@ -119,17 +127,26 @@ class Task(Generic[P, R]):
     pool: Pool | None = None
 
     def __init__(
-        self, app: AioQueue | None, function: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
+        self, app: Core | None, function: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
     ) -> None:
+        if is_generator(function):
+            raise ConfigurationError(
+                f"{name} is a generator, so a call of it runs nothing: a task returns its result. Collect what it "
+                "yields and return the list; to show what is done so far use ctx.progress(), and to send tasks as it "
+                "goes app.send_many()."
+            )
         self._app = app
+        self._origin = origin_of(function)
         self.name = name
         self.function = function
         self.bind = bind
-        self.is_coroutine = inspect.iscoroutinefunction(function)
+        self.is_coroutine = is_coroutine_function(function)
         self.parameters = Parameters(function, skip_first=bind)
         self.sending: dict[str, Any] = {}
-        for option, value in options.items():
+        own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(type(self), option)}
+        for option, value in (own | dict(options)).items():
             self._set(option, value)
+        check_limits(self.soft_time_limit, self.time_limit, f" The task {name} was not made.")
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__doc__ = function.__doc__
@@ -139,26 +156,17 @@ class Task(Generic[P, R]):
         self.hooks = frozenset(hook for hook in HOOKS if getattr(type(self), hook) is not getattr(Task, hook))
 
     def _set(self, option: str, value: Any) -> None:
-        if option not in _OPTIONS:
+        if (kind := OF_TASKS.get(option)) is None:
             raise ConfigurationError(
-                f"@app.task has no option {option!r} (task {self.name}).{suggest(option, _OPTIONS)}"
+                f"@app.task has no option {option!r} (task {self.name}).{suggest(option, OF_TASKS)}"
             )
-        if option in ("autoretry_for", "dont_autoretry_for"):
-            value = tuple(value)
-        if option == "queue" and value is not None:
-            check_name("name of a queue", value)
-        if option == "priority" and value is not None and (not isinstance(value, int) or not 0 <= value <= 9):
-            raise ConfigurationError(f"The priority of {self.name} must be from 0 to 9, not {value!r}.")
-        if option in ("soft_time_limit", "time_limit", "expires") and value is not None and value <= 0:
-            raise ConfigurationError(f"The {option} of {self.name} must be more than 0 seconds, not {value!r}.")
+        value = kind.of(f"The option {option} of the task {self.name}", value)
         if option == "pool" and value is not None and self.is_coroutine:
             raise ConfigurationError(f"{self.name} is a coroutine: it runs on the event loop, not in a pool.")
-        if option == "pool" and value not in (None, "thread"):
-            raise ConfigurationError(f"The pool of {self.name} can be 'thread', not {value!r}.")
         setattr(self, option, value)
 
     @property
-    def app(self) -> AioQueue:
+    def app(self) -> Core:
         """The app that the task belongs to.
 
         Raises:
@@ -170,21 +178,36 @@ class Task(Generic[P, R]):
             )
         return self._app
 
+    def in_force(self, option: str) -> Any:
+        """What an option is where a call says nothing of it: what the task says, else the setting."""
+        own, setting = getattr(self, option), OPTIONS[option].setting
+        return own if setting is None or own != getattr(Task, option) else getattr(self.app.conf, setting)
+
     @property
     def retry_limit(self) -> int | None:
         """How often the task is retried at most; None is without end."""
-        return self.app.conf.task_max_retries if self.max_retries == "default" else self.max_retries
+        return self.in_force("max_retries")
 
-    def bound_to(self, app: AioQueue) -> Task[P, R]:
+    @property
+    def keeps_errors(self) -> bool:
+        """Whether its failures are recorded although its results are not."""
+        return self.in_force("store_errors_even_if_ignored")
+
+    def bound_to(self, app: Core) -> Task[P, R]:
         """The same task of another app."""
         other = copy.copy(self)
         other._app = app
         return other
 
-    def bind_first(self, app: AioQueue) -> None:
+    def bind_first(self, app: Core) -> None:
         """Give a shared task its app, if it has none."""
         if self._app is None:
             self._app = app
+
+    def may_replace(self, known: Task[..., Any]) -> bool:
+        """Whether it may take the place of a task of its name: if it does the same, or if what declared that one, such
+        as its module, has been run again since."""
+        return does_the_same(known.function, self.function) or is_run_again(known._origin, self._origin)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run the function here and now, as if it had never been decorated."""
@@ -192,7 +215,7 @@ class Task(Generic[P, R]):
             context = current.get()
             if context is None or context.task is not self:
                 message = Message(task=self.name, queue="")
-                context = TaskContext(self, "", message, args, kwargs, line=Line(), is_eager=True)
+                context = TaskContext(self, "", message, args, kwargs, Runtime(), is_eager=True)
             return self.function(context, *args, **kwargs)
         return self.function(*args, **kwargs)
 
@@ -207,7 +230,7 @@ class Task(Generic[P, R]):
             QueueFull: the queue has its `queue_max_length`. Nothing was sent.
             BrokerUnavailable: no answer within `send_timeout` seconds.
         """
-        return await self.app.post(self, args, kwargs, self.sending)
+        return await self.app.out.send(self, args, kwargs, self.sending)
 
     delay = send
 
@@ -218,21 +241,28 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Celery's way to send with options; `options(...).send(...)` is the typed one."""
-        sending = overlaid(self.sending, options)
-        return await self.app.post(self, tuple(args or ()), dict(kwargs or {}), sending)
+        sending = self._sending_with(options)
+        return await self.app.out.send(self, *arguments(args, kwargs), sending)
 
-    async def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R:
+    async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result, for up to `timeout` seconds.
 
         Python's types cannot put `timeout` beside a function's own arguments, so these are checked when it is sent.
         """
-        result = await self.app.post(self, args, kwargs, self.sending)
+        result = await self.app.out.send(self, args, kwargs, self.sending)
         return await result.get(timeout=timeout)
+
+    def _sending_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        sending = overlaid(self.sending, options)
+        if "soft_time_limit" in options or "time_limit" in options:
+            soft, hard = sending.get("soft_time_limit"), sending.get("time_limit")
+            check_limits(soft or self.soft_time_limit, hard or self.time_limit, NOTHING_SENT)
+        return sending
 
     def options(self, **options: Unpack[SendOptions]) -> Task[P, R]:
         """This task, to be sent with these options."""
         other = copy.copy(self)
-        other.sending = overlaid(self.sending, options)
+        other.sending = self._sending_with(options)
         return other
 
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
@@ -253,8 +283,8 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> Signature[R]:
         """A call to be sent later, with options."""
-        sending = overlaid(self.sending, options)
-        return self.app.make_signature(self, tuple(args or ()), dict(kwargs or {}), sending, immutable=immutable)
+        sending = self._sending_with(options)
+        return self.app.make_signature(self, *arguments(args, kwargs), sending, immutable=immutable)
 
     def map(self, items: Iterable[Any] | None = None) -> Signature[list[R]]:
         """One message in which the function is called for each item; its result is the list of what they give.
@@ -285,11 +315,24 @@ class Task(Generic[P, R]):
         signature.immutable = items is not None
         return signature
 
-    def chunks(self, items: Iterable[Iterable[Any]], size: int) -> chunks[R]:
-        """Many calls, so many in a message: a group of `starmap`s; see `aioqueue.chunks`."""
+    def chunks(
+        self,
+        items: Iterable[Iterable[Any]] | None = None,
+        size: int | None = None,
+        *,
+        it: Iterable[Iterable[Any]] | None = None,
+        n: int | None = None,
+    ) -> chunks[R]:
+        """Many calls, so many in a message: a group of `starmap`s; see `aioqueue.chunks`.
+
+        Args:
+            items: the arguments of each call, as tuples.
+            size: how many calls go into one message.
+            it, n: Celery's words for these.
+        """
         from aioqueue.canvas import chunks
 
-        return chunks(self, items, size)
+        return chunks(self, it if items is None else items, n if size is None else size)
 
     @property
     def sync(self) -> SyncTask[P, R]:
@@ -322,11 +365,35 @@ class Task(Generic[P, R]):
     def after_return(
         self, state: str, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
     ) -> Any:
-        """Called after each of the three before."""
+        """Called once, at the end: after `on_success` or `on_failure`."""
 
 
 HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
-_OPTIONS = frozenset(TaskOptions.__annotations__) - {"name", "base"}
+
+
+def check_definition(known: Task[..., Any], task: Task[..., Any]) -> None:
+    """Whether a task may take the place of another one that has its name.
+
+    Raises:
+        ConfigurationError: both are in use, and messages would find only one of them.
+    """
+    if task.may_replace(known):
+        return
+    before, after = importable_name(known.function), importable_name(task.function)
+    if before != after:
+        raise ConfigurationError(
+            f"Two tasks have the name {task.name!r}: {before} and {after}. Give one of them another: "
+            "@app.task(name=...)."
+        )
+    raise ConfigurationError(
+        f"Two tasks have the name {task.name!r}: {after} was made a task twice, of different functions, and a "
+        "message can only find one of them. Give each a name of its own: @app.task(name=...)."
+    )
+
+
+def _is_redefined(kind: type[Task[..., Any]], option: str) -> bool:
+    """Whether a subclass has a default of its own for an option."""
+    return getattr(kind, option) is not getattr(Task, option)
 
 
 if TYPE_CHECKING:
@@ -368,3 +435,24 @@ class BoundDecorator(Protocol):
     def __call__(self, function: Callable[..., Any], /) -> Any:
         """The task that is made of the function."""
         ...
+
+
+def make_task(app: Core | None, function: Callable[..., Any], bind: bool, options: Mapping[str, Any]) -> Any:
+    """A task of a function, not registered yet."""
+    if not callable(function):
+        raise ConfigurationError(
+            f"@app.task takes a function, not {function!r}; options go by name: @app.task(queue=…)."
+        )
+    options = dict(options)
+    kinds.FLAG.of("The option bind of @app.task", bind)
+    base: Any = options.pop("base", None)
+    base = Task if base is None else base
+    if not (isinstance(base, type) and issubclass(base, Task)):
+        raise ConfigurationError(f"The option base of @app.task is a subclass of aioqueue.Task, not {base!r}.")
+    given = options.pop("name", None)
+    name = importable_name(function) if given is None else given
+    if not isinstance(name, str) or not name.isprintable() or name != name.strip() or not name:
+        raise ConfigurationError(
+            f"The option name of @app.task is text of printable characters, with no space at its ends, not {name!r}."
+        )
+    return cast("type[Task[..., Any]]", base)(app, function, name, bind, options)

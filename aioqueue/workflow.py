@@ -10,7 +10,9 @@ Values travel apart from the nodes: the result of a task under its own number, f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from struct import pack
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from aioqueue.exceptions import ChordError, PayloadError, TaskRevoked, UpstreamF
 from aioqueue.message import Record, State, encode_record
 from aioqueue.payload.codec import decode
 from aioqueue.payload.failure import Failure
+from aioqueue.shortcuts import nothing_beside
 
 START = 0
 
@@ -28,8 +31,17 @@ TASK, JOIN, LENIENT, HANDLER = "t", "j", "a", "h"
 WAITING, QUEUED, DONE, FAILED, UPSTREAM, REVOKED = "", "q", "d", "f", "u", "r"
 """States of nodes; UPSTREAM is followed by the number of the node whose failure it was."""
 
+WRECKED = "x"
+"""Not of a node, but of a step: its workflow is broken, so that all that has not ended ends now."""
+
 PAGE = 500
 """How many successors or members one field holds: a script handles so many at once."""
+
+INLINE_VALUE = 16384
+"""A value up to so many bytes goes along with the messages of those that take it; a greater one is asked for."""
+
+KEEP_BROKEN = 24 * 3600 * 1000
+"""For how many ms the record of a task is kept that ended since something of it, or of its workflow, cannot be read."""
 
 
 class Node(msgspec.Struct, array_like=True, kw_only=True):
@@ -106,6 +118,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         queues: how many tasks go into each queue at once.
         held: do not start it yet: a task that ends will (a replacement, or an addition to a group).
         parent: the workflow and the node whose place it takes.
+        claims: those of the names that are to be free.
+        call: what the whole of it is, as text; "" where that is not known.
     """
 
     end: int
@@ -116,6 +130,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     queues: dict[str, int] = {}
     held: bool = False
     parent: tuple[str, int] | None = None
+    claims: Sequence[str] = ()
+    call: str = ""
 
 
 class Addition(msgspec.Struct, frozen=True):
@@ -132,15 +148,32 @@ class Addition(msgspec.Struct, frozen=True):
     node: Node
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What those hear that come after a task which ended badly.
+
+    Attributes:
+        failure: for its error handlers, see `FailedCall`.
+        upstream: the record of the tasks after it, which will not run.
+        chord: the record of a task that would have taken the results of the group that it belongs to.
+    """
+
+    failure: bytes = b""
+    upstream: bytes = b""
+    chord: bytes = b""
+
+
+UNTOLD = Told()
+"""Of a task that nothing comes after."""
+
+
 class Step(msgspec.Struct):
     """What the end of a task means for its workflow.
 
     Attributes:
         workflow, node: its place; the node of a handler's call is its number, a dot, and that of the failed one.
-        state: DONE, FAILED or REVOKED; WAITING when it goes on as another workflow.
-        value: its result when it is done (`pack_value`), else its `TaskFailure`, encoded.
-        upstream: the record of the tasks after it, which will not run.
-        chord: the record of a task that would have taken the results of the group that it belongs to.
+        state: DONE, FAILED or REVOKED; WAITING when it goes on as another workflow; WRECKED when it cannot go on.
+        value: its result, when it is done (`pack_value`).
+        told: what those after it hear, when its end is a bad one.
         graft: a stored workflow that goes on in its place.
         additions: what it added to its group.
     """
@@ -149,8 +182,7 @@ class Step(msgspec.Struct):
     node: str
     state: str = DONE
     value: bytes | None = None
-    upstream: bytes = b""
-    chord: bytes = b""
+    told: Told = UNTOLD
     graft: str = ""
     additions: Sequence[Addition] = ()
 
@@ -182,10 +214,17 @@ decode_failed = msgspec.msgpack.Decoder(FailedCall).decode
 def failed_step(step: Step, failed: FailedCall, *, now: int) -> Step:
     """Complete a step for a task that ended badly: what it tells its handlers, and what the tasks after it are told."""
     step.state = REVOKED if failed.state == State.REVOKED else FAILED
-    step.value = encode_failed(failed)
-    step.upstream = encode_record(downstream(failed, UpstreamFailed, now))
-    step.chord = encode_record(downstream(failed, ChordError, now))
+    step.told = told(failed, now=now)
     return step
+
+
+def told(failed: FailedCall, *, now: int) -> Told:
+    """What those hear that come after a failed or revoked task."""
+    return Told(
+        encode_failed(failed),
+        upstream=encode_record(downstream(failed, UpstreamFailed, now)),
+        chord=encode_record(downstream(failed, ChordError, now)),
+    )
 
 
 def downstream(failed: FailedCall, kind: type[Exception], now: int) -> Record:
@@ -236,24 +275,40 @@ class Value(msgspec.Struct, frozen=True):
 
     Attributes:
         data: a task's result (`pack_value`).
-        failed: or its failure, where a lenient join passes it on.
-        kind: "upstream" when the failure was that of a task before it, "chord" when that of a member of its header.
-        id, task: of the task that did not run then.
-        members: or the values of a join's members, in order.
+        members: or what the members of a join gave, in order; of a lenient one also failures.
     """
 
     data: bytes | None = None
-    failed: bytes | None = None
+    members: tuple[Value | NoValue, ...] | None = None
+
+
+class NoValue(msgspec.Struct, frozen=True):
+    """A failure, where a value would be: for an error handler, or as a lenient join passes it on.
+
+    Attributes:
+        failure: the `FailedCall`, encoded.
+        kind: "upstream" when it was that of a task before it, "chord" when that of a member of its header.
+        id, task: of the task that did not run then, for its error handlers.
+    """
+
+    failure: bytes
     kind: str = ""
     id: str = ""
     task: str = ""
-    members: tuple[Value, ...] | None = None
 
 
 def node_of(id: str) -> tuple[str, str] | None:
     """The workflow and the node in an id that a workflow has given; None when it does not look like one."""
     workflow, dot, node = id.partition(".")
     return (workflow, node) if dot and len(workflow) == 36 and node.replace(".", "").isdigit() else None
+
+
+_PLACE = re.compile(r"-?\d+(\.\d+)*", re.ASCII)
+
+
+def is_place(node: str) -> bool:
+    """Whether a step's node is one: a number, or a handler's call."""
+    return _PLACE.fullmatch(node) is not None
 
 
 def handler_call(id: str, workflow: str | None, node: int | None) -> str | None:
@@ -268,38 +323,81 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_node = msgspec.msgpack.Decoder(Node).decode
 
 
+# A task of which all is seen at a glance, unless it ends badly: the second row is of use then only, or of joins.
+_is_simple = nothing_beside(
+    Node,
+    *("id", "queue", "priority", "after", "wanted", "to", "data"),
+    *("task", "on_error", "group", "linked", "members", "joins"),
+    kind=TASK,
+)
+
+
+GLANCE = {
+    "kind": "c1",
+    "simple": "B",
+    "wanted": "B",
+    "takes": "B",
+    "priority": "B",
+    "id": "I2c0",
+    "queue": "I2c0",
+    "after": "Bc0",
+    "size": "I4",
+}
+"""What is seen of a node at a glance, in this order, and how it is packed, as Lua's `struct` says it: `I2c0` is a text
+after its length in two bytes. Of what no field is named so: whether it is simple, and takes a value, and how many bytes
+its head has."""
+
+# Of each form: how Python's `struct` says it, in how many bytes it or its length is, and whether it is a text.
+_FORMS = {
+    "c1": ("c", 1, False),
+    "B": ("B", 1, False),
+    "I4": ("I", 4, False),
+    "I2c0": ("H%ds", 2, True),
+    "Bc0": ("B%ds", 1, True),
+}
+_GLANCE = ">" + "".join(_FORMS[form][0] for form in GLANCE.values())
+
+
+def _texts() -> Iterator[tuple[str, int, int]]:
+    """The texts of a glance, how many bytes are before each, and in how many its length stands."""
+    before = 0
+    for field, form in GLANCE.items():
+        _, size, is_text = _FORMS[form]
+        if is_text:
+            yield field, before, size
+        before = 0 if is_text else before + size
+
+
+_TEXTS = list(_texts())
+_SIZE = _FORMS[GLANCE["size"]][1]  # which is the last
+
+
 def encode_node(node: Node) -> bytes:
-    """A node as scripts can read it: what most of them look at, in a fixed form; the rest of its head in msgpack; and
-    then the message as it is, for Lua's msgpack knows no bytes. (`GLANCE` in `lua/lib/workflow.lua`.)"""
+    """A node as scripts can read it: what most of them look at, in a fixed form (`GLANCE`); the rest of its head in
+    msgpack; and then the message as it is, for Lua's msgpack knows no bytes."""
     to = node.to
-    simple = node.kind == TASK and not (node.due or node.delay or node.pages) and len(to) <= 1
+    simple = len(to) <= 1 and _is_simple(node)
     id, queue, after = node.id.encode(), node.queue.encode(), str(to[0]).encode() if simple and to else b""
     kind, _, task, _, *rest = msgspec.structs.astuple(node)[:-1]
     head = _encode((kind, "", task, "", *rest))
-    return b"".join(
-        (
-            node.kind.encode(),
-            bytes((simple, node.wanted, node.after > START, node.priority)),
-            *(len(id).to_bytes(2, "big"), id, len(queue).to_bytes(2, "big"), queue),
-            *(bytes((len(after),)), after, len(head).to_bytes(4, "big"), head, node.data),
-        )
+    glance = pack(
+        _GLANCE % (len(id), len(queue), len(after)),
+        *(kind.encode(), simple, node.wanted, node.after > START, node.priority),
+        *(len(id), id, len(queue), queue, len(after), after, len(head)),
     )
+    return b"".join((glance, head, node.data))
 
 
 def decode_node(data: bytes) -> Node:
     """The reverse."""
-    at = 5
-    id, at = _text(data, at, 2)
-    queue, at = _text(data, at, 2)
-    _, at = _text(data, at, 1)
-    end = at + 4 + int.from_bytes(data[at : at + 4], "big")
-    node = _decode_node(data[at + 4 : end])
-    node.id, node.queue, node.data = id, queue, data[end:]
-    return node
-
-
-def _text(data: bytes, at: int, size: int) -> tuple[str, int]:
-    """A text after its length in so many bytes, and where it ends."""
-    start = at + size
+    texts: dict[str, bytes] = {}
+    at = 0
+    for field, before, size in _TEXTS:
+        start = at + before + size
+        at = start + int.from_bytes(data[start - size : start], "big")
+        texts[field] = data[start:at]
+    start = at + _SIZE
     end = start + int.from_bytes(data[at:start], "big")
-    return data[start:end].decode(), end
+    node = _decode_node(data[start:end])
+    node.id, node.queue, node.data = texts["id"].decode(), texts["queue"].decode(), data[end:]
+    return node

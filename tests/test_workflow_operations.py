@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-import redis.asyncio as aioredis
-from monitoring import monitored
+from support.monitoring import counts, monitored
 
 from aioqueue import AioQueue, chain, chord
 
@@ -21,17 +18,10 @@ def app(redis_url: str) -> AioQueue:
     return AioQueue("cost", broker=redis_url)
 
 
-@pytest_asyncio.fixture
-async def client(redis_url: str) -> AsyncIterator[Any]:
-    async with aioredis.from_url(redis_url) as client:
-        yield client
-
-
 async def _commands(client: Any) -> tuple[int, int]:
-    """How many commands the server has run, those inside of scripts included, and how many scripts."""
-    stats = await client.info("commandstats")
-    scripts = sum(about["calls"] for name, about in stats.items() if name in ("cmdstat_evalsha", "cmdstat_eval"))
-    return sum(about["calls"] for name, about in stats.items() if "info" not in name), scripts
+    """How many commands the server has run, and how many scripts."""
+    found = await counts(client)
+    return sum(calls for name, calls in found.items() if "info" not in name), found["evalsha"] + found["eval"]
 
 
 async def test_a_step_of_a_chain_costs_the_same_in_a_long_one(app: AioQueue, client: Any) -> None:

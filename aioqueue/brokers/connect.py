@@ -1,54 +1,37 @@
-"""From a URL to an open broker on a server. `memory://` is an app's own, see `AioQueue`."""
+"""From a URL to an open broker."""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from urllib.parse import urlsplit
 
+from aioqueue.brokers.address import Address
 from aioqueue.brokers.protocol import Broker
-from aioqueue.brokers.url import REDIS, masked
-from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.brokers.schemes import factory_of
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.settings import Settings
 
-_SCHEMES = (*REDIS, "memory", "embedded")
 
-
-async def connect(url: str | None, *, name: str, namespace: str, timeout: float, stack: AsyncExitStack) -> Broker:
-    """Open a broker; `stack` closes it.
-
-    Args:
-        url: None or `embedded://` is the private server of the app `name`; `embedded://other` that of another app.
-        name: the app's name.
-        namespace: the prefix of its keys.
-        timeout: seconds in which it has to answer.
-        stack: what is opened is closed with it.
+async def connect(address: Address, stack: AsyncExitStack) -> Broker:
+    """Open a broker; `stack` closes it, and all that was opened for it.
 
     Raises:
         ConfigurationError: there is no such broker.
         BrokerUnavailable: it does not answer.
     """
-    scheme = urlsplit(url).scheme if url else "embedded"
-    if scheme not in _SCHEMES:
-        raise ConfigurationError(
-            f"The broker's URL {masked(url or '')} has the scheme {scheme!r}.{suggest(scheme, _SCHEMES)} "
-            f"Known are {', '.join(f'{known}://' for known in _SCHEMES)}; without a URL a private server is used."
-        )
-    if scheme == "embedded":
-        broker: Broker = await _embedded(urlsplit(url or "").netloc or name, namespace, timeout, stack)
-    else:
-        from aioqueue.brokers.redis import RedisBroker
-
-        assert url is not None
-        broker = RedisBroker(url, namespace, timeout=timeout)
+    broker = await factory_of(address.url)(address, stack)
     stack.push_async_callback(broker.close)
     await broker.open()
     return broker
 
 
-async def _embedded(name: str, namespace: str, timeout: float, stack: AsyncExitStack) -> Broker:
-    from aioqueue.brokers.redis import RedisBroker
-    from aioqueue.embedded import acquire_async
+def refuse_what_it_cannot(broker: Broker, conf: Settings) -> None:
+    """Look whether a broker can do what the settings ask of it.
 
-    server = await acquire_async(name)
-    stack.callback(server.close)
-    label = f"embedded {server.program} at {server.data_dir}"
-    return RedisBroker(server.url, namespace, label=label, timeout=timeout)
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    if conf.queue_max_length is not None and not broker.capabilities.bounded:
+        raise ConfigurationError(
+            f"queue_max_length={conf.queue_max_length}: {broker.description} cannot bound its queues. Leave the "
+            "setting out, or use another broker."
+        )

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions, overlaid
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
     from aioqueue.canvas.composites import chain
     from aioqueue.canvas.stamping import StampingVisitor
+    from aioqueue.core import Core
     from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncCanvas
 
@@ -33,22 +34,22 @@ class Canvas(ABC, Generic[R_co]):
         errbacks: tasks that are called with the `TaskFailure` of each task of it that fails.
     """
 
-    own_app: AioQueue | None = None
+    own_app: Core | None = None
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.options: dict[str, Any] = dict(options or {})
-        self.links = canvases(self.options.pop("link", None))
-        self.errbacks = [one_task(errback) for errback in canvases(self.options.pop("link_error", None))]
+        self.links = linked("link", self.options.pop("link", None))
+        self.errbacks = [one_task(errback) for errback in linked("link_error", self.options.pop("link_error", None))]
 
     @abstractmethod
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """What it is made of, that first which is to tell its app; of a generator only the first."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Put copies, `twin()`, in the places of its parts."""
+        """Put copies, `twin()`, in the places of its contents."""
 
-    def known_app(self) -> AioQueue | None:
+    def known_app(self) -> Core | None:
         """The app of its first part that has one; None for what is empty or made of names."""
         # A stack of our own, here and in `clone`: canvases nest without limits.
         pending: list[Iterator[Canvas[Any]]] = [iter((self,))]
@@ -59,11 +60,11 @@ class Canvas(ABC, Generic[R_co]):
             elif one.own_app is not None:
                 return one.own_app
             else:
-                pending.append(iter(one.parts()))
+                pending.append(iter(one.contents()))
         return None
 
     @property
-    def app(self) -> AioQueue:
+    def app(self) -> Core:
         """The app that it is sent through: that of its tasks; of names alone, the running task's, or the one there is.
 
         Raises:
@@ -111,7 +112,7 @@ class Canvas(ABC, Generic[R_co]):
             one.renew()
             one.links = [link.twin() for link in one.links]
             one.errbacks = [errback.twin() for errback in one.errbacks]
-            pending += [*one.parts(), *one.links, *one.errbacks]
+            pending += [*one.contents(), *one.links, *one.errbacks]
         return found
 
     def twin(self) -> Self:
@@ -128,9 +129,9 @@ class Canvas(ABC, Generic[R_co]):
                 "that take no result."
             )
         self.options = overlaid(self.options, options)
-        for link in canvases(self.options.pop("link", None)):
+        for link in linked("link", self.options.pop("link", None)):
             self.link(link)
-        for errback in canvases(self.options.pop("link_error", None)):
+        for errback in linked("link_error", self.options.pop("link_error", None)):
             self.link_error(errback)
         return self
 
@@ -168,13 +169,17 @@ class Canvas(ABC, Generic[R_co]):
 
         Args:
             visitor: computes more stamps for each part.
-            stamps: plain data.
+            stamps: values of the types that need no annotation; they arrive as what they were.
         """
         if stamps:
             self.options["stamps"] = {**self.options.get("stamps", {}), **stamps}
         if visitor is not None:
-            from aioqueue.canvas.stamping import visit
+            from aioqueue.canvas.stamping import StampingVisitor, visit
 
+            if not isinstance(visitor, StampingVisitor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigurationError(
+                    f"stamp() takes stamps by name, as stamp(customer=7), or a StampingVisitor, not {visitor!r}."
+                )
             visit(self, visitor)
         return self
 
@@ -189,9 +194,7 @@ class Canvas(ABC, Generic[R_co]):
             QueueFull: a queue has its `queue_max_length`. Nothing was sent.
             BrokerUnavailable: no answer within `send_timeout` seconds.
         """
-        from aioqueue.canvas.posting import post_canvas
-
-        return await post_canvas(self, args, kwargs)
+        return await self.app.out.send_canvas(self, args, kwargs)
 
     async def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:
         """Celery's word for `send`."""
@@ -207,7 +210,7 @@ class Canvas(ABC, Generic[R_co]):
         canvas = self.clone().set(**options) if options else self
         return await canvas.send(*(args or ()), **(kwargs or {}))
 
-    async def call(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> R_co:
+    async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R_co:
         """Send it and wait for its result, for up to `timeout` seconds."""
         result = await self.send(*args, **kwargs)
         return await result.get(timeout=timeout)
@@ -270,6 +273,14 @@ def canvases(given: Any) -> list[Canvas[Any]]:
     for one in found:
         check_canvas(one)
     return found
+
+
+def linked(option: str, given: Any) -> list[Canvas[Any]]:
+    """The same, of what the option `link` or `link_error` gives."""
+    try:
+        return canvases([given] if isinstance(given, str | bytes | Mapping) else given)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The option {option} is a canvas, or a list of them. {error}") from None
 
 
 def show(value: Any, levels: int) -> str:

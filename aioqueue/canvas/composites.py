@@ -61,7 +61,7 @@ class chain(Canvas[R]):
         self.tasks: list[Canvas[Any]] = list(_listed(tasks))
         self.set(**options)
 
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """Its tasks."""
         return self.tasks
 
@@ -146,7 +146,7 @@ class group(Canvas[list[T]]):
         for task in source:
             yield check_canvas(task)
 
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """Its members; of a generator only the first is looked at."""
         if self._tasks is None and self._source is not None:
             first = next(self._source, None)
@@ -255,7 +255,7 @@ class chord(Canvas[R]):
             other.body = check_canvas(body[0])
             return other
 
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """Its body and its header."""
         return (self.header,) if self.body is None else (self.body, self.header)
 
@@ -290,7 +290,7 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
     Args:
         task: the task, or a signature of it.
         items: the arguments of each call, as tuples.
-        size: how many calls go into one message.
+        size: how many calls go into one message. Celery's words, `it` and `n`, are understood as well.
         options: see `Canvas.options`.
 
     Raises:
@@ -298,25 +298,37 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
     """
 
     def __init__(
-        self, task: Task[..., T] | Signature[T], items: Iterable[Iterable[Any]], size: int, **options: Any
+        self,
+        task: Task[..., T] | Signature[T],
+        items: Iterable[Iterable[Any]] | None = None,
+        size: int | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
-        if not isinstance(size, int) or size < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"A chunk has at least 1 call, not {size!r}.")
+        if size is None:
+            size = options.pop("n", None)  # Celery's words
+        if items is None:
+            items = options.pop("it", None)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ConfigurationError(
+                f"chunks(task, items, size) takes how many calls go into one message, at least 1, not {size!r}."
+            )
+        if not hasattr(task, "s") and not isinstance(task, Signature):
+            raise ConfigurationError(f"chunks(task, items, size) takes a task, or a signature of one, not {task!r}.")
         self.signature = task if isinstance(task, Signature) else task.s()
         if self.signature.args:
             raise ConfigurationError(
                 f"The calls of chunks take their positional arguments from the items alone, but {self.signature!r} has "
                 "some of its own. Nothing was sent."
             )
-        if isinstance(items, list | tuple) or not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            for _ in each_item(items, task=self.signature.task, kind="chunks"):
+        if items is None or isinstance(items, list | tuple) or not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            for _ in each_item(cast("Any", items), task=self.signature.task, kind="chunks"):
                 pass
         self._items: Iterable[Iterable[Any]] | None = items
         self.size = size
         self.set(**options)
 
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """The signature of its task."""
         return (self.signature,)
 

@@ -6,19 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
-import msgspec
-
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, group
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError, PayloadError
-from aioqueue.options import SendOptions, checked
-from aioqueue.payload.plain import to_plain
+from aioqueue.options import SendOptions, arguments, checked
+from aioqueue.payload.codec import from_marked, to_marked
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 C = TypeVar("C", bound=Canvas[Any])
+_MARKED = "$"
 _KINDS: dict[str, tuple[type, str]] = {
     "args": (Sequence, "a list"),
     "tasks": (Sequence, "a list"),
@@ -38,20 +37,20 @@ def signature(
     kwargs: Mapping[str, Any] | None = None,
     *,
     immutable: bool = False,
-    app: AioQueue | None = None,
+    app: Core | None = None,
     **options: Unpack[SendOptions],
 ) -> Signature[Any]: ...
 @overload
-def signature(task: Mapping[str, Any], *, app: AioQueue | None = None) -> Canvas[Any]: ...
+def signature(task: Mapping[str, Any], *, app: Core | None = None) -> Canvas[Any]: ...
 @overload
-def signature(task: C, *, app: AioQueue | None = None) -> C: ...
+def signature(task: C, *, app: Core | None = None) -> C: ...
 def signature(
     task: str | Mapping[str, Any] | Canvas[Any],
     args: Iterable[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
     immutable: bool = False,
-    app: AioQueue | None = None,
+    app: Core | None = None,
     **options: Unpack[SendOptions],
 ) -> Canvas[Any]:
     """A call of a task by its name, or any canvas from what its `to_dict` gave; of a canvas, a copy.
@@ -67,7 +66,7 @@ def signature(
         ConfigurationError: the data are those of no canvas, or an option is wrong.
     """
     if isinstance(task, str):
-        found: Signature[Any] = Signature(app, task, args, kwargs, checked(options), immutable=immutable)
+        found: Signature[Any] = Signature(app, task, *arguments(args, kwargs), checked(options), immutable=immutable)
         return found
     if isinstance(task, Canvas):
         return task.clone()
@@ -82,16 +81,18 @@ def signature(
         raise ConfigurationError("The data of this canvas are nested too deep.") from None
 
 
-def from_dict(data: Mapping[str, Any], app: AioQueue | None = None) -> Canvas[Any]:
+def from_dict(data: Mapping[str, Any], app: Core | None = None) -> Canvas[Any]:
     """The reverse of `to_dict`.
 
     Raises:
         ConfigurationError: it is no such thing.
     """
+    if isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        data = {name: _read(value) if name in ("args", "kwargs") else value for name, value in data.items()}
     _check_kinds(data)
     kind = data.get("type", "task")
     given: dict[str, Any] = data.get("options") or {}
-    options = {name: _moment(name, value) for name, value in given.items()}
+    options = {name: _moment(name, _read(value)) for name, value in given.items()}
     canvas: Canvas[Any]
     try:
         if kind == "task" and isinstance(data.get("task"), str):
@@ -149,30 +150,39 @@ def _check_kinds(data: Any) -> None:
 def plain_call(call: Signature[Any]) -> dict[str, Any]:
     """Arguments as JSON can hold them, and the options.
 
-    Where that changes them, as with bytes, they travel as JSON from here on, so that the worker's annotations change
-    them back.
+    What JSON has no form for, such as bytes, is marked, and comes back as it was.
     """
-    given = [list(call.args), call.kwargs]
     try:
-        plain = msgspec.to_builtins(given, enc_hook=to_plain, str_keys=True)
-        changed = msgspec.msgpack.encode(plain) != msgspec.msgpack.encode(given, enc_hook=to_plain)
-    except RecursionError:
-        raise  # of the canvas, or of the arguments; `to_dict` says so
-    except Exception as error:
+        plain = {"args": _written(list(call.args)), "kwargs": _written(call.kwargs)}
+    except PayloadError as error:
         raise PayloadError(f"The arguments of {call.task} cannot be written as JSON: {error}.") from None
-    found: dict[str, Any] = {name: value for name, value in zip(("args", "kwargs"), plain, strict=True) if value}
-    found |= call.described()
-    if changed:
-        found["options"] = {**found.get("options", {}), "serializer": "json"}
-    return found
+    return {name: value for name, value in plain.items() if value} | call.described()
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options as JSON can hold them; times are text (ISO 8601)."""
     return {
-        name: value.isoformat() if isinstance(value, datetime) else msgspec.to_builtins(value, enc_hook=to_plain)
-        for name, value in options.items()
+        name: value.isoformat() if isinstance(value, datetime) else _written(value) for name, value in options.items()
     }
+
+
+def _written(value: Any) -> Any:
+    """As JSON can hold it: with marks for what it has no form for, and then in a dict of its own."""
+    found, marked = to_marked(value, json=True)
+    return {_MARKED: found} if marked or _is_written(value) else found
+
+
+def _read(value: Any) -> Any:
+    if not _is_written(value):
+        return value
+    try:
+        return from_marked(value[_MARKED])
+    except PayloadError as error:
+        raise ConfigurationError(f"{_short(value)} is no part of a canvas: {error}.") from None
+
+
+def _is_written(value: Any) -> bool:
+    return isinstance(value, Mapping) and list(cast("Mapping[Any, Any]", value)) == [_MARKED]
 
 
 def _moment(name: str, value: Any) -> Any:

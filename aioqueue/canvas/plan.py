@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
+from aioqueue.canvas.parts import Parts
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
-from aioqueue.sending import Place, outgoing
+from aioqueue.sending import Role, outgoing
+from aioqueue.shape import Shape
 from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, Part, Start
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
-_PART = 500
-_PART_BYTES = 1024 * 1024
 _STARTING = ("countdown", "eta")
 
 
@@ -66,7 +66,7 @@ class At(NamedTuple):
     linked: bool = False
 
 
-_Steps = Generator["tuple[Canvas[Any], At] | None", int, int]
+_Walk = Generator["tuple[Canvas[Any], At] | None", int, int]
 
 
 class _Draft:
@@ -87,51 +87,41 @@ class Plan:
         app: sends it.
         now: ms since the epoch, by the broker's clock.
         keep: ms to keep it after its end.
-        inherited: the place of the task that it goes on for, whose workflow, group and relatives are its own.
+        inherited: the role of the task that it goes on for, whose workflow, group and relatives are its own.
 
     Attributes:
-        id: the workflow's.
-        end: the node at its end, when `parts` is through.
-        joins: the members of each join.
-        lenient: the joins that let failures through.
-        names: the ids that were given to nodes.
+        shape: how the nodes belong together; complete when `parts` is through.
         sent: what observers of the app are told.
     """
 
-    def __init__(self, app: AioQueue, *, now: int, keep: int, inherited: Place | None = None) -> None:
-        self.id = new_id()
-        self.end = START
-        self.joins: dict[int, array[int]] = {}
-        self.lenient: set[int] = set()
-        self.names: dict[int, str] = {}
-        self.tasks: list[str] = [""]
-        self.ignored: set[int] = set()
-        self.after = array("q", [START])
-        self.spread: set[int] = set()
+    def __init__(self, app: Core, *, now: int, keep: int, inherited: Role | None = None) -> None:
+        self.shape = Shape(new_id())
         self.sent: list[tuple[Any, ...]] = []
         self._app = app
         self._now = now
         self._keep = keep
-        self._inherited = inherited or Place()
+        self._inherited = inherited or Role()
         self._root = self._inherited.root_id
+        self._taken: str | None = None
         self._drafts: dict[int, _Draft] = {START: _Draft(Node(kind=JOIN, id=""))}
-        self._part = Part()
-        self._bytes = 0
+        self._parts = Parts(self.shape.names)
         self._open = 0
         self._queues: dict[str, int] = {}
         self._ids: set[str] = set()
+        self._claims: set[str] = set()
 
     # The walk
 
     def parts(self, canvas: Canvas[Any], at: At) -> Iterator[Part]:
-        """The parts of the workflow, all but the last; then `last` has it, and `end` is known.
+        """The parts of the workflow, all but the last; then `last` has it.
 
         Raises:
             PayloadError: a call cannot be sent, or does not fit its task.
             ConfigurationError: a composition is empty, or an option is wrong.
         """
+        self._taken = at.id
         # A stack of our own: canvases nest without limits.
-        stack: list[_Steps] = [self._steps(canvas, at)]
+        stack: list[_Walk] = [self._walk(canvas, at)]
         value: int | None = None
         while stack:
             try:
@@ -140,41 +130,39 @@ class Plan:
                 stack.pop()
                 value = stop.value
                 continue
-            if request is None:
-                value = None
-                if self._part.size >= _PART or self._bytes >= _PART_BYTES:
-                    yield self._take()
-            else:
-                stack.append(self._steps(*request))
-                value = None
-        self.end = cast("int", value)
-        self._close(self.end)
+            value = None
+            if request is not None:
+                stack.append(self._walk(*request))
+            yield from self._parts.take()
+        self.shape.end = cast("int", value)
+        self._close(self.shape.end)
         self._close(START)
+        yield from self._parts.take()
 
     def last(self, *, held: bool = False) -> tuple[Part, Start]:
         """The last part, and what is to be said when it is there."""
-        return self._take(), Start(
-            end=self.end,
-            total=len(self.after) - 1,
+        shape, claims = self.shape, sorted(self._claims)
+        part, call = self._parts.last()
+        return part, Start(
+            end=shape.end,
+            total=len(shape.after) - 1,
             open=self._open,
             keep=self._keep,
-            names={name: number for number, name in self.names.items()},
+            names={name: number for number, name in shape.names.items()},
             queues=self._queues,
             held=held,
+            claims=claims,
+            call=call if claims else "",
         )
 
-    def id_of(self, number: int) -> str:
-        """The id of a node."""
-        return self.names.get(number) or f"{self.id}.{number}"
-
-    def _steps(self, canvas: Canvas[Any], at: At) -> _Steps:
+    def _walk(self, canvas: Canvas[Any], at: At) -> _Walk:
         canvas = _as_group(canvas)
         at = self._enter(canvas, at)
         inner = at._replace(wanted=at.wanted or bool(canvas.links))
-        steps = self._kinds.get(type(canvas))
-        if steps is None:
+        walk = self._kinds.get(type(canvas))
+        if walk is None:
             raise ConfigurationError(f"{canvas!r} cannot be sent. Nothing was sent.")
-        end = yield from steps(self, canvas, inner)
+        end = yield from walk(self, canvas, inner)
         for link in canvas.links:
             linked = yield link, At(after=end, stamps=self._stamps_of(canvas, at), linked=True)
             self._close(linked)
@@ -188,12 +176,13 @@ class Plan:
         options: dict[str, Any] = dict(canvas.options)
         stamps: dict[str, Any] = {**at.stamps, **(options.pop("stamps", None) or {})}
         first = {name: options.pop(name) for name in _STARTING if name in options} or at.first
-        id = options.pop("task_id", None) or at.id
+        id = options.pop("task_id", None)
+        self._parts.is_named = self._parts.is_named or id is not None
         return at._replace(
             options={**at.options, **options},
             first=first,
             stamps=stamps,
-            id=id,
+            id=id or at.id,
             handlers=self._handlers(canvas, at._replace(stamps=stamps)),
         )
 
@@ -207,39 +196,39 @@ class Plan:
         made = [self._handler(cast("Signature[Any]", errback), stamps) for errback in canvas.errbacks]
         return (*at.handlers, *made)
 
-    def _chain(self, canvas: chain[Any], at: At) -> _Steps:
+    def _chain(self, canvas: chain[Any], at: At) -> _Walk:
         elements = list(_flat(canvas))
         if not elements:
             raise ConfigurationError("An empty chain has nothing to do: give it at least one task. Nothing was sent.")
         end = at.after
         for position, element in enumerate(elements):
             last = position == len(elements) - 1
-            place = at._replace(after=end, id=None, lenient=False)
+            inside = at._replace(after=end, id=None, lenient=False)
             if position:
-                place = place._replace(first={}, args=(), kwargs={})
-            place = place._replace(id=at.id, wanted=at.wanted) if last else place._replace(wanted=True)
+                inside = inside._replace(first={}, args=(), kwargs={})
+            inside = inside._replace(id=at.id, wanted=at.wanted) if last else inside._replace(wanted=True)
             before = end
             if (single := _plain_single(element)) is not None:
-                end = self._task(single, place)
-                if position % 100 == 99:
-                    yield None
+                end = self._task(single, inside)
             else:
-                end = yield element, place
+                end = yield element, inside
             if position:
                 self._close(before)
+                if self._parts.full:
+                    yield None
         return end
 
-    def _group(self, canvas: group[Any], at: At) -> _Steps:
-        number = self._next(at.after, "")
+    def _group(self, canvas: group[Any], at: At) -> _Walk:
+        number = self.shape.add(at.after, "")
         kind = LENIENT if at.lenient else JOIN
         if at.lenient:
-            self.lenient.add(number)
+            self.shape.lenient.add(number)
         if at.id:
             self._name(number, at.id)
         join = _Draft(
             Node(
                 kind=kind,
-                id=self.id_of(number),
+                id=self.shape.id_of(number),
                 after=at.after,
                 on_error=at.handlers,
                 wanted=at.wanted,
@@ -251,11 +240,11 @@ class Plan:
         self._drafts[number] = join
         self._open += 1
         joins = (number, *at.joins)
-        place = at._replace(group=number, joins=(), id=None, lenient=False)
+        inside = at._replace(group=number, joins=(), id=None, lenient=False)
         # A bare group directly in a group is unrolled: its members are this one's.
-        iterators: list[tuple[Iterator[Canvas[Any]], At]] = [(canvas.members(), place)]
+        iterators: list[tuple[Iterator[Canvas[Any]], At]] = [(canvas.members(), inside)]
         while iterators:
-            members, place = iterators[-1]
+            members, inside = iterators[-1]
             member = next(members, None)
             if member is None:
                 iterators.pop()
@@ -263,31 +252,31 @@ class Plan:
             member = _as_group(member)
             inner = _group_of(member)
             if inner is not None and not inner.links and not inner.errbacks and "task_id" not in inner.options:
-                iterators.append((inner.members(), self._enter(inner, place)))
+                iterators.append((inner.members(), self._enter(inner, inside)))
                 continue
             if inner is not None:  # it has something of its own, so it is a join, but its members are this one's
-                end = yield member, place._replace(joins=joins)
+                end = yield member, inside._replace(joins=joins)
                 join.members.extend(self._drafts[end].members)
             else:
                 if (single := _plain_single(member)) is not None:
-                    end = self._task(single, place)
+                    end = self._task(single, inside)
                 else:
-                    end = yield member, place
+                    end = yield member, inside
                 join.members.append(end)
                 for belongs in joins:
                     self._connect(end, belongs)
             self._close(end)
             join.node.members += 1
-            if join.node.members % 100 == 0:
+            if self._parts.full:
                 yield None
         count = join.node.members = len(join.members)
         if not count:
             self._connect(at.after, number)
-        self._part.counts.append((number, count or 1))
-        self.joins[number] = join.members
+        self._parts.count(number, count or 1)
+        self.shape.joins[number] = join.members
         return number
 
-    def _chord(self, canvas: chord[Any], at: At) -> _Steps:
+    def _chord(self, canvas: chord[Any], at: At) -> _Walk:
         if canvas.body is None:
             raise ConfigurationError("This chord has no body: chord(header, body). Nothing was sent.")
         header = yield (
@@ -301,11 +290,11 @@ class Plan:
         self._close(header)
         return end
 
-    def _single(self, canvas: Signature[Any], at: At) -> _Steps:
+    def _single(self, canvas: Signature[Any], at: At) -> _Walk:
         yield from ()
         return self._task(canvas, at)
 
-    _kinds: ClassVar[dict[type, Callable[[Plan, Any, At], _Steps]]] = {
+    _kinds: ClassVar[dict[type, Callable[[Plan, Any, At], _Walk]]] = {
         Signature: _single,
         chain: _chain,
         group: _group,
@@ -322,7 +311,8 @@ class Plan:
         if self._app.conf.task_always_eager:
             options = _undelayed(options)
         id = at.id or options.get("task_id")
-        number = self._next(at.after, signature.task)
+        shape = self.shape
+        number = shape.add(at.after, signature.task)
         if id:
             self._name(number, id)
         args, kwargs = signature.args, signature.kwargs
@@ -331,32 +321,31 @@ class Plan:
         takes = at.after if at.after != START and not signature.immutable else None
         before = self._drafts.get(at.after)
         parent = before.node.id if before is not None and before.node.kind == TASK else self._inherited.parent_id
-        place = Place(
-            workflow=self.id,
+        role = Role(
+            workflow=shape.id,
             node=number,
-            id=self.id_of(number),
+            id=shape.id_of(number),
             takes=takes,
             wanted=at.wanted,
             spread=signature.spread,
-            group_id=f"{self.id}.{at.group}" if at.group else self._inherited.group_id,
+            group_id=f"{shape.id}.{at.group}" if at.group else self._inherited.group_id,
             parent_id=parent,
-            root_id=self._root or self.id_of(number),
+            root_id=self._root or shape.id_of(number),
             stamps=at.stamps,
         )
-        self._root = place.root_id
+        self._root = role.root_id
         target = signature.target_in(self._app)
-        message = outgoing(self._app, target, args, kwargs, options, self._now, place=place)
-        if signature.spread:
-            self.spread.add(number)
+        message = outgoing(self._app, target, args, kwargs, options, self._now, role=role)
         if self._is_ignored(target, options):
-            self.ignored.add(number)
+            shape.ignored.add(number)
+            if not isinstance(target, str) and target.keeps_errors:
+                shape.keeping_errors.add(number)
         if self._app.observers:
             self.sent.append((target, args, kwargs, options, message))
         node = _node(TASK, signature.task, message)
         node.after, node.on_error, node.wanted, node.group = at.after, at.handlers, at.wanted, at.group
         node.linked = at.linked
         self._drafts[number] = _Draft(node)
-        self._bytes += len(message.data)
         self._open += 1
         if at.after == START and not message.due and not message.delay:
             self._queues[message.queue] = self._queues.get(message.queue, 0) + 1
@@ -366,13 +355,16 @@ class Plan:
         return number
 
     def _name(self, number: int, id: str) -> None:
+        self._parts.is_named = True
         if id in self._ids:
             raise ConfigurationError(
                 f"The task_id {id!r} is given to two parts of this canvas, whose results would be taken for each "
                 "other's. Nothing was sent."
             )
         self._ids.add(id)
-        self.names[number] = id
+        if id != self._taken:  # that is the id of the task that it goes on for
+            self._claims.add(id)
+        self.shape.names[number] = id
 
     def _handler(self, signature: Signature[Any], stamps: Mapping[str, Any]) -> int:
         if signature.links or signature.errbacks:
@@ -380,11 +372,11 @@ class Plan:
                 f"The error handler {signature!r} has callbacks or error handlers of its own, which nobody would call: "
                 "let its task send what is to follow. Nothing was sent."
             )
-        number = self._next(START, signature.task)
-        place = Place(
-            workflow=self.id,
+        number = self.shape.add(START, signature.task)
+        role = Role(
+            workflow=self.shape.id,
             node=number,
-            id=f"{self.id}.{number}",
+            id=f"{self.shape.id}.{number}",
             handles=not signature.immutable,
             root_id=self._root,
             parent_id=self._inherited.parent_id,
@@ -397,10 +389,10 @@ class Plan:
             signature.kwargs,
             _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options,
             self._now,
-            place=place,
+            role=role,
         )
         self._queues.setdefault(message.queue, 0)
-        self._part.nodes.append((number, _node(HANDLER, signature.task, message)))
+        self._parts.add(number, _node(HANDLER, signature.task, message))
         return number
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
@@ -408,11 +400,6 @@ class Plan:
         if ignored is None and not isinstance(target, str):
             ignored = target.ignore_result
         return bool(self._app.conf.task_ignore_result if ignored is None else ignored)
-
-    def _next(self, after: int, task: str) -> int:
-        self.after.append(after)
-        self.tasks.append(task)
-        return len(self.after) - 1
 
     def _connect(self, before: int, number: int) -> None:
         self._drafts[before].to.append(number)
@@ -424,16 +411,9 @@ class Plan:
         if len(draft.to) <= PAGE:
             node.to = draft.to.tolist()
         else:
-            for page, start in enumerate(range(0, len(draft.to), PAGE)):
-                self._part.to.append((number, page, draft.to[start : start + PAGE].tolist()))
-                node.pages += 1
-        for page, start in enumerate(range(0, len(draft.members), PAGE)):
-            self._part.members.append((number, page, draft.members[start : start + PAGE].tolist()))
-        self._part.nodes.append((number, node))
-
-    def _take(self) -> Part:
-        part, self._part, self._bytes = self._part, Part(), 0
-        return part
+            node.pages = self._parts.add_successors(number, draft.to)
+        self._parts.add_members(number, draft.members)
+        self._parts.add(number, node)
 
 
 def _node(kind: str, task: str, message: Outgoing) -> Node:

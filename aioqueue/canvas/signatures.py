@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from aioqueue import kinds
+from aioqueue.arguments import is_hidden
 from aioqueue.canvas.base import Canvas, show
 from aioqueue.exceptions import ConfigurationError
-from aioqueue.options import SendOptions, overlaid
+from aioqueue.options import SendOptions, arguments, overlaid
+from aioqueue.settings import HIDDEN
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.result import AsyncResult
     from aioqueue.task import Task
 
@@ -29,7 +32,7 @@ class Signature(Canvas[R]):
 
     def __init__(
         self,
-        app: AioQueue | None,
+        app: Core | None,
         task: str,
         args: Iterable[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
@@ -43,7 +46,7 @@ class Signature(Canvas[R]):
         self.task = task
         self.args: tuple[Any, ...] = tuple(args)
         self.kwargs = dict(kwargs or {})
-        self.immutable = immutable
+        self.immutable = kinds.FLAG.of("The option immutable", immutable)
         self.spread = spread
 
     def set(  # type: ignore[override]
@@ -51,14 +54,14 @@ class Signature(Canvas[R]):
     ) -> Self:
         """Set options, in place, or whether it takes no result of another task; returns the signature itself."""
         if immutable is not None:
-            self.immutable = immutable
+            self.immutable = kinds.FLAG.of("The option immutable", immutable)
         return super().set(**options)
 
-    def known_app(self) -> AioQueue | None:
+    def known_app(self) -> Core | None:
         """The app of its task."""
         return self.own_app
 
-    def parts(self) -> Iterable[Canvas[Any]]:
+    def contents(self) -> Iterable[Canvas[Any]]:
         """None."""
         return ()
 
@@ -70,7 +73,7 @@ class Signature(Canvas[R]):
     ) -> Self:
         """A copy, with more arguments before its own and options over its own."""
         other = super().clone()
-        other.args, other.kwargs = self.complete(tuple(args), kwargs or {})
+        other.args, other.kwargs = self.complete(*arguments(args, kwargs))
         return other.set(**options) if options else other
 
     @property
@@ -78,7 +81,7 @@ class Signature(Canvas[R]):
         """The task where it is known here, else its name."""
         return self.app.tasks.get(self.task) or self.task
 
-    def target_in(self, app: AioQueue) -> Task[..., R] | str:
+    def target_in(self, app: Core) -> Task[..., R] | str:
         """The task where it is known, for what is sent through `app`; a name without an app belongs to that one.
 
         Raises:
@@ -110,7 +113,7 @@ class Signature(Canvas[R]):
         if not self.is_plain or self.spread:
             return await super().send(*args, **kwargs)
         args, kwargs = self.complete(args, kwargs)
-        return await self.app.post(self.target, args, kwargs, self.options)
+        return await self.app.out.send(self.target, args, kwargs, self.options)
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
@@ -125,9 +128,37 @@ class Signature(Canvas[R]):
 
     def shown(self, levels: int) -> str:
         """`repr`, of so many levels."""
-        shown = [show(value, levels) for value in self.args]
-        shown += [f"{name}={show(value, levels)}" for name, value in self.kwargs.items()]
+        hidden = self._hidden_words()
+        names = self._names()
+        if self.spread and any(is_hidden(name, hidden) for name in names):
+            shown = ["…"] * len(self.args)
+        else:
+            # What comes before them may push them one further.
+            further = 1 if self.immutable else 2
+            shown = [
+                "***" if any(is_hidden(name, hidden) for name in names[n : n + further]) else show(value, levels)
+                for n, value in enumerate(self.args)
+            ]
+        shown += [
+            f"{name}={'***' if is_hidden(name, hidden) else show(value, levels)}" for name, value in self.kwargs.items()
+        ]
         return f"{self.task}{f'.{self.spread}' if self.spread else ''}({', '.join(shown)})"
+
+    def _hidden_words(self) -> list[str]:
+        app = self._app_if_known()
+        return [word.lower() for word in (app.conf.hidden_arguments if app is not None else HIDDEN)]
+
+    def _names(self) -> tuple[str, ...]:
+        """The names of the positional parameters, as far as the task is known here."""
+        app = self._app_if_known()
+        task = app.tasks.get(self.task) if app is not None else None
+        return task.parameters.positional_names if task is not None else ()
+
+    def _app_if_known(self) -> Core | None:
+        try:
+            return self.app
+        except ConfigurationError:
+            return None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task's function here and now.

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _MOST_TASKS = 40
 
 
-def show_banner(worker: Worker, broker: str, loop: str) -> None:
+def show_banner(worker: Worker, broker: str, loop: str, schedules: str) -> None:
     """The worker, its app, its broker and its tasks, on stderr.
 
     Args:
         worker: about to start.
         broker: its description, without passwords.
         loop: the name of the event loop's library.
+        schedules: how many it serves, as text; "" if it does not.
     """
     app = worker.app
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -44,6 +45,7 @@ def show_banner(worker: Worker, broker: str, loop: str) -> None:
             ("broker", printable(broker)),
             ("queues", printable(", ".join(worker.queues))),
             ("concurrency", f"{worker.concurrency} tasks at once"),
+            ("beat", schedules),
             ("tasks", _styled(tasks) or "none; are the modules with the tasks imported (include=[...])?"),
         ],
         err=True,

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aioqueue.cli.groups import Command
+from aioqueue.cli.calls import CallCommand, check_call, find_task, known_tasks, unmarked
 from aioqueue.cli.outcome import as_data, exit_code, raw_result, show_end, wait, warn_without_worker
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import say, say_json
 from aioqueue.cli.times import parse_moment, parse_span_or_moment, span_option
 from aioqueue.cli.values import parse_list, parse_object, split
-from aioqueue.exceptions import AioQueueError, PayloadError
+from aioqueue.exceptions import AioQueueError
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import Outgoing
     from aioqueue.task import Task
 
-_NUMBER = re.compile(r"-\.?\d.*")
-_MARK = "\0"
 
-
-class _CallCommand(Command):
-    """Takes negative numbers as arguments, where click would see options."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        with_value = {
-            name
-            for option in self.params
-            if isinstance(option, click.Option) and not option.is_flag
-            for name in option.opts
-        }
-        before = [None, *args]
-        words = [
-            _MARK + word if _NUMBER.fullmatch(word) and last not in with_value else word
-            for last, word in zip(before, args, strict=False)
-        ]
-        return super().parse_args(ctx, words)
-
-
-@click.command(cls=_CallCommand)
+@click.command(cls=CallCommand)
 @target_options
 @click.option("-a", "--args", "args_json", metavar="JSON", help="Arguments by position, as a JSON list.")
 @click.option("-k", "--kwargs", "kwargs_json", metavar="JSON", help="Arguments by name, as a JSON object.")
@@ -77,18 +54,18 @@ def call(
     Exit codes: 0 sent, or with --wait: succeeded; 1 the task failed, or could not be sent; 2 there is no such task, or
     the arguments don't fit it; 3 it has not ended within --timeout.
     """
-    words = tuple(word.removeprefix(_MARK) for word in words)
+    words = tuple(unmarked(word) for word in words)
     about = target()
     name, *rest = about.take(words, first=about.app_place is None and not about.namespace) or ("",)
     app = about.connection()
     if not name:
-        raise click.UsageError(f"Which task? {_known(app)}")
-    task = _find(app, name, need=about.app_place is not None)
+        raise click.UsageError(f"Which task? {known_tasks(app)}")
+    task = find_task(app, name, need=about.app_place is not None)
     args, kwargs = split(rest, None if isinstance(task, str) else task)
     args = [*parse_list(args_json, "--args"), *args]
     kwargs = {**parse_object(kwargs_json, "--kwargs"), **kwargs}
     if not isinstance(task, str):
-        _check(task, args, kwargs)
+        check_call(task, args, kwargs)
     given = {option: value for option, value in options.items() if value is not None}
     if "countdown" in given and "eta" in given:
         raise click.UsageError("Give --countdown or --eta, not both.")
@@ -141,37 +118,3 @@ async def _call(
     else:
         show_end(info)
     return exit_code(info)
-
-
-def _find(app: AioQueue, name: str, *, need: bool) -> Task[..., Any] | str:
-    """The task of that name, or the only one whose name ends like that; the name itself where no code is at hand."""
-    if name in app.tasks:
-        return app.tasks[name]
-    if not need:
-        return name
-    ends = [known for known in app.tasks if known.endswith(f".{name}")]
-    if len(ends) == 1:
-        return app.tasks[ends[0]]
-    if ends:
-        raise click.UsageError(f"Several tasks are called {name!r}: {', '.join(sorted(ends))}. Say which.")
-    short = {known.rpartition(".")[2]: known for known in app.tasks}
-    near = get_close_matches(name, [*app.tasks, *short], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise click.UsageError(f"The app {app.name!r} has no task {name!r}.{hint} {_known(app)}")
-
-
-def _known(app: AioQueue) -> str:
-    names = sorted(app.tasks)
-    if not names:
-        return "It has no tasks; are the modules with the tasks imported (include=[...])?"
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"It has {', '.join(names[:8])}{more}."
-
-
-def _check(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Whether the arguments fit: an error of the command line, which the user can put right."""
-    try:
-        task.parameters.check(args, kwargs, task_name=task.name)
-        task.parameters.convert(args, kwargs, content="json", task_name=task.name)
-    except (TypeError, PayloadError) as error:
-        raise click.UsageError(str(error)) from error

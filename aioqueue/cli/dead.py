@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aioqueue.arguments import is_hidden
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.outcome import exception_data, exception_text
@@ -85,12 +86,13 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         say_json(_as_data(letter))
         return
+    args, kwargs = _shown(app, letter)
     facts(
         [
             ("id", bold(printable(letter.id))),
             ("task", printable(letter.name) or "(the message cannot be read)"),
-            ("args", printable(", ".join(map(repr, letter.args)))),
-            ("kwargs", printable(", ".join(f"{name}={value!r}" for name, value in letter.kwargs.items()))),
+            ("args", printable(", ".join(map(repr, args)))),
+            ("kwargs", printable(", ".join(f"{name}={value!r}" for name, value in kwargs.items()))),
             ("queue", printable(letter.queue)),
             ("reason", click.style(printable(letter.reason), fg="red")),
             ("error", printable(exception_text(letter.exception))),
@@ -103,7 +105,8 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
     if letter.traceback:
         say()
         say(printable(letter.traceback.rstrip()))
-    note(f"\nSend it again with `aioqueue dead requeue {letter.id}`.")
+    if letter.name:
+        note(f"\nSend it again with `aioqueue dead requeue {printable(letter.id)}`.")
 
 
 @dead.command()
@@ -214,6 +217,16 @@ def _row(letter: DeadTask, now: datetime) -> list[str]:
         died,
         one_line(letter.reason, 500),
     ]
+
+
+def _shown(app: AioQueue, letter: DeadTask) -> tuple[list[Any], dict[str, Any]]:
+    """Its arguments, without those that are hidden."""
+    hidden = [word.lower() for word in app.conf.hidden_arguments]
+    task = app.tasks.get(letter.name)
+    names = task.parameters.positional_names if task is not None else ()
+    named = zip([*names, *[""] * len(letter.args)], letter.args, strict=False)
+    args = ["***" if is_hidden(name, hidden) else value for name, value in named]
+    return args, {name: "***" if is_hidden(name, hidden) else value for name, value in letter.kwargs.items()}
 
 
 def _as_data(letter: DeadTask) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -15,7 +16,25 @@ from aioqueue.cli.terminal import is_fancy
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _COLOURS = {"DEBUG": "cyan", "INFO": "green", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "magenta"}
 _OURS = "aioqueue"
+_C = TypeVar("_C", bound=Callable[..., Any])
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def log_options(command: _C) -> _C:
+    """The options `--loglevel`, `--logformat` and `--logfile` of a command."""
+    level = click.option(
+        "-l",
+        "--loglevel",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default="info",
+        metavar="LEVEL",
+        help="debug, info, warning, error or critical; by default info.",
+    )
+    form = click.option(
+        "--logformat", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Lines or JSON."
+    )
+    file = click.option("-f", "--logfile", type=click.Path(dir_okay=False), help="In place of stderr.")
+    return level(form(file(command)))
 
 
 def set_up_logging(level: str, form: str = "text", file: str | None = None) -> None:

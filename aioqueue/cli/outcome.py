@@ -31,16 +31,18 @@ def _as_it_is(value: Any) -> Any:
 
 async def wait(result: AsyncResult[Any], timeout: float | None) -> TaskInfo:
     """The task's end, or what is known of it after `timeout` seconds."""
-    import asyncio
+    from aioqueue.waiting import OutOfTime, within
+
+    async def end() -> TaskInfo | None:
+        async for info in result.watch():
+            if info.ready:
+                return info
+        return None
 
     try:
-        async with asyncio.timeout(timeout):
-            async for info in result.watch():
-                if info.ready:
-                    return info
-    except TimeoutError:
-        pass
-    return await result.info()
+        return await within(timeout, end()) or await result.info()
+    except OutOfTime:
+        return await result.info()
 
 
 async def warn_without_worker(app: AioQueue, queue: str) -> None:
@@ -125,7 +127,7 @@ def show(info: TaskInfo) -> None:
         [
             ("id", bold(printable(info.id))),
             ("task", printable(f"{info.name}{_arguments(info)}")),
-            ("state", click.style(info.state, fg=STATE_COLOURS.get(info.state), bold=True) + _more(info)),
+            ("state", click.style(printable(info.state), fg=STATE_COLOURS.get(info.state), bold=True) + _more(info)),
             ("result", shown(info.result) if info.state == "SUCCESS" else ""),
             ("error", click.style(exception_text(info.exception), fg="red") if info.exception is not None else ""),
             ("progress", "" if info.meta is None else shown(info.meta)),
@@ -134,8 +136,8 @@ def show(info: TaskInfo) -> None:
             ("sent", moment_text(timings.sent)),
             ("started", started),
             ("ended", ended),
-            ("parent", info.parent_id or ""),
-            ("children", "\n".join(info.children)),
+            ("parent", printable(info.parent_id or "")),
+            ("children", printable("\n".join(info.children))),
         ]
     )
     if info.traceback:

@@ -10,7 +10,7 @@ from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.running import run
 from aioqueue.cli.target import json_option, target, target_options
-from aioqueue.cli.terminal import bold, dim, note, printable, say, say_json, table
+from aioqueue.cli.terminal import bold, complain, dim, note, printable, say, say_json, table
 from aioqueue.cli.times import span_text
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def list_queues(words: tuple[str, ...], as_json: bool) -> None:
             [_row(queue, now) for queue in found],
             right=(1, 2, 3, 4),
         )
+        for queue in found:
+            if queue.problem:
+                complain(f"the queue {queue.name}: {queue.problem}")
     else:
         note(f"No queue of {app.namespace!r} has been used yet ({place}).")
 
@@ -93,6 +96,7 @@ def _as_data(queue: QueueStatus, now: int) -> dict[str, object]:
         "running": queue.running,
         "delayed": queue.delayed,
         "oldest_seconds": _age(queue, now),
+        **({"problem": queue.problem} if queue.problem else {}),
     }
 
 

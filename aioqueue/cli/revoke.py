@@ -7,7 +7,8 @@ import click
 from aioqueue.cli.groups import Command
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
-from aioqueue.cli.terminal import printable, say, say_json
+from aioqueue.cli.terminal import complain, printable, say, say_json
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable
 
 
 @click.command(cls=Command)
@@ -27,14 +28,33 @@ def revoke(words: tuple[str, ...], terminate: bool, reason: str | None, as_json:
     ids = about.take(words) if len(words) > 1 else words
     app = about.connection()
 
+    problems: dict[str, str] = {}
+
+    async def revoke_one(id: str) -> bool:
+        try:
+            return await app.result(id).revoke(terminate=terminate, reason=reason)
+        except BrokerUnavailable:
+            raise
+        except AioQueueError as error:  # what is stored of this one cannot be read, which is nothing to the others
+            problems[id] = str(error)
+            return False
+
     async def ask() -> dict[str, bool]:
         async with app:
-            return {id: await app.result(id).revoke(terminate=terminate, reason=reason) for id in ids}
+            return {id: await revoke_one(id) for id in ids}
 
     revoked = run(ask())
     if as_json:
-        say_json([{"id": id, "revoked": done} for id, done in revoked.items()])
+        say_json(
+            [
+                {"id": id, "revoked": done, **({"problem": problems[id]} if id in problems else {})}
+                for id, done in revoked.items()
+            ]
+        )
     else:
         for id, done in revoked.items():
-            say(f"{printable(id)}  {'revoked' if done else 'had ended before'}")
+            if id in problems:
+                complain(problems[id])
+            else:
+                say(f"{printable(id)}  {'revoked' if done else 'had ended before'}")
     end(0 if all(revoked.values()) else FAILED)

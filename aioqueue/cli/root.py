@@ -20,6 +20,7 @@ from aioqueue.exceptions import AioQueueError
 _SECTIONS = {
     "Run": {
         "worker": "aioqueue.cli.worker:worker",
+        "beat": "aioqueue.cli.beat:beat",
         "server": "aioqueue.cli.server:server",
         "demo": "aioqueue.cli.demo:demo",
     },
@@ -34,6 +35,7 @@ _SECTIONS = {
         "workers": "aioqueue.cli.workers:workers",
         "queues": "aioqueue.cli.queues:queues",
         "dead": "aioqueue.cli.dead:dead",
+        "schedule": "aioqueue.cli.schedule:schedule",
     },
 }
 _INTERRUPTED = 130

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -103,13 +102,15 @@ def _name(words: tuple[str, ...]) -> str:
         return rest[0]
     if about.app_place is None:
         raise click.UsageError("Whose server? Give a name (`aioqueue server status` lists them), or the app.")
+    from aioqueue.brokers.private import embedded_name, is_embedded
+
     app = about.app()
     url = app.conf.broker
-    if url and urlsplit(url).scheme != "embedded":
-        from aioqueue.brokers.url import masked
+    if not is_embedded(url):
+        from aioqueue.url import masked
 
-        raise AioQueueError(f"The app {app.name!r} has the broker {masked(url)}, not a server of its own.")
-    return urlsplit(url or "").netloc or app.name
+        raise AioQueueError(f"The app {app.name!r} has the broker {masked(url or '')}, not a server of its own.")
+    return embedded_name(url) or app.name
 
 
 def _state(one: ServerStatus) -> str:

@@ -15,6 +15,8 @@ _ESCAPES = {
     **{code: f"\\x{code:02x}" for code in range(127, 160)},
     ord("\n"): "\n",
     ord("\t"): "\t",
+    # Bytes that are no text, as Python keeps them.
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},
 }
 
 
@@ -139,16 +141,29 @@ def say_json(value: Any) -> None:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """A value that JSON has a form for: keys become text, the rest becomes what `repr` says."""
+    import msgspec
+
     if value is None or isinstance(value, bool | int | float | str):
-        text = str(value)
-        return value if text.isprintable() or not isinstance(value, str) else text.encode(errors="replace").decode()
+        return _encodable(value) if isinstance(value, str) else value
     if depth < 50 and isinstance(value, dict):
         items: Any = value  # pyright: ignore[reportUnknownVariableType]
-        return {str(key): _plain(item, depth + 1) for key, item in items.items()}
+        return {_encodable(str(key)): _plain(item, depth + 1) for key, item in items.items()}
     if depth < 50 and isinstance(value, list | tuple | set | frozenset):
         members: Any = value  # pyright: ignore[reportUnknownVariableType]
         return [_plain(member, depth + 1) for member in members]
-    return repr(value)
+    try:
+        found = msgspec.to_builtins(value)  # the same form as beside good neighbours
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return _encodable(repr(value))
+    return _encodable(repr(value)) if found is value else _plain(found, depth + 1)
+
+
+def _encodable(text: str) -> str:
+    """Text whose halves of characters, and bytes that were no text, are written as Python would."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()
 
 
 def shown(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -31,18 +30,14 @@ def workers(words: tuple[str, ...], as_json: bool) -> None:
     found, now, place = run(_ask(app))
     found.sort(key=lambda worker: worker.name)
     if as_json:
-        say_json(found)
+        say_json([_as_data(worker) for worker in found])
     elif found:
         table(
             ["worker", "pid", "concurrency", "up", "lease", "queues"],
             [
                 [
                     bold(printable(worker.name)),
-                    str(worker.pid),
-                    str(worker.concurrency),
-                    span_text((now - worker.started) / 1000),
-                    span_text(worker.lease / 1000),
-                    printable(", ".join(worker.queues)),
+                    *_about(worker, now),
                 ]
                 for worker in found
             ],
@@ -52,7 +47,26 @@ def workers(words: tuple[str, ...], as_json: bool) -> None:
         note(f"No worker of {app.namespace!r} is alive ({place}).")
 
 
-async def _ask(app: AioQueue) -> tuple[list[WorkerStatus], float, str]:
+def _as_data(worker: WorkerStatus) -> dict[str, object]:
+    data: dict[str, object] = {name: getattr(worker, name) for name in worker.__struct_fields__}
+    if not worker.problem:
+        del data["problem"]
+    return data
+
+
+def _about(worker: WorkerStatus, now: float) -> list[str]:
+    if worker.problem:
+        return ["?", "?", "?", span_text(worker.lease / 1000), click.style(printable(worker.problem), fg="red")]
+    return [
+        str(worker.pid),
+        str(worker.concurrency),
+        span_text((now - worker.started) / 1000),
+        span_text(worker.lease / 1000),
+        printable(", ".join(worker.queues)),
+    ]
+
+
+async def _ask(app: AioQueue) -> tuple[list[WorkerStatus], int, str]:
     async with app:
         broker = await app.broker()
-        return await broker.workers(), time.time() * 1000, broker.description
+        return await broker.workers(), broker.now(), broker.description

@@ -18,7 +18,7 @@ from rich.text import Text
 from aioqueue.cli.terminal import is_fancy
 from aioqueue.demo.figures import Kill, Now, WorkerFigures
 from aioqueue.demo.files import Selection
-from aioqueue.demo.server import Place
+from aioqueue.demo.server import DemoServer
 from aioqueue.demo.summary import head
 from aioqueue.demo.wording import count, span, spread
 
@@ -30,7 +30,7 @@ _STATES = {"": "dim", "killed": "bold yellow", "stopped": "dim", "failed": "bold
 class Display(Protocol):
     """What is told of a run."""
 
-    def begin(self, place: Place, selection: Selection) -> None:
+    def begin(self, server: DemoServer, selection: Selection) -> None:
         """The broker is there."""
 
     def started(self, now: Now) -> None:
@@ -85,9 +85,9 @@ class LineDisplay:
         self._console = console
         self._next = _EVERY
 
-    def begin(self, place: Place, selection: Selection) -> None:
+    def begin(self, server: DemoServer, selection: Selection) -> None:
         """The heading."""
-        show(self._console, head(place, selection), "")
+        show(self._console, head(server, selection), "")
 
     def started(self, now: Now) -> None:
         """The processes."""
@@ -127,9 +127,9 @@ class LiveDisplay:
         self._live = live
         self._news = Text()
 
-    def begin(self, place: Place, selection: Selection) -> None:
+    def begin(self, server: DemoServer, selection: Selection) -> None:
         """The heading, which stays."""
-        show(self._console, head(place, selection), "")
+        show(self._console, head(server, selection), "")
 
     def started(self, now: Now) -> None:
         """The processes."""

@@ -20,7 +20,7 @@ from aioqueue.demo.figures import Now, Report, percentiles
 from aioqueue.demo.files import Selection
 from aioqueue.demo.ledger import Ledger
 from aioqueue.demo.processes import WorkerProcess, end_all, environment
-from aioqueue.demo.server import Place
+from aioqueue.demo.server import DemoServer
 from aioqueue.demo.tasks import LEDGER, app, measure
 from aioqueue.exceptions import AioQueueError
 
@@ -48,7 +48,7 @@ class Demo:
         began: when it was started, by `perf_counter`.
 
     Attributes:
-        place: the broker.
+        server: keeps its tasks.
         workers: the processes.
         left: what could not be stopped.
     """
@@ -69,7 +69,7 @@ class Demo:
         self._alone: list[float] = []
         self._sent_in = 0.0
         self._recent: deque[tuple[float, int]] = deque(maxlen=10)
-        self.place = Place()
+        self.server = DemoServer()
         self.workers: list[WorkerProcess] = []
         self.left: list[str] = []
 
@@ -80,9 +80,9 @@ class Demo:
             AioQueueError: it could not be done; the message says why.
         """
         try:
-            broker = await self.place.open()
-            await self.place.clean(broker)
-            self._display.begin(self.place, self._selection)
+            broker = await self.server.open()
+            await self.server.clean(broker)
+            self._display.begin(self.server, self._selection)
             await self._start_workers(broker)
             await self._send_alone()
             sending = asyncio.create_task(self._send())
@@ -97,7 +97,7 @@ class Demo:
             report,
             workers=[worker.figures(self._books.ledger) for worker in self.workers],
             left_running=self.left,
-            server=self.place.end,
+            server=self.server.end,
             total=perf_counter() - self._began,
         )
 
@@ -209,8 +209,8 @@ class Demo:
 
     async def _stop_all(self) -> None:
         self.left = await end_all(self.workers, patience=_STOP_TIMEOUT)
-        await self.place.close()
-        if self.place.end == "stays" and not self.place.used_by_others:
+        await self.server.close()
+        if self.server.end == "stays" and not self.server.used_by_others:
             self.left.append("the embedded server")
         self._books.ledger.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -244,8 +244,8 @@ class Demo:
             ok=not lost and not unexplained,
             version=__version__,
             python=f"{platform.python_implementation()} {platform.python_version()}",
-            broker=self.place.description,
-            broker_started_in=self.place.started_in,
+            broker=self.server.description,
+            broker_started_in=self.server.started_in,
             folder=str(self._selection.folder),
             texts_found=self._selection.texts_found,
             files=len(self._selection.paths),

@@ -7,11 +7,11 @@ import sys
 from contextlib import suppress
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis import asyncio as aioredis
 from redis.exceptions import ResponseError
 
+from aioqueue.brokers.private import embedded_name, is_embedded, is_memory
 from aioqueue.brokers.protocol import Broker
 from aioqueue.brokers.redis import keys
 from aioqueue.demo.tasks import app
@@ -22,8 +22,8 @@ _LOOK_AGAIN = 0.02
 _STOP_TIMEOUT = 5.0
 
 
-class Place:
-    """The broker of a run, from its start to its end.
+class DemoServer:
+    """The server of a run, from its start to its end.
 
     Attributes:
         started_in: seconds; None if it ran already, or is not ours to start.
@@ -54,19 +54,17 @@ class Place:
         if sys.platform == "win32":
             raise ConfigurationError("The demo stops and kills processes as only POSIX systems can. Use WSL.")
         url = app.conf.broker
-        scheme = urlsplit(url).scheme if url else "embedded"
-        if scheme == "memory":
+        if is_memory(url):
             raise ConfigurationError(
                 "The demo's workers are processes of their own, and memory:// is a broker inside of one. Leave the "
                 "broker out, or name a Redis server: aioqueue demo --broker redis://localhost:6379/0."
             )
-        if scheme == "embedded":
-            self._server = await acquire_async(urlsplit(url or "").netloc or app.name)
+        if is_embedded(url):
+            self._server = await acquire_async(embedded_name(url) or app.name)
             self.started_in = self._server.start_seconds
         broker = await app.open()
         self._open = True
-        version = getattr(broker, "version", "")
-        self._description = broker.description if self._server else f"{version} at {broker.description}"
+        self._description = broker.description if self._server else f"{broker.version} at {broker.description}"
         return broker
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from aioqueue._version import __version__
 from aioqueue.demo.figures import FailedFile, Report
 from aioqueue.demo.files import Selection
-from aioqueue.demo.server import Place
+from aioqueue.demo.server import DemoServer
 from aioqueue.demo.wording import count, example, program, quoted, short, span, spread
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ _MOST_LANGUAGES = 4
 _SPREAD = 40
 
 
-def head(place: Place, selection: Selection) -> RenderableType:
+def head(server: DemoServer, selection: Selection) -> RenderableType:
     """What runs, where, and on what."""
-    server, where = _parts(place)
-    started = f", started in {span(place.started_in)}" if place.started_in is not None else ""
+    program, where = _parts(server)
+    started = f", started in {span(server.started_in)}" if server.started_in is not None else ""
     title = Text.assemble(
         ("aioqueue", "bold cyan"),
         f" {__version__}",
-        (f" · {platform.python_implementation()} {platform.python_version()} · {server}{started}\n{where}", "dim"),
+        (f" · {platform.python_implementation()} {platform.python_version()} · {program}{started}\n{where}", "dim"),
     )
     texts = len(selection.paths) - selection.not_text
     which = [f"{count(texts)} of {count(selection.texts_found)} texts"] if texts < selection.texts_found else []
@@ -51,12 +51,12 @@ def head(place: Place, selection: Selection) -> RenderableType:
     return Group(title, lines)
 
 
-def _parts(place: Place) -> tuple[str, str]:
-    """The server, and where it is."""
-    server, _, where = place.description.rpartition(" at ")
+def _parts(server: DemoServer) -> tuple[str, str]:
+    """The program, and where it is."""
+    program, _, where = server.description.rpartition(" at ")
     if where.startswith("/"):
-        return server.removeprefix("embedded "), f"embedded, its data in {short(where)}"
-    return server, f"at {where}"
+        return program.removeprefix("embedded "), f"embedded, its data in {short(where)}"
+    return program, f"at {where}"
 
 
 def interrupted(course: Demo) -> RenderableType:
@@ -68,7 +68,7 @@ def interrupted(course: Demo) -> RenderableType:
     elif course.workers:
         processes = ", ".join(str(worker.pid) for worker in course.workers)
         text.append(f"The workers (processes {processes}) have ended")
-        text.append(", and so has the server." if course.place.end == "stopped" else ".")
+        text.append(", and so has the server." if course.server.end == "stopped" else ".")
     else:
         text.append("No worker had been started.")
     return text

@@ -10,10 +10,10 @@ from pathlib import Path
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 
 from . import wire
-from .folders import Place, data_folders, find_data_root, find_place, runtime_base
+from .folders import Home, data_folders, find_data_root, find_home, runtime_base
 from .launch import SUPERVISOR
 from .locks import Deadline, is_held, release, take
-from .record import Record, is_process, read_record, this_host
+from .record import ServerRecord, is_process, read_record, this_host
 from .share import acquire
 
 
@@ -54,16 +54,16 @@ class ServerStatus:
 
 def status(name: str, *, data_root: Path | None = None) -> ServerStatus:
     """What is known of the server `name`; changes nothing."""
-    place = find_place(name, data_root)
-    return _status_of(place, _record_of(place))
+    home = find_home(name, data_root)
+    return _status_of(home, _record_of(home))
 
 
 def statuses(*, data_root: Path | None = None) -> list[ServerStatus]:
     """All servers that run, or have data, sorted by name."""
     folders = [*runtime_base().glob("*"), *find_data_root(data_root).glob("*")]
     records = [record for folder in folders if (record := read_record(folder)) is not None]
-    places = {(record.name, record.data_root): record.place for record in reversed(records)}
-    return [_status_of(place, _record_of(place)) for _, place in sorted(places.items())]
+    homes = {(record.name, record.data_root): record.home for record in reversed(records)}
+    return [_status_of(home, _record_of(home)) for _, home in sorted(homes.items())]
 
 
 def start(name: str, *, data_root: Path | None = None, durable: bool = True, timeout: float = 10.0) -> ServerStatus:
@@ -73,11 +73,11 @@ def start(name: str, *, data_root: Path | None = None, durable: bool = True, tim
     """
     deadline = Deadline(timeout)
     with acquire(name, data_root=data_root, durable=durable, timeout=timeout) as server:
-        place = find_place(name, data_root)
+        home = find_home(name, data_root)
         while True:
-            record = _record_of(place)
+            record = _record_of(home)
             if record is not None and record.kept:
-                return _status_of(place, record)
+                return _status_of(home, record)
             if record is not None and is_process(record.supervisor_pid, SUPERVISOR):
                 os.kill(record.supervisor_pid, signal.SIGUSR1)
             if not deadline.nap():
@@ -96,14 +96,14 @@ def stop(name: str, *, data_root: Path | None = None, timeout: float = 30.0) -> 
         BrokerUnavailable: it still runs after `timeout` seconds.
     """
     deadline = Deadline(timeout)
-    place = find_place(name, data_root)
-    record = _record_of(place)
-    place = record.place if record is not None and Path(record.runtime).is_dir() else place
-    lock = take(place.start_lock, exclusive=True, deadline=deadline)
+    home = find_home(name, data_root)
+    record = _record_of(home)
+    home = record.home if record is not None and Path(record.runtime).is_dir() else home
+    lock = take(home.start_lock, exclusive=True, deadline=deadline)
     if lock is None:
         raise BrokerUnavailable(f"The embedded server of {name!r} is being started or stopped by another process.")
     try:
-        record = _record_of(place)
+        record = _record_of(home)
         if record is None or not _is_alive(record):
             return False
         if record.host != this_host():
@@ -122,21 +122,21 @@ def stop(name: str, *, data_root: Path | None = None, timeout: float = 30.0) -> 
         release(lock)
 
 
-def _is_alive(record: Record) -> bool:
+def _is_alive(record: ServerRecord) -> bool:
     """Whether its supervisor or its server lives; both hold `server.lock`, and a supervisor one of its own."""
-    return is_held(record.server_lock) or is_held(record.place.supervisor_lock)
+    return is_held(record.server_lock) or is_held(record.home.supervisor_lock)
 
 
-def _record_of(place: Place) -> Record | None:
+def _record_of(home: Home) -> ServerRecord | None:
     """The record of the running server, wherever its runtime folder is; else of the one that ran last."""
-    found = [read_record(place.runtime), *(read_record(folder) for folder in data_folders(place))]
+    found = [read_record(home.runtime), *(read_record(folder) for folder in data_folders(home))]
     records = [record for record in found if record is not None]
     return next((record for record in records if _is_alive(record)), records[0] if records else None)
 
 
-def _status_of(place: Place, record: Record | None) -> ServerStatus:
+def _status_of(home: Home, record: ServerRecord | None) -> ServerStatus:
     if record is None:
-        return ServerStatus(place.name, running=False, pid=None, socket=place.socket, data_dir=None)
+        return ServerStatus(home.name, running=False, pid=None, socket=home.socket, data_dir=None)
     socket = Path(record.socket)
     running = wire.pulse(socket) in (wire.Pulse.READY, wire.Pulse.LOADING)
     facts = wire.server_facts(socket) if running else {}
@@ -158,10 +158,10 @@ def _status_of(place: Place, record: Record | None) -> ServerStatus:
     )
 
 
-def _count_users(record: Record) -> int | None:
+def _count_users(record: ServerRecord) -> int | None:
     """The processes that hold `users.lock` shared, as Linux lists them, without the supervisor that keeps it."""
     try:
-        inode = record.place.users_lock.stat().st_ino
+        inode = record.home.users_lock.stat().st_ino
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
         return None

@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Home:
     """The runtime folder of a name, and what is in it."""
 
     name: str
@@ -51,34 +51,34 @@ class Place:
         return self.runtime / "supervisor.lock"
 
 
-def find_place(name: str, data_root: Path | None = None) -> Place:
-    """The place of `name`; its runtime folder is made if needed."""
+def find_home(name: str, data_root: Path | None = None) -> Home:
+    """The home of `name`; its runtime folder is made if needed."""
     if not name:
         raise ConfigurationError("An embedded server needs a name, and the one given is empty.")
     root = find_data_root(data_root)
     runtime = runtime_base() / _digest(name, os.fspath(root))
     make_private(runtime)
-    return Place(name, root, runtime, _socket_in(runtime))
+    return Home(name, root, runtime, _socket_in(runtime))
 
 
-def data_folder(place: Place, binary: Binary) -> Path:
-    """The data folder of `place` for this program: the files of one cannot be read by every other."""
-    folder = place.data_root / f"{safe_name(place.name)}-{binary.program}{binary.major}"
+def data_folder(home: Home, binary: Binary) -> Path:
+    """The data folder of `home` for this program: the files of one cannot be read by every other."""
+    folder = home.data_root / f"{safe_name(home.name)}-{binary.program}{binary.major}"
     if not folder.exists():
-        for other in data_folders(place):
+        for other in data_folders(home):
             if (other / "appendonlydir").exists():
                 logger.warning(
                     "The embedded server of %r is now %s %s, and starts empty in %s. Its earlier data stay in %s.",
-                    *(place.name, binary.program, binary.version, folder, other),
+                    *(home.name, binary.program, binary.version, folder, other),
                 )
     make_private(folder)
     return folder
 
 
-def data_folders(place: Place) -> list[Path]:
-    """The data folders of `place`, of whatever program."""
-    ours = re.compile(re.escape(safe_name(place.name)) + r"-(redis|valkey)\d+")
-    return sorted(folder for folder in place.data_root.glob("*") if ours.fullmatch(folder.name))
+def data_folders(home: Home) -> list[Path]:
+    """The data folders of `home`, of whatever program."""
+    ours = re.compile(re.escape(safe_name(home.name)) + r"-(redis|valkey)\d+")
+    return sorted(folder for folder in home.data_root.glob("*") if ours.fullmatch(folder.name))
 
 
 def safe_name(name: str) -> str:

@@ -16,9 +16,9 @@ from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 
 from . import wire
 from .binary import find_server_binary
-from .folders import Place, data_folder, is_private
+from .folders import Home, data_folder, is_private
 from .locks import Deadline, is_held
-from .record import SERVER_LOCK, SERVER_LOG, Record, is_process, read_record, this_host
+from .record import SERVER_LOCK, SERVER_LOG, ServerRecord, is_process, read_record, this_host
 from .wire import Pulse
 
 SCRIPT = Path(__file__).with_name("supervisor.py")
@@ -33,23 +33,23 @@ SOCKET_SECONDS = 3.0
 class Running:
     """A server that answers; `start_seconds` is how long its start took, None if it ran already."""
 
-    record: Record
+    record: ServerRecord
     start_seconds: float | None
 
 
 class Launch:
-    """One attempt to have a server at `place`. Whoever makes it holds `start.lock` and a share of `users.lock`."""
+    """One attempt to have a server at `home`. Whoever makes it holds `start.lock` and a share of `users.lock`."""
 
-    def __init__(self, place: Place, durable: bool, deadline: Deadline) -> None:
-        self.place = place
+    def __init__(self, home: Home, durable: bool, deadline: Deadline) -> None:
+        self.home = home
         self.durable = durable
         self.deadline = deadline
         self.control: socket.socket | None = None
-        self.watched: Record | None = None
+        self.watched: ServerRecord | None = None
         self.began: float | None = None
 
-    def run(self) -> Running | Place:
-        """The server; or the other place where the server of these data runs, to be joined there.
+    def run(self) -> Running | Home:
+        """The server; or the other home where the server of these data runs, to be joined there.
 
         Raises:
             BrokerUnavailable: it did not start, or not in time.
@@ -61,19 +61,19 @@ class Launch:
             if self.control is not None:
                 self.control.close()
 
-    def _run(self) -> Running | Place:
+    def _run(self) -> Running | Home:
         without_socket: Deadline | None = None
         while True:
-            supervised = is_held(self.place.supervisor_lock)
-            pulse = wire.pulse(self.place.socket, min(1.0, self.deadline.left))
-            record = read_record(self.place.runtime)
+            supervised = is_held(self.home.supervisor_lock)
+            pulse = wire.pulse(self.home.socket, min(1.0, self.deadline.left))
+            record = read_record(self.home.runtime)
             if supervised and pulse is Pulse.READY and record is not None:
                 return Running(record, None if self.began is None else time.monotonic() - self.began)
             if not supervised:
                 elsewhere = self._provide(record, pulse)
                 if elsewhere is not None:
                     return elsewhere
-            elif not self.place.socket.exists() and self.control is None:
+            elif not self.home.socket.exists() and self.control is None:
                 without_socket = without_socket or Deadline(SOCKET_SECONDS)
                 if without_socket.left == 0 and record is not None:
                     self._end(record)
@@ -82,11 +82,11 @@ class Launch:
                 raise BrokerUnavailable(self._too_late(pulse, record))
             self._check_control()
 
-    def _provide(self, record: Record | None, pulse: Pulse) -> Place | None:
+    def _provide(self, record: ServerRecord | None, pulse: Pulse) -> Home | None:
         """Gets a supervisor to work: for the server that has lost its own, or for a new one."""
         self.began = self.began or time.monotonic()
         if record is not None and is_held(record.server_lock):
-            facts = wire.server_facts(self.place.socket) if pulse is Pulse.READY else {}
+            facts = wire.server_facts(self.home.socket) if pulse is Pulse.READY else {}
             pid = int(facts.get("process_id", record.server_pid))
             if pulse is Pulse.ABSENT or pid == 0:
                 self._end(record)
@@ -96,25 +96,25 @@ class Launch:
                 self.began = None
             return None
         binary = find_server_binary()
-        folder = data_folder(self.place, binary)
+        folder = data_folder(self.home, binary)
         if is_held(folder / SERVER_LOCK):
             # Started with another environment (cron, a service): its runtime folder is elsewhere, its data are these.
             other = read_record(folder)
             if other is None:
                 return None
-            if other.runtime != os.fspath(self.place.runtime) and is_private(Path(other.runtime)):
-                return other.place
+            if other.runtime != os.fspath(self.home.runtime) and is_private(Path(other.runtime)):
+                return other.home
             self._end(other)
             return None
-        fresh = Record(
-            name=self.place.name,
+        fresh = ServerRecord(
+            name=self.home.name,
             program=binary.program,
             version=binary.version,
             binary=os.fspath(binary.path),
-            data_root=os.fspath(self.place.data_root),
+            data_root=os.fspath(self.home.data_root),
             data_dir=os.fspath(folder),
-            runtime=os.fspath(self.place.runtime),
-            socket=os.fspath(self.place.socket),
+            runtime=os.fspath(self.home.runtime),
+            socket=os.fspath(self.home.socket),
             durable=self.durable,
             kept=False,
             host=this_host(),
@@ -122,7 +122,7 @@ class Launch:
         self._supervise(fresh, adopt=False)
         return None
 
-    def _supervise(self, record: Record, *, adopt: bool) -> None:
+    def _supervise(self, record: ServerRecord, *, adopt: bool) -> None:
         """Starts a supervisor and waits until it watches; how it goes on is read by `_check_control`."""
         log = open_log(Path(record.data_dir))
         ours, theirs = socket.socketpair()
@@ -173,7 +173,7 @@ class Launch:
             return
         raise BrokerUnavailable(self._failed(self.watched, line.removeprefix("failed: ") or "its supervisor ended"))
 
-    def _end(self, record: Record) -> None:
+    def _end(self, record: ServerRecord) -> None:
         """Ends a supervisor or a server that nobody can reach, and waits until its data are free."""
         self._require_this_host(record)
         if is_process(record.supervisor_pid, SUPERVISOR):
@@ -187,7 +187,7 @@ class Launch:
                     f"(process {record.server_pid}, data in {record.data_dir}). End that process and try again."
                 )
 
-    def _require_this_host(self, record: Record) -> None:
+    def _require_this_host(self, record: ServerRecord) -> None:
         if record.host != this_host():
             raise ConfigurationError(
                 f"The data folder {record.data_dir} is in use by a server on {record.host!r}, and this is "
@@ -195,13 +195,11 @@ class Launch:
                 "with broker='redis://…'."
             )
 
-    def _too_late(self, pulse: Pulse, record: Record | None) -> str:
-        text = (
-            f"The embedded server of {self.place.name!r} {pulse.value} at {self.place.socket}; the timeout has passed."
-        )
+    def _too_late(self, pulse: Pulse, record: ServerRecord | None) -> str:
+        text = f"The embedded server of {self.home.name!r} {pulse.value} at {self.home.socket}; the timeout has passed."
         return text + (last_lines(record.log) if record is not None else "")
 
-    def _failed(self, record: Record, reason: str) -> str:
+    def _failed(self, record: ServerRecord, reason: str) -> str:
         return f"The embedded server of {record.name!r} could not start: {reason}.{last_lines(record.log)}"
 
 
@@ -239,8 +237,8 @@ def python() -> str:
             "The embedded server needs a Python interpreter, and this is a frozen application. Name a server of yours "
             "with broker='redis://…' or AIOQUEUE_BROKER."
         )
-    places = [sys.executable, f"{sys.prefix}/bin/python3", f"{sys.base_prefix}/bin/python3"]
-    for path in places:
+    tried = [sys.executable, f"{sys.prefix}/bin/python3", f"{sys.base_prefix}/bin/python3"]
+    for path in tried:
         if path and Path(path).name.lower().startswith(("python", "pypy")) and Path(path).exists():
             return path
-    raise ConfigurationError(f"The embedded server needs a Python interpreter; none is at {', '.join(places)}.")
+    raise ConfigurationError(f"The embedded server needs a Python interpreter; none is at {', '.join(tried)}.")

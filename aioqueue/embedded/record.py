@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from .folders import Place
+from .folders import Home
 
 RECORD = "server.json"
 SERVER_LOCK = "server.lock"
@@ -18,7 +18,7 @@ SERVER_LOG = "server.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ServerRecord:
     """One server. The process ids are 0 while there is no such process; `host` tells whose ids they are."""
 
     name: str
@@ -37,8 +37,8 @@ class Record:
     restarts: int = 0
 
     @property
-    def place(self) -> Place:
-        return Place(self.name, Path(self.data_root), Path(self.runtime), Path(self.socket))
+    def home(self) -> Home:
+        return Home(self.name, Path(self.data_root), Path(self.runtime), Path(self.socket))
 
     @property
     def server_lock(self) -> Path:
@@ -53,12 +53,12 @@ class Record:
         return json.dumps(asdict(self))
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> ServerRecord | None:
     """The record in `folder`, or None if there is none (or one of another version)."""
     try:
         found: Any = json.loads((folder / RECORD).read_text())
-        known = {field.name for field in fields(Record)}
-        return Record(**{key: value for key, value in cast("dict[str, Any]", found).items() if key in known})
+        known = {field.name for field in fields(ServerRecord)}
+        return ServerRecord(**{key: value for key, value in cast("dict[str, Any]", found).items() if key in known})
     except (OSError, ValueError, TypeError, AttributeError):
         return None
 

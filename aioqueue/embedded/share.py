@@ -6,14 +6,23 @@ import asyncio
 import functools
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
 
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 
-from .folders import Place, find_place
+from .folders import Home, find_home
 from .launch import Launch, Running
-from .locks import Deadline, is_at, release, take
+from .locks import Deadline, is_at, is_held, release, take, take_share
+from .record import read_record
+
+T = TypeVar("T")
+
+STOPPING_SECONDS = 2.0
+"""How long a supervisor without users may take to notice that; a frozen one's server is joined then."""
 
 
 class EmbeddedServer:
@@ -30,19 +39,35 @@ class EmbeddedServer:
         program: with its version, like "valkey 9.1.2" or "redis 7.0.15".
         started_here: whether this call started the server, instead of joining it.
         start_seconds: how long that took.
+        is_first: whether this call started it while no other process used it: whoever did before is dead.
     """
 
-    def __init__(self, hold: Hold, running: Running) -> None:
+    def __init__(self, hold: Hold, running: Running, alone: bool) -> None:
         record = running.record
         self.name: str = record.name
-        self.url: str = f"unix://{record.socket}"
+        self.url: str = f"unix://{quote(str(record.socket))}"
         self.data_dir: Path = Path(record.data_dir)
         self.socket_path: Path = Path(record.socket)
         self.version: str = record.version
         self.program: str = f"{record.program} {record.version}"
         self.started_here: bool = running.start_seconds is not None
         self.start_seconds: float | None = running.start_seconds
+        self.is_first: bool = alone and self.started_here
         self._hold: Hold | None = hold
+
+    async def revive(self, timeout: float = 10.0) -> bool:
+        """Starts the server again if it was killed together with its supervisor, unless another process has done so.
+
+        Returns:
+            Whether it answers. False also when somebody has stopped it by hand: then it stays so.
+        """
+        hold = self._hold
+        if hold is None:
+            return False
+        try:
+            return await asyncio.wrap_future(_in_thread(lambda: hold.revive(Deadline(timeout))))
+        except BrokerUnavailable:
+            return False
 
     def close(self) -> None:
         """Gives the share back; the server stops when the last one is gone. Again: does nothing."""
@@ -62,31 +87,42 @@ class EmbeddedServer:
 
 
 class Hold:
-    """This process's one lock on the `users.lock` of a place, with the count of its shares."""
+    """This process's one lock on the `users.lock` of a home, with the count of its shares."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._file: int | None = None
+        self._alone = False
         self._count = 0
 
-    def take(self, durable: bool, deadline: Deadline) -> EmbeddedServer | Place:
-        """A share of the server here, or the other place where its data are served."""
+    def take(self, durable: bool, deadline: Deadline) -> EmbeddedServer | Home:
+        """A share of the server here, or the other home where its data are served."""
         with self._lock:
             try:
                 found = self._launch(durable, deadline)
-                if isinstance(found, Place):
+                if isinstance(found, Home):
                     return found
                 if durable and not found.record.durable:
                     raise ConfigurationError(
-                        f"The embedded server of {self._place.name!r} runs without writing to disk, as it was started "
+                        f"The embedded server of {self._home.name!r} runs without writing to disk, as it was started "
                         "with durable=False. Stop it first (`aioqueue server stop`), or use another name."
                     )
                 self._count += 1
-                return EmbeddedServer(self, found)
+                return EmbeddedServer(self, found, self._alone)
             finally:
                 self._free_if_unused()
+
+    def revive(self, deadline: Deadline) -> bool:
+        """Whether the server of this share answers, after it was started again where that is to be done."""
+        if self._process != os.getpid():
+            return False
+        with self._lock:
+            record = read_record(self._home.runtime)
+            if self._count == 0 or record is None:  # whoever stops it takes its record away
+                return False
+            return isinstance(self._launch(record.durable, deadline), Running)
 
     def drop(self) -> None:
         if self._process != os.getpid():
@@ -95,25 +131,37 @@ class Hold:
             self._count -= 1
             self._free_if_unused()
 
-    def _launch(self, durable: bool, deadline: Deadline) -> Running | Place:
-        place = self._place
-        start = take(place.start_lock, exclusive=True, deadline=deadline)
+    def _launch(self, durable: bool, deadline: Deadline) -> Running | Home:
+        home = self._home
+        start = take(home.start_lock, exclusive=True, deadline=deadline)
         if start is None:
             raise BrokerUnavailable(
-                f"The embedded server of {place.name!r} is being started or stopped by another process."
+                f"The embedded server of {home.name!r} is being started or stopped by another process."
             )
         try:
-            if self._file is not None and not is_at(self._file, place.users_lock):
+            if self._file is not None and not is_at(self._file, home.users_lock):
                 # The runtime folder was cleared (a logout, a cleaner): new users, and supervisors, see another file.
                 release(self._file)
                 self._file = None
+            self._alone = False
+            if self._file is None and (share := self._take_share(deadline)) is not None:
+                self._file, self._alone = share
             if self._file is None:
-                self._file = take(place.users_lock, exclusive=False, deadline=deadline)
-            if self._file is None:
-                raise BrokerUnavailable(f"The embedded server of {place.name!r} has been stopping for too long.")
-            return Launch(place, durable, deadline).run()
+                raise BrokerUnavailable(f"The embedded server of {home.name!r} has been stopping for too long.")
+            return Launch(home, durable, deadline).run()
         finally:
             release(start)
+
+    def _take_share(self, deadline: Deadline) -> tuple[int, bool] | None:
+        """As `take_share`. But a supervisor whose last user has just gone is let stop: what that one left behind is
+        taken over by the first user of a new server (`is_first`), and one who joins the old server is not that."""
+        home, patience = self._home, Deadline(min(STOPPING_SECONDS, deadline.left))
+        while True:
+            share = take_share(home.users_lock, deadline=deadline)
+            if share is None or not share[1] or not is_held(home.supervisor_lock) or patience.left == 0:
+                return share
+            release(share[0])
+            patience.nap()
 
     def _free_if_unused(self) -> None:
         if self._count == 0 and self._file is not None:
@@ -138,12 +186,12 @@ def acquire(name: str, *, data_root: Path | None = None, durable: bool = True, t
         ConfigurationError: no server program, an unusable folder, or the running server is not durable.
     """
     deadline = Deadline(timeout)
-    place = find_place(name, data_root)
+    home = find_home(name, data_root)
     for _ in range(4):
-        found = _holds.setdefault(place.runtime, Hold(place)).take(durable, deadline)
+        found = _holds.setdefault(home.runtime, Hold(home)).take(durable, deadline)
         if isinstance(found, EmbeddedServer):
             return found
-        place = found
+        home = found
     raise BrokerUnavailable(f"The embedded server of {name!r} was started elsewhere again and again; try again.")
 
 
@@ -151,8 +199,17 @@ async def acquire_async(
     name: str, *, data_root: Path | None = None, durable: bool = True, timeout: float = 10.0
 ) -> EmbeddedServer:
     """`acquire` in a thread. A share that arrives after this was cancelled is given back."""
-    call = functools.partial(acquire, name, data_root=data_root, durable=durable, timeout=timeout)
-    result: Future[EmbeddedServer] = Future()
+    result = _in_thread(functools.partial(acquire, name, data_root=data_root, durable=durable, timeout=timeout))
+    try:
+        return await asyncio.wrap_future(result)
+    except asyncio.CancelledError:
+        result.add_done_callback(_give_back)
+        raise
+
+
+def _in_thread(call: Callable[[], T]) -> Future[T]:
+    """The call, in a thread of its own, for which nobody waits at exit."""
+    result: Future[T] = Future()
     result.set_running_or_notify_cancel()
 
     def work() -> None:
@@ -162,11 +219,7 @@ async def acquire_async(
             result.set_exception(error)
 
     threading.Thread(target=work, name="aioqueue-embedded", daemon=True).start()
-    try:
-        return await asyncio.wrap_future(result)
-    except asyncio.CancelledError:
-        result.add_done_callback(_give_back)
-        raise
+    return result
 
 
 def _give_back(result: Future[EmbeddedServer]) -> None:

@@ -1,5 +1,9 @@
 """Values to bytes, and bytes of unknown origin back to values.
 
+A payload whose values the serializer has a form for is written as it is. One with others, such as dates, is marked
+(see `marks`), and its tag says so: `msgpack+types`. One without that tag, such as those of earlier versions, is read
+as it is written.
+
 Nothing that arrives can run code: there are msgpack and JSON, chosen by a tag from a closed list, and whatever is
 wrong with the bytes comes out as a `PayloadError`.
 """
@@ -7,14 +11,15 @@ wrong with the bytes comes out as a `PayloadError`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
 from aioqueue.exceptions import ConfigurationError, PayloadError, PayloadTooLarge, suggest
 from aioqueue.payload.compression import compress, decompress
 from aioqueue.payload.limits import MAX_DEPTH, check_depth, examine_json, examine_msgpack
+from aioqueue.payload.marks import NATIVE_TEXTUAL, Marker, is_native, unmark
 from aioqueue.payload.plain import ADVICE, Unsendable, to_plain
 
 SERIALIZERS: Final = ("msgpack", "json")
@@ -27,16 +32,21 @@ def _refuse_extension(code: int, data: memoryview) -> NoReturn:
 
 _to_msgpack = msgspec.msgpack.Encoder(enc_hook=to_plain).encode
 _from_msgpack = msgspec.msgpack.Decoder(ext_hook=_refuse_extension).decode
+_call_from_msgpack = msgspec.msgpack.Decoder(tuple[tuple[Any, ...], dict[str, Any]], ext_hook=_refuse_extension).decode
 _to_json = msgspec.json.Encoder(enc_hook=to_plain).encode
 _from_json = msgspec.json.Decoder().decode
 
-# tag → (size check, decoder, compression). Everything that isn't in here is refused unread.
-_CONTENTS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Any], str | None]]] = {
-    serializer + suffix: (examine, load, suffix[1:] or None)
+_TYPES: Final = "+types"
+_MIXED: Final = "json+mixed"
+"""Of no payload; see `joined`."""
+# tag → (size check, decoder, has marks, compression). Everything that isn't in here is refused unread.
+_CONTENTS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Any], bool, str | None]]] = {
+    serializer + marks + suffix: (examine, load, bool(marks), suffix[1:] or None)
     for serializer, examine, load in (
         ("msgpack", examine_msgpack, _from_msgpack),
         ("json", examine_json, _from_json),
     )
+    for marks in ("", _TYPES)
     for suffix in ("", *(f"+{name}" for name in COMPRESSIONS))
 }
 _RUNS_CODE: Final = ("pickle", "cloudpickle", "dill", "yaml", "marshal")
@@ -45,34 +55,62 @@ _RUNS_CODE: Final = ("pickle", "cloudpickle", "dill", "yaml", "marshal")
 def encode(
     value: Any, *, serializer: str = "msgpack", compression: str | None = None, max_size: int
 ) -> tuple[bytes, str]:
-    """`value` as bytes, and the tag that says how to read them: `msgpack`, `json+zlib`, ...
+    """`value` as bytes, and the tag that says how to read them: `msgpack`, `json+types+zlib`, ...
 
     Args:
-        value: what msgspec can encode, pydantic models and paths.
+        value: plain data, the types of `marks`, and objects with fields.
         serializer: `msgpack` or `json`.
         compression: `zlib` or `zstd`, used from 1 KiB on and where it makes the data smaller.
         max_size: the setting `max_payload_size`; it holds before compression.
 
     Raises:
-        PayloadError: the value can't be encoded so that `decode` would accept it.
+        PayloadError: the value can't be encoded so that `decode` would give it back.
         PayloadTooLarge: it takes more than `max_size` bytes.
         ConfigurationError: the serializer or the compression is unknown or not installed.
     """
-    try:
-        if serializer == "msgpack":
+    native = type(value) in NATIVE_TEXTUAL or is_native((value,), serializer == "json")
+    if native and compression is None and serializer == "msgpack":
+        # Most results: nothing in them that could be wrong.
+        try:
             data = _to_msgpack(value)
-            if len(data) > MAX_DEPTH and examine_msgpack(data):
-                check_depth(_from_msgpack(data))
-        elif serializer == "json":
-            data = _to_json(value)
-            if b"null" in data:
-                _refuse_nan(value)
-            if len(data) > MAX_DEPTH and examine_json(data):
-                check_depth(_from_json(data))
-        else:
+            if len(data) <= max_size and (len(data) <= MAX_DEPTH or not examine_msgpack(data)):
+                return data, serializer
+        except Exception:  # the long way says what
+            pass
+    return _encode(value, native, serializer, compression, max_size)
+
+
+def encode_call(
+    args: Collection[Any], kwargs: dict[str, Any], serializer: str, compression: str | None, max_size: int
+) -> tuple[bytes, str]:
+    """The arguments of a call as `[args, kwargs]`; see `encode`."""
+    native = is_native((*args, *kwargs.values()) if kwargs else args, serializer == "json")
+    if native and compression is None and serializer == "msgpack":
+        try:
+            data = _to_msgpack((args, kwargs))
+            if len(data) <= max_size and (len(data) <= MAX_DEPTH or not examine_msgpack(data)):
+                return data, serializer
+        except Exception:  # the long way says what
+            pass
+    return _encode((args, kwargs) if native else [list(args), kwargs], native, serializer, compression, max_size)
+
+
+def _encode(value: Any, native: bool, serializer: str, compression: str | None, max_size: int) -> tuple[bytes, str]:
+    content = serializer
+    try:
+        if serializer not in SERIALIZERS:
             raise ConfigurationError(
                 f"serializer={serializer!r} is unknown: use 'msgpack' or 'json'.{suggest(str(serializer), SERIALIZERS)}"
             )
+        data = _write(value, serializer) if native else None
+        if data is None:
+            if native and type(value) is tuple:  # no tuple is native: these are the arguments of a call
+                args, kwargs = cast("tuple[Any, Any]", value)
+                value = [list(args), kwargs]
+            value, content = _marked(value, serializer)
+            data = _write(value, serializer)
+            if data is None:
+                raise PayloadError("it holds an int that is too large to be sent: send it as text")
     except (PayloadError, ConfigurationError):
         raise
     except Exception as error:
@@ -83,13 +121,37 @@ def encode(
             "store it and send its key, or raise max_payload_size for the senders and the workers"
         )
     if compression is None:
-        return data, serializer
+        return data, content
     smaller = compress(data, compression)
-    return (data, serializer) if smaller is None else (smaller, f"{serializer}+{compression}")
+    return (data, content) if smaller is None else (smaller, f"{content}+{compression}")
+
+
+def _write(value: Any, serializer: str) -> bytes | None:
+    """None: it holds an int beyond 64 bits, which has to be marked."""
+    if serializer == "msgpack":
+        try:
+            data = _to_msgpack(value)
+        except OverflowError:
+            return None
+        if len(data) > MAX_DEPTH and examine_msgpack(data):
+            check_depth(_from_msgpack(data))
+        return data
+    data = _to_json(value)
+    if b"null" in data:
+        _refuse_nan(value)
+    if len(data) > MAX_DEPTH and examine_json(data):
+        check_depth(_from_json(data))
+    return data
+
+
+def _marked(value: Any, serializer: str) -> tuple[Any, str]:
+    marker = Marker(json=serializer == "json")
+    found = marker.mark(value)
+    return found, serializer + _TYPES if marker.used else serializer
 
 
 def decode(data: bytes, content: str, *, max_size: int) -> Any:
-    """The value that `encode` gave `data` and `content` for, as plain builtins.
+    """The value that `encode` gave `data` and `content` for; objects with fields as dicts.
 
     Raises:
         PayloadError: anything at all is wrong with the bytes or with the tag.
@@ -98,18 +160,18 @@ def decode(data: bytes, content: str, *, max_size: int) -> Any:
     if len(data) > max_size:
         raise PayloadTooLarge(f"the payload has {len(data):,} bytes, more than max_payload_size={max_size:,}")
     try:
-        examine, load, compression = _CONTENTS[content]
+        examine, load, marked, compression = _CONTENTS[content]
     except (KeyError, TypeError):
         raise _unknown(content) from None
     try:
         if compression is not None:
             data = decompress(data, compression, max_size=max_size)
         # A payload as short as MAX_DEPTH can't be nested any deeper.
-        if len(data) <= MAX_DEPTH or not examine(data):
-            return load(data)
+        deep = len(data) > MAX_DEPTH and examine(data)
         value = load(data)
-        check_depth(value)
-        return value
+        if deep:
+            check_depth(value)
+        return unmark(value) if marked else value
     except PayloadTooLarge:
         raise
     except PayloadError as error:
@@ -121,18 +183,39 @@ def decode(data: bytes, content: str, *, max_size: int) -> Any:
         raise PayloadError(f"the payload can't be decoded as {content}: {error}") from error
 
 
+def decode_call(data: bytes, content: str, max_size: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that `encode_call` was given; see `decode`.
+
+    Raises:
+        PayloadError: also where the bytes are something else.
+    """
+    if content == "msgpack" and len(data) <= max_size:
+        try:
+            if len(data) <= MAX_DEPTH or not examine_msgpack(data):
+                return _call_from_msgpack(data)
+        except Exception:  # the long way says what
+            pass
+    value = decode(data, content, max_size=max_size)
+    if isinstance(value, list) and len(cast("list[Any]", value)) == 2:
+        args, kwargs = cast("list[Any]", value)
+        if isinstance(args, list) and isinstance(kwargs, dict):
+            named = cast("dict[Any, Any]", kwargs)
+            if not named or set(map(type, named)) == {str}:
+                return tuple(cast("list[Any]", args)), named
+    raise PayloadError("the payload isn't [args, kwargs]: a list and a dict whose keys are text")
+
+
 def _unknown(content: object) -> PayloadError:
     tag = repr(content)[:80]
     if isinstance(content, str) and content.partition("+")[0].lower() in _RUNS_CODE:
         return PayloadError(f"the payload is tagged {tag}: reading that can run code, so it was refused unread")
     return PayloadError(
-        f"the payload is tagged {tag}, which isn't one of {', '.join(_CONTENTS)}: it was refused unread"
+        f"the payload is tagged {tag}, which isn't one of {', '.join(SERIALIZERS)}, with or without "
+        f"{', '.join((_TYPES, *(f'+{name}' for name in COMPRESSIONS)))} after it: it was refused unread"
     )
 
 
 def _explain(error: Exception) -> PayloadError:
-    if isinstance(error, OverflowError):
-        return PayloadError("it holds an int beyond 64 bits, which msgpack can't hold: send it as text (str)")
     if isinstance(error, RecursionError):
         return PayloadError(f"it is nested deeper than {MAX_DEPTH} levels, or holds itself")
     if isinstance(error, UnicodeEncodeError):
@@ -142,7 +225,7 @@ def _explain(error: Exception) -> PayloadError:
 
 def _refuse_nan(value: Any) -> None:
     # JSON has no NaN and msgspec writes null for it: the task would get None and nobody would know.
-    level: list[Any] = [msgspec.to_builtins(value, enc_hook=to_plain)]
+    level: list[Any] = [msgspec.to_builtins(value, enc_hook=to_plain, str_keys=True)]
     while level:
         items: list[Any] = []
         for item in level:
@@ -155,4 +238,66 @@ def _refuse_nan(value: Any) -> None:
         level = items
 
 
-__all__ = ["COMPRESSIONS", "SERIALIZERS", "Unsendable", "decode", "encode"]
+def to_marked(value: Any, *, json: bool = False) -> tuple[Any, bool]:
+    """A value as part of data that a serializer writes, and whether there are marks in it.
+
+    Raises:
+        PayloadError: it can't be sent.
+    """
+    marker = Marker(json=json)
+    try:
+        return marker.mark(value), marker.used
+    except PayloadError:
+        raise
+    except Exception as error:
+        raise _explain(error) from error
+
+
+def from_marked(value: Any) -> Any:
+    """The reverse of `to_marked`, for a value with marks in it.
+
+    Raises:
+        PayloadError: it is nothing of the kind.
+    """
+    try:
+        check_depth(value)
+        return unmark(value)
+    except PayloadError:
+        raise
+    except Exception as error:
+        raise PayloadError(f"it can't be read: {error}") from error
+
+
+def is_textual(content: str) -> bool:
+    """Whether only annotations can tell what the texts and the keys of such a payload are: JSON without marks."""
+    return content[:1] == "j" and _TYPES not in content
+
+
+def is_marked(content: str) -> bool:
+    """Whether there may be values in such a payload that only marks can tell."""
+    return _TYPES in content or content == _MIXED
+
+
+def joined(contents: Iterable[str]) -> str:
+    """What arguments are that were put together from several payloads: one tag that asks for all that any asks for."""
+    found = list(contents)
+    marked, textual = any(map(is_marked, found)), any(map(is_textual, found))
+    if marked:
+        return _MIXED if textual else f"msgpack{_TYPES}"
+    return "json" if textual else "msgpack"
+
+
+__all__ = [
+    "COMPRESSIONS",
+    "SERIALIZERS",
+    "Unsendable",
+    "decode",
+    "decode_call",
+    "encode",
+    "encode_call",
+    "from_marked",
+    "is_marked",
+    "is_textual",
+    "joined",
+    "to_marked",
+]

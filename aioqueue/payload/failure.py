@@ -13,11 +13,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from aioqueue.payload.codec import decode, encode
+from aioqueue.exceptions import PayloadError
+from aioqueue.payload.codec import decode, encode, from_marked, is_marked, to_marked
 from aioqueue.payload.naming import importable_module
 from aioqueue.payload.rebuilding import rebuild
 
@@ -41,12 +42,13 @@ class Failure(msgspec.Struct, omit_defaults=True):
     Attributes:
         type: `module:qualname` of its class.
         message: its `str()`.
-        arguments: its `args`: as plain data where that is possible, else their `repr()`.
-        attributes: what else its `__dict__` holds, as far as it is plain data.
+        arguments: its `args`, see `given`: as plain data where that is possible, else their `repr()`.
+        attributes: what else its `__dict__` holds, see `given`, as far as it is plain data.
         traceback: the frames of the task's own code, as Python prints them.
         notes: its `__notes__`.
         cause: what it was raised from, or while handling what.
         group: the members of an exception group.
+        marked: there are marks in the arguments or the attributes, for values such as dates.
     """
 
     type: str
@@ -57,6 +59,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
     notes: list[str] = []
     cause: Failure | None = None
     group: list[Failure] = []
+    marked: bool = False
 
     @classmethod
     def of(cls, exc: BaseException) -> Failure:
@@ -72,6 +75,14 @@ class Failure(msgspec.Struct, omit_defaults=True):
     def summary(self) -> str:
         """One line, or more if the message has them: `ValueError: no such user`."""
         return f"{self.name}: {self.message}" if self.message else self.name
+
+    def given(self) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments and the attributes as they were; as they are written, if somebody else wrote them."""
+        if not self.marked:
+            return self.arguments, self.attributes
+        return [_unmarked(value) for value in self.arguments], {
+            name: _unmarked(value) for name, value in self.attributes.items()
+        }
 
     def rebuild(self) -> BaseException:
         """An exception to raise here: of the original class where that is loaded in this process, else a `TaskFailed`.
@@ -92,6 +103,7 @@ class _Observer:
         self._failures = _MAX_FAILURES
         self._text = _MAX_TEXT
         self._seen: set[int] = set()
+        self._marked = False  # something in the failure at hand needs a mark
 
     def observe(self, exc: BaseException, traceback_limit: int) -> Failure:
         """A chain of causes is followed in a loop: it may be longer than the stack."""
@@ -112,9 +124,14 @@ class _Observer:
         is_group = issubclass(type(exc), BaseExceptionGroup)  # isinstance asks the exception for its __class__
         message = _group_message if is_group else str
         failure.message = self._take(_attempt(message, exc, default="<its message can't be read>"), _MAX_MESSAGE)
+        self._marked = False
         arguments = _attempt(_arguments_of, exc, default=())
         failure.arguments = [self._value(value) for value in arguments[:_MAX_VALUES]]
         failure.attributes = _attempt(self._attributes_of, exc, default={})
+        if self._marked:
+            failure.marked = True
+            failure.arguments = [_as_marked(value) for value in failure.arguments]
+            failure.attributes = {name: _as_marked(value) for name, value in failure.attributes.items()}
         failure.traceback = self._take(_attempt(_frames_of, exc, default=""), traceback_limit)
         notes = _attempt(_notes_of, exc, default=())
         failure.notes = [self._take(note, _MAX_MESSAGE) for note in notes[:_MAX_VALUES]]
@@ -142,23 +159,29 @@ class _Observer:
     def _value(self, value: Any) -> Any:
         if type(value) is str:
             return self._take(value, _MAX_VALUE)
-        plain = _attempt(_plain, value, default=None)
-        if plain is not None:
-            data, content = plain
-            if len(data) <= self._text:
-                self._text -= len(data)
-                return decode(data, content, max_size=_MAX_VALUE)
+        plain = self._plain(value)
+        if plain is not _NONE:
+            return plain
         return self._take(_attempt(repr, value, default="<its repr() can't be read>"), 1024)
+
+    def _plain(self, value: Any) -> Any:
+        """A copy of a value that can be sent, if there is room for it."""
+        size, copy = _attempt(_copy, value, default=(0, _NONE))
+        if size > self._text:
+            return _NONE
+        self._text -= size
+        if type(copy) is _Marked:
+            self._marked = True
+        return copy
 
     def _attributes_of(self, exc: BaseException) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, value in list(object.__getattribute__(exc, "__dict__").items())[:_MAX_VALUES]:
             if type(name) is not str or name.startswith("__") or len(name) > 255:
                 continue
-            plain = _attempt(_plain, value, default=None)
-            if plain is not None and _attempt(str.encode, name, default=None) and len(plain[0]) <= self._text:
-                self._text -= len(plain[0]) + len(name)
-                found[name] = decode(*plain, max_size=_MAX_VALUE)
+            if _attempt(str.encode, name, default=None) and (plain := self._plain(value)) is not _NONE:
+                self._text -= len(name)
+                found[name] = plain
         return found
 
 
@@ -170,8 +193,31 @@ def _attempt(function: Callable[..., _T], *args: Any, default: _T) -> _T:
         return default
 
 
-def _plain(value: Any) -> tuple[bytes, str]:
-    return encode(value, max_size=_MAX_VALUE)
+class _Marked(NamedTuple):
+    """A value that is written with marks."""
+
+    written: Any
+
+
+_NONE: Final = object()
+
+
+def _copy(value: Any) -> tuple[int, Any]:
+    """The size of a value, and the value as it is written."""
+    data, content = encode(value, max_size=_MAX_VALUE)
+    copy = decode(data, "msgpack", max_size=_MAX_VALUE)
+    return len(data), _Marked(copy) if is_marked(content) else copy
+
+
+def _as_marked(copy: Any) -> Any:
+    return copy.written if type(copy) is _Marked else to_marked(copy)[0]
+
+
+def _unmarked(value: Any) -> Any:
+    try:
+        return from_marked(value)
+    except PayloadError:
+        return value
 
 
 def _type_of(cls: type) -> str:

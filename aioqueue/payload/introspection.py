@@ -11,6 +11,7 @@ from inspect import Parameter
 from typing import Any, Final
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+UNIONS: Final = (typing.Union, types.UnionType)
 NAMED: Final = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
@@ -60,6 +61,26 @@ def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
         except Exception:
             continue
     return hints
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """The annotations of a class's fields; none if one of them leads nowhere."""
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:
+        return {}
+
+
+def stripped(annotation: Any) -> Any:
+    """Through NewType and `type X = ...`, which are names for something else."""
+    for _ in range(32):
+        if hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = annotation.__value__
+        else:
+            break
+    return annotation
 
 
 def annotation_text(annotation: Any) -> str:

@@ -7,6 +7,7 @@ who imports it. Names that are sent are always the latter.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import PurePath
 from types import ModuleType
 from typing import Any, Final
@@ -54,3 +55,23 @@ def loaded_modules(name: str) -> list[ModuleType]:
     if name not in _MAIN:
         names.append(name)
     return [module for name in names if (module := sys.modules.get(name)) is not None]
+
+
+def loaded_classes(name: str) -> Iterator[type]:
+    """The classes that others may mean by `module:qualname`, as far as they are loaded here. No code runs."""
+    module_name, _, qualname = name.partition(":")
+    if not qualname or len(name) > 500:
+        return
+    for module in loaded_modules(module_name):
+        # By way of the dicts: a module's __getattr__ imports, a lazy module loads, a class's descriptors run code.
+        try:
+            top: Any = object.__getattribute__(module, "__dict__")
+            found: Any = top
+            for part in qualname.split("."):
+                # A module's dict first, then those of classes; type's own way to them raises for anything else.
+                names: Any = found if found is top else type.__dict__["__dict__"].__get__(found)
+                found = names[part]
+            type.__dict__["__mro__"].__get__(found)
+        except Exception:
+            continue
+        yield found

@@ -16,6 +16,18 @@ ADVICE: Final = (
 )
 _MASK: Final = b"**********"  # what pydantic writes for a SecretStr
 
+MAKERS: Final = frozenset({bool, int, float, str, bytes, list, dict, tuple, set, frozenset})
+"""What makes a default that is the same everywhere: of a field of a model, or in a defaultdict that is sent."""
+
+
+class Known:
+    """An argument whose parameter's annotation says which models are in it; see `lower_model`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
 
 class Unsendable(PayloadError):
     """No plain form is known for a value.
@@ -57,15 +69,28 @@ def to_plain(value: Any) -> Any:
     # Whoever holds a model has imported pydantic already.
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        return _dump_model(value)
+        return dump_model(value, value)
     raise Unsendable(type_name(type(value)))
 
 
-def _dump_model(model: Any) -> Any:
+def dump_model(model: Any, adapter: Any) -> Any:
+    """A pydantic model or dataclass as JSON would have it.
+
+    Args:
+        model: it.
+        adapter: its `TypeAdapter`, or the model itself.
+
+    Raises:
+        Unsendable: it holds a secret.
+    """
+
     # By field name, because the other side accepts names as well as aliases; `round_trip` leaves out computed fields,
     # which a model that forbids extra fields would refuse.
-    plain = model.model_dump(mode="json", round_trip=True, by_alias=False)
-    if _MASK in msgspec.json.encode(plain) and _holds_secret(model.model_dump(round_trip=True)):
+    def dump(**how: Any) -> Any:
+        return model.model_dump(**how) if hasattr(model, "model_dump") else adapter.dump_python(model, **how)
+
+    plain = dump(mode="json", round_trip=True, by_alias=False)
+    if _MASK in msgspec.json.encode(plain) and _holds_secret(dump(round_trip=True)):
         advice = (
             "it holds a SecretStr, which pydantic would send as asterisks: "
             "send the key under which the task finds the secret, or give the field a serializer"

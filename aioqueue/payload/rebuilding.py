@@ -8,11 +8,10 @@ derives from: no `__new__`, `__init__`, `__setattr__` or `__getattr__` of anybod
 from __future__ import annotations
 
 import builtins
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aioqueue.exceptions import Ignore, Reject, Retry, TaskFailed
-from aioqueue.payload.naming import loaded_modules
+from aioqueue.payload.naming import loaded_classes
 
 if TYPE_CHECKING:
     from aioqueue.payload.failure import Failure
@@ -55,7 +54,8 @@ def _one(failure: Failure, depth: int, left: list[int]) -> Exception:
         exc = None
     if exc is None:
         name = failure.type.replace(":", ".")
-        exc = TaskFailed(f"{failure.name}: {failure.message}", exception_type=name, arguments=tuple(failure.arguments))
+        arguments = tuple(failure.given()[0])
+        exc = TaskFailed(f"{failure.name}: {failure.message}", exception_type=name, arguments=arguments)
     notes = list(failure.notes)
     if failure.traceback:
         notes.append(f"\nTraceback in the worker (most recent call last):\n{failure.traceback.rstrip()}")
@@ -69,7 +69,8 @@ def _single(failure: Failure) -> Exception | None:
     if cls is None or issubclass(cls, BaseExceptionGroup):
         return None
     base = _builtin_base(cls)
-    args = tuple(failure.arguments)
+    arguments, attributes = failure.given()
+    args = tuple(arguments)
     exc = cast("Exception", base.__new__(cls, *args))
     if type(exc) is not cls and not issubclass(type(exc), base):
         return None
@@ -80,7 +81,7 @@ def _single(failure: Failure) -> Exception | None:
         if issubclass(base, UnicodeError):
             return None  # without it, its attributes raise
     _set(BaseException, "args", exc, args[:2] if issubclass(cls, OSError) and len(args) in (3, 4, 5) else args)
-    _dict_of(exc).update((name, value) for name, value in failure.attributes.items() if not name.startswith("__"))
+    _dict_of(exc).update((name, value) for name, value in attributes.items() if not name.startswith("__"))
     return exc
 
 
@@ -95,37 +96,17 @@ def _group(failure: Failure, depth: int, left: list[int]) -> Exception | None:
         cls = ExceptionGroup
     # A BaseExceptionGroup becomes an ExceptionGroup: SystemExit and its like are TaskFailed by now.
     exc = ExceptionGroup.__new__(cast("Any", cls), failure.message, members)
-    _dict_of(exc).update((name, value) for name, value in failure.attributes.items() if not name.startswith("__"))
+    _dict_of(exc).update((name, value) for name, value in failure.given()[1].items() if not name.startswith("__"))
     return exc
 
 
 def find_class(name: str) -> type[Exception] | None:
     """The class that `module:qualname` names, if it is loaded here and can be raised safely out of a wait."""
-    module_name, _, qualname = name.partition(":")
-    if not qualname or len(name) > 500:
-        return None
-    for module in loaded_modules(module_name):
-        cls = _look_up(module, qualname)
-        if cls is not None:
-            return cls
-    return None
-
-
-def _look_up(module: ModuleType, qualname: str) -> type[Exception] | None:
-    # By way of the dicts: a module's __getattr__ imports, a lazy module loads, a class's descriptors run code.
-    try:
-        top: Any = object.__getattribute__(module, "__dict__")
-        found: Any = top
-        for part in qualname.split("."):
-            # A module's dict first, then those of classes; type's own way to them raises for anything else.
-            names: Any = found if found is top else type.__dict__["__dict__"].__get__(found)
-            found = names[part]
+    for found in loaded_classes(name):
         mro: tuple[type, ...] = type.__dict__["__mro__"].__get__(found)
-    except Exception:
-        return None
-    if Exception not in mro or any(steering in mro for steering in _CONTROL_FLOW):
-        return None
-    return cast("type[Exception]", found)
+        if Exception in mro and not any(steering in mro for steering in _CONTROL_FLOW):
+            return cast("type[Exception]", found)
+    return None
 
 
 def _builtin_base(cls: type) -> Any:

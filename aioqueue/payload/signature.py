@@ -9,12 +9,18 @@ from inspect import Parameter
 from typing import Any, Final, NamedTuple, NoReturn
 
 from aioqueue.exceptions import PayloadError, PayloadTooLarge
-from aioqueue.payload.codec import decode, encode
-from aioqueue.payload.conversion import NONE, Conversion, Convert, conversion_for, describe
+from aioqueue.payload.codec import decode_call, encode, encode_call, is_marked, is_textual
+from aioqueue.payload.conversion import conversion_for
+from aioqueue.payload.convert import NONE, Conversion, Convert, describe
+from aioqueue.payload.doubts import doubt_of, tells_models
 from aioqueue.payload.introspection import NAMED, POSITIONAL, annotation_text, annotations_of, signature_of, text_of
-from aioqueue.payload.plain import ADVICE, Unsendable, type_name
+from aioqueue.payload.marks import NATIVE_TEXTUAL
+from aioqueue.payload.plain import ADVICE, Known, Unsendable, type_name
+from aioqueue.payload.restoring import restoring
 
 _NO_LIMIT: Final = sys.maxsize
+_MOST_SHAPES: Final = 256
+"""How many shapes of calls that fit are remembered."""
 
 
 class ArgumentsError(PayloadError, TypeError):
@@ -60,15 +66,10 @@ class Parameters:
         positional = [p for p in parameters if p.kind in POSITIONAL]
         self._names = tuple(p.name for p in positional)
         self._var_args = next((p.name for p in parameters if p.kind is Parameter.VAR_POSITIONAL), None)
-        var_kwargs = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
-        required = [p.name for p in parameters if p.default is Parameter.empty and p.kind in (*POSITIONAL, *NAMED)]
-        # A call by position alone fits if its length is in between; None: it takes a keyword as well.
-        by_position = all(name in self._names for name in required)
-        self._least = sum(name in self._names for name in required) if by_position else None
-        self._most = _NO_LIMIT if self._var_args else len(self._names)
+        self._var_kwargs = next((p.name for p in parameters if p.kind is Parameter.VAR_KEYWORD), None)
         self._named = frozenset(p.name for p in parameters if p.kind in NAMED)
-        self._simple_names = not var_kwargs and all(p.kind is not Parameter.POSITIONAL_ONLY for p in parameters)
-        self._required = frozenset(required)
+        # Of calls that fit: how many arguments by position, and the names of the others. Nothing else decides.
+        self._fitting: set[object] = set()
 
     @property
     def positional_names(self) -> tuple[str, ...]:
@@ -86,21 +87,73 @@ class Parameters:
         Raises:
             ArgumentsError: it doesn't. It is a `PayloadError` and a `TypeError`.
         """
-        count = len(args)
-        if not kwargs:
-            if self._least is not None and self._least <= count <= self._most:
-                return
-        elif self._simple_names and count <= self._most:
-            filled = self._names[:count]
-            given = kwargs.keys()
-            if given <= self._named and given.isdisjoint(filled) and self._required <= {*filled, *given}:
-                return
+        fits = ((len(args), *kwargs) if kwargs else len(args)) in self._fitting
+        if not fits and (problem := self._misfit(args, kwargs)) is not None:
+            raise ArgumentsError(
+                f"the call doesn't fit {task_name or self.name}{self.text}: {problem}; nothing was sent"
+            )
+        if self._doubts:
+            self._try(args, kwargs, task_name or self.name)
+
+    def _try(self, args: Collection[Any], kwargs: dict[str, Any], task: str) -> None:
+        """Refuse what would arrive as another kind because its annotation doesn't tell."""
+        positional = [(self._position_name(index), value) for index, value in enumerate(args)]
+        for name, value in (*positional, *kwargs.items()):
+            parameter = self._parameter(name)
+            if (doubt := self._doubts.get(parameter)) is not None and doubt(value):
+                reason = self._untold(value, self._hints.get(parameter))
+                raise PayloadError(f"argument {name!r} of {task} {reason}; nothing was sent")
+
+    def _parameter(self, name: str) -> str:
+        """The parameter that takes the argument that `_position_name` or its sender names so."""
+        parameter = name.lstrip("*").partition("[")[0]
+        return parameter if parameter in self.signature.parameters else self._var_kwargs or ""
+
+    def check_result(self, value: Any) -> None:
+        """Would the result arrive as what it is?
+
+        Raises:
+            PayloadError: it would not.
+        """
+        if self.result_doubt is not None and self.result_doubt(value):
+            raise PayloadError(f"it {self._untold(value, self._hints.get('return'))}")
+
+    @cached_property
+    def _doubts(self) -> dict[str, Callable[[Any], bool]]:
+        found = {name: doubt_of(self._hints.get(name, Any)) for name in self.signature.parameters}
+        return {name: doubt for name, doubt in found.items() if doubt is not None}
+
+    @cached_property
+    def _modelled(self) -> frozenset[str]:
+        """The parameters whose annotations say which pydantic models are in their arguments."""
+        return frozenset(name for name in self.signature.parameters if tells_models(self._hints.get(name, Any)))
+
+    def _known(self, name: str, value: Any) -> Any:
+        return Known(value) if self._parameter(name) in self._modelled and type(value) not in NATIVE_TEXTUAL else value
+
+    @cached_property
+    def result_doubt(self) -> Callable[[Any], bool] | None:
+        """What has to be asked of each result; None: nothing. See `check_result`."""
+        return doubt_of(self._hints.get("return", Any))
+
+    @staticmethod
+    def _untold(value: Any, annotation: Any) -> str:
+        return (
+            f"(a {type_name(type(value))}) would arrive as another kind: its annotation does not tell which member of "
+            f"{annotation_text(annotation)} it is, as all of them travel as a dict, or it names what is not found. "
+            "Annotate it with one class, or send msgspec Structs with a tag"
+        )
+
+    def _misfit(self, args: Collection[Any], kwargs: dict[str, Any]) -> str | None:
+        """Why a call doesn't fit; the shape of one that does is remembered."""
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentsError(
-                f"the call doesn't fit {task_name or self.name}{self.text}: {error}; nothing was sent"
-            ) from None
+            return str(error)
+        if len(self._fitting) >= _MOST_SHAPES:
+            self._fitting.clear()
+        self._fitting.add((len(args), *kwargs) if kwargs else len(args))
+        return None
 
     def encode(
         self,
@@ -111,15 +164,23 @@ class Parameters:
         compression: str | None = None,
         max_size: int,
         task_name: str | None = None,
+        start: int = 0,
     ) -> tuple[bytes, str]:
         """The arguments as `[args, kwargs]` in bytes, and their content tag.
+
+        Args:
+            start: the position of the first of `args`; before it comes what a workflow puts there.
 
         Raises:
             PayloadError: one of them can't be sent; it is named.
             PayloadTooLarge: they take more than `max_size` bytes together.
         """
         try:
-            return encode((args, kwargs), serializer=serializer, compression=compression, max_size=max_size)
+            if self._modelled:
+                given = [self._known(self._position_name(index), one) for index, one in enumerate(args, start)]
+                named = {name: self._known(name, one) for name, one in kwargs.items()}
+                return encode_call(given, named, serializer, compression, max_size)
+            return encode_call(args, kwargs, serializer, compression, max_size)
         except PayloadTooLarge as error:
             task = task_name or self.name
             raise PayloadTooLarge(f"the arguments of {task} are too large: {error}; nothing was sent") from None
@@ -132,9 +193,32 @@ class Parameters:
         """The arguments, each converted to the annotation of its parameter.
 
         Raises:
+            ArgumentsError: they don't fit the signature.
             PayloadError: the bytes are malformed, or an argument doesn't convert; it is named.
         """
-        args, kwargs = unpack(data, content, max_size=max_size)
+        args, kwargs = decode_call(data, content, max_size)
+        if content == "msgpack" and not kwargs and self._plans[0] is None and len(args) in self._fitting:
+            return args, kwargs  # most: there is nothing to be done
+        return self.arrived(args, kwargs, content=content, task_name=task_name)
+
+    def arrived(
+        self, args: Collection[Any], kwargs: dict[str, Any], *, content: str = "msgpack", task_name: str | None = None
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The whole arguments of a message: looked at whether they fit the signature, then converted.
+
+        They may have been sent by an older or a newer program, for another signature.
+
+        Raises:
+            ArgumentsError: they don't fit.
+            PayloadError: an argument doesn't convert; it is named.
+        """
+        fits = ((len(args), *kwargs) if kwargs else len(args)) in self._fitting
+        if not fits and (problem := self._misfit(args, kwargs)) is not None:
+            raise ArgumentsError(
+                f"the arguments of this message don't fit {task_name or self.name}{self.text}: {problem}. It was sent "
+                "for another signature of the task: run it with a version that takes them, or give new parameters a "
+                "default and keep the old ones until no message has them"
+            )
         return self.convert(args, kwargs, content=content, task_name=task_name)
 
     def convert(
@@ -148,7 +232,7 @@ class Parameters:
         Raises:
             PayloadError: an argument doesn't convert; it is named.
         """
-        plan = self._plans[content[0] == "j"]
+        plan = self._plans[0 if content == "msgpack" else is_textual(content) + 2 * is_marked(content)]
         if plan is None:
             return tuple(args), kwargs
         values = list(args)
@@ -180,7 +264,7 @@ class Parameters:
 
         It takes results from either serializer.
         """
-        return conversion_for(self._hints.get("return", Any)).textual
+        return restoring(self._hints.get("return", Any)).textual
 
     def convert_result(self, value: Any, *, task_name: str | None = None) -> Any:
         """A decoded result, as the return annotation says.
@@ -205,12 +289,14 @@ class Parameters:
         return annotations_of(self._function)
 
     @cached_property
-    def _plans(self) -> tuple[_Plan | None, _Plan | None]:
-        """For msgpack and for JSON. Made at the first use, when names that are defined further down exist."""
-        parameters = self.signature.parameters.values()
-        found = {p.name: conversion_for(self._hints.get(p.name, Any)) for p in parameters}
-        binary, textual = self._plan(found, 0), self._plan(found, 1)
-        return None if binary.empty else binary, None if textual.empty else textual
+    def _plans(self) -> tuple[_Plan | None, ...]:
+        """For msgpack and for JSON, then for both with marks. Made at the first use, when names that are defined
+        further down exist."""
+        hints = {name: self._hints.get(name, Any) for name in self.signature.parameters}
+        plain = {name: conversion_for(hint) for name, hint in hints.items()}
+        marked = {name: restoring(hint) for name, hint in hints.items()}
+        plans = [self._plan(found, which) for found in (plain, marked) for which in (0, 1)]
+        return tuple(None if plan.empty else plan for plan in plans)
 
     def _plan(self, found: dict[str, Conversion], which: int) -> _Plan:
         positional = [(index, name, found[name][which]) for index, name in enumerate(self._names)]
@@ -256,19 +342,3 @@ class Parameters:
             f"argument {name!r} of {task} is a {type_name(type(value))} that doesn't convert to {annotation}: "
             f"{describe(error)}; correct the sender or the annotation"
         )
-
-
-def unpack(data: bytes, content: str, *, max_size: int) -> tuple[list[Any], dict[str, Any]]:
-    """The decoded `[args, kwargs]` of a message, without any conversion.
-
-    Raises:
-        PayloadError: the bytes are malformed, or are something else.
-    """
-    value = decode(data, content, max_size=max_size)
-    kind: object = type(value)  # pyright: ignore[reportUnknownVariableType]
-    if kind is list and len(value) == 2:
-        args, kwargs = value
-        kinds: object = (type(args), type(kwargs))  # pyright: ignore[reportUnknownVariableType]
-        if kinds == (list, dict) and (not kwargs or set(map(type, kwargs)) == {str}):
-            return args, kwargs
-    raise PayloadError("the payload isn't [args, kwargs]: a list and a dict whose keys are text")

@@ -5,6 +5,7 @@ sent         what was sent
 matching     whether what was sent is what the test asks for
 running      running what waits, when the test says so
 clock        the time, which the test moves
+beating      schedules, fired as the clock comes to them
 waiting      results that nobody is going to give
 failures     failures to order
 lifespan     the app's lifespan, once for a test

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from aioqueue.brokers.protocol import Broker, Consumer
+from aioqueue.testing.beating import Beat
 from aioqueue.testing.running import Runs
 from aioqueue.testing.stage import Stage
 
@@ -15,11 +16,14 @@ from aioqueue.testing.stage import Stage
 class Clock:
     """The clock that decides what is due: it goes on as any clock does, and `advance` moves it."""
 
-    def __init__(self, broker: Broker, stage: Stage, runs: Runs, line: Consumer, check: Callable[[], None]) -> None:
+    def __init__(
+        self, broker: Broker, stage: Stage, runs: Runs, beat: Beat, consumer: Consumer, check: Callable[[], None]
+    ) -> None:
         self._broker = broker
+        self._beat = beat
         self._stage = stage
         self._runs = runs
-        self._line = line
+        self._consumer = consumer
         self._check = check
         self._lock = asyncio.Lock()
 
@@ -42,8 +46,8 @@ class Clock:
     ) -> None:
         """Move the clock on, from one moment at which something is due to the next, and run what is due then.
 
-        Retries wait here for as long as their tasks say. What waits already is not run before the clock is moved, so
-        that it can expire: `drain` first to run it now.
+        Schedules fire, each due time at its own moment. Retries wait here for as long as their tasks say. What waits
+        already is not run before the clock is moved, so that it can expire: `drain` first to run it now.
 
         Raises:
             ValueError: time only goes on.
@@ -56,6 +60,7 @@ class Clock:
             raise ValueError(f"The clock of a test cannot be turned back (by {distance}).")
         self._check()
         async with self._lock:
+            await self._beat.declare()
             target = self._broker.now() + round(distance / timedelta(milliseconds=1))
             while (wait := await self._next_due()) is not None and self._broker.now() + wait <= target:
                 await self._stage.move_clock(wait)
@@ -64,8 +69,13 @@ class Clock:
             await self._runs.until_quiet(retry_now=False)
 
     async def _next_due(self) -> int | None:
-        """For how many ms nothing will be due; None is for ever."""
-        while (seconds := await self._line.promote()) is not None:
+        """Send what is due by a schedule; for how many ms nothing will be due then. None is for ever."""
+        scheduled = await self._beat.fire()
+        waits = [await self._next_delayed(), None if scheduled is None else max(0, scheduled - self._broker.now())]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    async def _next_delayed(self) -> int | None:
+        while (seconds := await self._consumer.promote()) is not None:
             if seconds > 0:
                 return math.ceil(round(seconds * 1000, 3))
         return None

@@ -7,17 +7,17 @@ from datetime import datetime
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from aioqueue.exceptions import AioQueueError, suggest
-from aioqueue.options import SendOptions, milliseconds
-from aioqueue.payload.codec import decode, encode
+import msgspec
+
+from aioqueue.exceptions import suggest
+from aioqueue.message import stamps_of
+from aioqueue.options import OF_CALLS, milliseconds
+from aioqueue.payload.plain import to_plain
 from aioqueue.task import Task
 from aioqueue.testing.sent import Sent, call_text
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
-
-_OPTIONS = frozenset(SendOptions.__annotations__)
-_NO_LIMIT = 2**31
+    from aioqueue.core import Core
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Reading = tuple[Arguments | None, dict[str, Any]]
@@ -38,9 +38,7 @@ class Wanted:
         TypeError: the task cannot be called like that.
     """
 
-    def __init__(
-        self, app: AioQueue, task: Task[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, app: Core, task: Task[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.name = task.name if isinstance(task, Task) else task
         known = task if isinstance(task, Task) else app.tasks.get(task)
         self._signature = known.parameters.signature if known is not None else None
@@ -75,13 +73,13 @@ class Wanted:
             except TypeError as error:
                 wrong = next((name for name in rest if name not in self._signature.parameters), "")
                 raise TypeError(
-                    f"{self._text} does not fit {self.name}{self._signature}: {error}.{suggest(wrong, _OPTIONS)}"
+                    f"{self._text} does not fit {self.name}{self._signature}: {error}.{suggest(wrong, OF_CALLS)}"
                 ) from None
         return readings
 
     def _extra_options(self, kwargs: Mapping[str, Any]) -> set[str]:
         parameters: Mapping[str, Parameter] = self._signature.parameters if self._signature is not None else {}
-        return {name for name in kwargs if name in _OPTIONS and name not in parameters}
+        return {name for name in kwargs if name in OF_CALLS and name not in parameters}
 
     def _same_arguments(self, wanted: Arguments | None, sent: Sent) -> bool:
         if wanted is None:
@@ -108,16 +106,15 @@ def _takes_any(signature: Signature) -> bool:
 
 
 def _same(wanted: Any, sent: Any) -> bool:
-    """Equal, or equal on the way: a tuple arrives as a list."""
+    """Equal, or equal as plain data: a list stands for a tuple, a dict for a dataclass."""
     try:
         return bool(wanted == sent) or bool(_plain(wanted) == _plain(sent))
-    except (AioQueueError, ValueError, TypeError):
+    except Exception:  # of msgpack, for what it has no form for, and of the values' own code
         return False
 
 
 def _plain(value: Any) -> Any:
-    data, content = encode(value, max_size=_NO_LIMIT)
-    return decode(data, content, max_size=_NO_LIMIT)
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(value, enc_hook=to_plain))
 
 
 def _same_options(wanted: Mapping[str, Any], sent: Sent) -> bool:
@@ -130,7 +127,7 @@ def _same_option(name: str, wanted: Any, sent: Sent) -> bool:
         case "task_id":
             return wanted == sent.id
         case "headers" | "stamps":  # middleware may have added others
-            there: dict[str, Any] = getattr(message, name)
+            there: dict[str, Any] = sent.headers if name == "headers" else stamps_of(message)
             return not there if wanted is None else all(_same(wanted[key], there.get(key)) for key in wanted)
         case "countdown" | "eta" | "expires":
             at = message.expires if name == "expires" else message.eta

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.testing.testing import Testing
     from aioqueue.worker import Worker
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("aioqueue_app", "The app of the fixture aioqueue_app: module:attribute, such as shop.tasks:app.")
     parser.addini(
         "aioqueue_broker",
-        "The broker of the fixtures: memory, embedded, or the URL of a Redis server.",
+        "The broker of the fixtures: memory, embedded, or the URL of a broker.",
         default="memory",
     )
 
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def aioqueue_app(request: pytest.FixtureRequest) -> AioQueue:
+def aioqueue_app(request: pytest.FixtureRequest) -> Core:
     """The app that the ini option `aioqueue_app` names, or a new one named "test", open in testing mode.
 
     Override it with a fixture that returns an app of yours: the two others then use that.
@@ -47,7 +47,7 @@ def aioqueue_app(request: pytest.FixtureRequest) -> AioQueue:
 
 
 @pytest.fixture
-def aioqueue_testing(request: pytest.FixtureRequest, aioqueue_app: AioQueue) -> Testing:
+def aioqueue_testing(request: pytest.FixtureRequest, aioqueue_app: Core) -> Testing:
     """The `Testing` of `aioqueue_app`: what was sent, `drain`, the clock."""
     return _asynchronous("testing", request)
 

@@ -17,7 +17,7 @@ from aioqueue.testing.waiting import Waiting
 from aioqueue.worker import Worker
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.result import AsyncResult
 
 _LOOK_AGAIN = 0.005
@@ -27,7 +27,7 @@ _HOSTNAME = "testing"
 class Runs:
     """What runs the tasks of a test."""
 
-    def __init__(self, app: AioQueue, broker: Broker, stage: Stage, waiting: Waiting) -> None:
+    def __init__(self, app: Core, broker: Broker, stage: Stage, waiting: Waiting) -> None:
         self._app = app
         self._broker = broker
         self._stage = stage
@@ -67,7 +67,7 @@ class Runs:
         try:
             # Whatever it returns is wanted here, and wanted now.
             options = {**options, "task_id": id, "ignore_result": False, "countdown": None, "eta": None}
-            result = await self._app.post(task, args, kwargs, options)
+            result = await self._app.out.send(task, args, kwargs, options)
             with self._waiting.working():
                 # A burst may end in the moment in which a retry comes into the queue.
                 while True:
@@ -75,7 +75,8 @@ class Runs:
                     status = await self._status(queue)
                     if not status.waiting:
                         break
-            if await self._broker.place(id) is not None:  # it was replaced: its end is that of the others
+            # If it was replaced, its end is that of the others.
+            if await self._broker.place(id) is not None and not await result.ready():
                 await self.until_quiet(retry_now=True)
         finally:
             del self._stage.alone[id]
@@ -103,7 +104,7 @@ class Runs:
             await running
 
     async def _burst(self, queues: list[str], retry_now: bool) -> None:
-        worker = Worker(self._app, queues=queues, burst=True, retry_now=retry_now, hostname=_HOSTNAME)
+        worker = Worker(self._app, queues=queues, burst="now", retry_now=retry_now, hostname=_HOSTNAME)
         running = asyncio.create_task(worker.run(install_signals=False))
         try:
             await asyncio.shield(running)

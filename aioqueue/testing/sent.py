@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.exceptions import PayloadError
-from aioqueue.message import Message, decode_message
+from aioqueue.message import Message, decode_message, headers_of
 from aioqueue.options import moment
-from aioqueue.payload.signature import unpack
+from aioqueue.payload.codec import decode_call
 from aioqueue.task import Task
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 _NO_LIMIT = 2**31
 
@@ -73,7 +73,7 @@ class Sent:
 class Outbox:
     """All that was sent in a test, in order."""
 
-    def __init__(self, app: AioQueue) -> None:
+    def __init__(self, app: Core) -> None:
         self._app = app
         self._sent: list[Sent] = []
         self._by_id: dict[str, Sent] = {}
@@ -101,7 +101,7 @@ class Outbox:
             countdown=options.get("countdown"),
             eta=moment(message.eta),
             expires=moment(message.expires),
-            headers=message.headers,
+            headers=headers_of(message),
             options=dict(options),
             parent_id=message.parent_id,
             sent_at=sent_at,
@@ -118,7 +118,7 @@ class Outbox:
         try:
             if task is not None:
                 return task.parameters.decode(message.body, message.content, max_size=_NO_LIMIT)
-            plain, named = unpack(message.body, message.content, max_size=_NO_LIMIT)
+            plain, named = decode_call(message.body, message.content, _NO_LIMIT)
             return tuple(plain), named
         except PayloadError:
             return args, kwargs

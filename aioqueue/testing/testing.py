@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from aioqueue.brokers.protocol import WorkerStatus
+from aioqueue.connections import Connections
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.ids import short_id
-from aioqueue.session import Route
 from aioqueue.task import Task
+from aioqueue.testing.beating import Beat
 from aioqueue.testing.clock import Clock
 from aioqueue.testing.failures import Failures, Raised
 from aioqueue.testing.lifespan import SharedLifespan
@@ -31,7 +32,7 @@ R = TypeVar("R")
 class _Before(NamedTuple):
     """What a test changes in an app."""
 
-    route: Route
+    route: Connections
     lifespan: Lifespan | None
     always_eager: bool
 
@@ -54,8 +55,9 @@ class Testing:
 
     Args:
         app: the app.
-        broker: "memory"; "embedded", a private server; or the URL of a Redis server. On a server the test has a
-            namespace of its own, which is dropped at the end.
+        broker: "memory"; "embedded", a private server; or the URL of any broker in which tests have a hand (a
+            `TestableBroker`), such as redis://localhost. On a server the test has a namespace of its own, which is
+            dropped at the end.
 
     Attributes:
         app: the app.
@@ -82,13 +84,15 @@ class Testing:
             waiting = Waiting(self._describe)
             stage = Stage(self.app, self._kind, waiting)
             await stage.open(stack)
-            self._take(stack, Route(stage.connect))
+            self._take(stack, Connections(stage.connect))
             broker = await self.app.open()
             stack.push_async_callback(stage.clear)
             self._runs = Runs(self.app, broker, stage, waiting)
-            line = broker.consumer(_idle(), visibility_timeout=30, dead_letters_max_length=1)
-            stack.push_async_callback(line.close)
-            self.clock = Clock(broker, stage, self._runs, line, self._require_innermost)
+            consumer = broker.consumer(_idle(), visibility_timeout=30, dead_letters_max_length=1)
+            stack.push_async_callback(consumer.close)
+            beat = Beat(self.app, broker)
+            await beat.declare()
+            self.clock = Clock(broker, stage, self._runs, beat, consumer, self._require_innermost)
             if self.app.lifespan is not None:
                 lifespan = SharedLifespan(self.app.lifespan)
                 self.app.lifespan = lifespan.enter
@@ -104,9 +108,9 @@ class Testing:
         if stack is not None:
             await stack.aclose()
 
-    def _take(self, stack: AsyncExitStack, route: Route) -> None:
+    def _take(self, stack: AsyncExitStack, route: Connections) -> None:
         app = self.app
-        self._before = _Before(app.reroute(route), app.lifespan, app.conf.task_always_eager)
+        self._before = _Before(app.connect_through(route), app.lifespan, app.conf.task_always_eager)
         app.conf.task_always_eager = False
         app.observers.append(self._observe)
         _open.setdefault(app, []).append(self)
@@ -123,7 +127,7 @@ class Testing:
         if position < len(tests):
             tests[position]._before = before  # the one that began later, and goes on, puts it back
             return
-        app.reroute(before.route)
+        app.connect_through(before.route)
         app.lifespan = before.lifespan
         app.conf.task_always_eager = before.always_eager
 
@@ -224,7 +228,7 @@ class Testing:
 
 
 def _idle() -> WorkerStatus:
-    """A worker that never works: its line tells when something is due."""
+    """A worker that never works: its consumer tells when something is due."""
     return WorkerStatus(id=short_id(), name="clock", host="", pid=0, queues=["default"], concurrency=1, started=0)
 
 

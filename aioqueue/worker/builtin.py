@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from aioqueue.canvas.carried import CARRIER, headed
+from aioqueue.canvas.dicts import signature
 from aioqueue.task import Task
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.context import TaskContext
+    from aioqueue.core import Core
 
 COLLECT = "aioqueue.collect"
 
-_made: WeakKeyDictionary[AioQueue, dict[str, Task[..., Any]]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[Core, dict[str, Task[..., Any]]] = WeakKeyDictionary()
 
 
 async def _collect(results: list[Any]) -> list[Any]:
@@ -20,11 +23,20 @@ async def _collect(results: list[Any]) -> list[Any]:
     return results
 
 
-def builtin(app: AioQueue, name: str) -> Task[..., Any] | None:
+async def _carry(ctx: TaskContext, canvas: dict[str, Any]) -> Any:
+    """A canvas, as what `to_dict` gave, goes on in the place of this task; its tasks have the headers of this one."""
+    raise ctx.replace(headed(signature(canvas, app=ctx.task.app), ctx.headers))
+
+
+_OURS = {COLLECT: (_collect, False), CARRIER: (_carry, True)}
+
+
+def builtin(app: Core, name: str) -> Task[..., Any] | None:
     """The task of ours that has this name."""
-    if name != COLLECT:
+    if name not in _OURS:
         return None
     tasks = _made.setdefault(app, {})
     if name not in tasks:
-        tasks[name] = Task(app, _collect, name, False, {})
+        function, bind = _OURS[name]
+        tasks[name] = Task(app, function, name, bind, {})
     return tasks[name]

@@ -12,6 +12,11 @@ from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
 from aioqueue.logs import logger
 
 MOST = 1000
+# By a name of its own: to look up a member of an enum takes longer.
+_BLOCKED = Verdict.BLOCKED
+# What the broker cannot apply for now is settled again after so many seconds, and later after more.
+_TRY_AGAIN = 0.25
+_TRY_AGAIN_AT_MOST = 2.0
 
 Settled = Callable[[Settlement, Verdict], None]
 
@@ -23,14 +28,13 @@ class Committer:
         self._consumer = consumer
         self._waiting: list[tuple[Settlement, Settled]] = []
         self._under_way: list[tuple[Settlement, Settled]] = []
+        self._blocked: list[tuple[Settlement, Settled]] = []
+        self._again = _TRY_AGAIN
         self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
 
     def add(self, settlement: Settlement, settled: Settled) -> None:
         """Settle; `settled` is called with what the broker made of it."""
         if not self._waiting:
-            self._empty.clear()
             self._wake.set()
         self._waiting.append((settlement, settled))
 
@@ -47,7 +51,7 @@ class Committer:
 
     def deliveries(self) -> list[Delivery]:
         """What is not settled yet."""
-        return [settlement.delivery for settlement, _ in (*self._under_way, *self._waiting)]
+        return [settlement.delivery for settlement, _ in (*self._under_way, *self._waiting, *self._blocked)]
 
     async def run(self) -> None:
         """Settle what comes, until cancelled."""
@@ -60,8 +64,28 @@ class Committer:
                 verdicts = await self._settle([settlement for settlement, _ in batch])
                 self._under_way = []
                 for (settlement, settled), verdict in zip(batch, verdicts, strict=True):
-                    settled(settlement, verdict)
-            self._empty.set()
+                    if verdict is _BLOCKED:
+                        self._put_off(settlement, settled)
+                        continue
+                    try:
+                        settled(settlement, verdict)
+                    except Exception:  # those behind it are to hear of their ends
+                        logger.exception(
+                            "Task %s is settled, but whoever ended it failed at hearing of it", settlement.delivery.id
+                        )
+            if not self._blocked:
+                self._again = _TRY_AGAIN
+
+    def _put_off(self, settlement: Settlement, settled: Settled) -> None:
+        """It has to wait, and must not hold up those behind it."""
+        if not self._blocked:
+            asyncio.get_running_loop().call_later(self._again, self._try_blocked)
+            self._again = min(_TRY_AGAIN_AT_MOST, 2 * self._again)
+        self._blocked.append((settlement, settled))
+
+    def _try_blocked(self) -> None:
+        self._waiting, self._blocked = self._blocked + self._waiting, []
+        self._wake.set()
 
     async def _settle(self, settlements: list[Settlement]) -> list[Verdict]:
         """Until it is done: the broker repeats what can be repeated, and nothing else may end this loop."""
@@ -71,7 +95,3 @@ class Committer:
             except Exception:
                 logger.exception("The ends of %d tasks could not be settled; tried again", len(settlements))
                 await asyncio.sleep(1.0)
-
-    async def flush(self) -> None:
-        """Wait until everything is settled."""
-        await self._empty.wait()

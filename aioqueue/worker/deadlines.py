@@ -7,7 +7,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from aioqueue.logs import logger
-from aioqueue.worker.run import Run
+from aioqueue.worker.run import GIVEN_UP, Run
 
 Expire = Callable[[Run], None]
 
@@ -15,7 +15,7 @@ _SWEEP_FROM = 1000
 
 
 class Deadlines:
-    """Calls back when a run has lasted too long; runs that are done by then are passed over."""
+    """Calls back when a run has lasted too long; runs that have left their slots by then are passed over."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -25,10 +25,10 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, seconds: float, run: Run, expire: Expire) -> None:
-        """Call `expire(run)` in `seconds`, unless the run is done by then."""
+        """Call `expire(run)` in `seconds`, unless the run has left its slot by then."""
         self._count += 1
         if len(self._heap) >= self._sweep_at:  # runs that ended long before their limit are not kept until it
-            self._heap = [entry for entry in self._heap if not entry[2].done]
+            self._heap = [entry for entry in self._heap if entry[2].phase < GIVEN_UP]
             heapify(self._heap)
             self._sweep_at = max(_SWEEP_FROM, 2 * len(self._heap))
             self._set_timer()
@@ -50,9 +50,9 @@ class Deadlines:
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done):
+        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].phase >= GIVEN_UP):
             _, _, run, expire = heappop(self._heap)
-            if not run.done:
+            if run.phase < GIVEN_UP:
                 try:
                     expire(run)
                 except Exception:  # the limits of the others are to be kept

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Settlement
+from aioqueue.brokers.protocol import Broker, Consumer, Delivery
 from aioqueue.exceptions import LeaseLost, PayloadError
 from aioqueue.logs import logger
-from aioqueue.worker.admission import admit, bury
+from aioqueue.worker.admission import admit
+from aioqueue.worker.burst import Burst
+from aioqueue.worker.ends import Ends
+from aioqueue.worker.outcome import Outcome
 from aioqueue.worker.runner import Runner
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 _WAIT = 5.0
 _BURST_LOOKS = 0.05
+_AFTER_ERROR = 1.0
 _MOST_PREFETCH = 1000
 # Prefetched work is what runs in this time, so that little of it waits here while another worker is idle.
 _PREFETCH_SECONDS = 0.1
@@ -29,24 +33,26 @@ class Fetcher:
 
     Args:
         prefetch: deliveries held beyond the concurrency; None follows the rate at which tasks end.
-        burst: stop when there is nothing left to do.
+        burst: says when to stop, if it is to stop when there is nothing left to do.
     """
 
     def __init__(
         self,
-        app: AioQueue,
+        app: Core,
         broker: Broker,
         consumer: Consumer,
+        ends: Ends,
         runner: Runner,
         *,
         concurrency: int,
         prefetch: int | None,
         hostname: str,
-        burst: bool,
+        burst: Burst | None,
     ) -> None:
         self._app = app
         self._broker = broker
         self._consumer = consumer
+        self._ends = ends
         self._runner = runner
         self._concurrency = concurrency
         self._prefetch = prefetch
@@ -71,7 +77,7 @@ class Fetcher:
             room = await self._room()
             suspect: Delivery | None = None
             try:
-                deliveries = await self._consumer.fetch(room, wait=0 if self._burst or failures else _WAIT)
+                deliveries = await self._consumer.fetch(room, wait=0 if self._burst is not None or failures else _WAIT)
                 if failures:
                     # A read whose answer was lost has lent us messages that we have never seen.
                     await self._consumer.hand_back(self._runner.held() + self._runner.ready() + deliveries)
@@ -96,22 +102,24 @@ class Fetcher:
             self.fetched_at = asyncio.get_running_loop().time()
             if deliveries:
                 self._quiet = False
+                if self._burst is not None:
+                    self._burst.goes_on()
                 now = self._broker.now()
                 for delivery in deliveries:
                     try:
-                        admitted = admit(self._app, delivery, now, self._hostname)
+                        admitted = admit(self._app, delivery, now, self._ends)
                     except Exception as error:  # nothing that arrives can stop a worker
                         logger.exception("Task %s cannot be looked at", delivery.id)
                         broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
-                        admitted = bury(self._app, delivery, None, broken, now, self._hostname)
-                    if isinstance(admitted, Settlement):
-                        self._runner.settle(admitted)
+                        admitted = self._ends.buried(delivery, None, broken, now)
+                    if isinstance(admitted, Outcome):
+                        self._runner.refuse(admitted)
                     else:
                         self._runner.put(admitted)
                 self._runner.start_ready()
                 if suspect is not None:
                     await self._settled()
-            elif self._burst and await self._is_done():
+            elif self._burst is not None and await self._is_done() and await self._burst.is_over():
                 return
 
     def _suspect(self, deliveries: list[Delivery]) -> Delivery | None:
@@ -182,7 +190,12 @@ class Fetcher:
             self._quiet = False
             return False
         # What was promoted or retried since the last look is in the queues by now: done is to find nothing twice.
-        due = await self._consumer.promote()
+        try:
+            due = await self._consumer.promote()
+        except Exception as error:  # something may wait there, so it is no end
+            logger.warning("Worker %s cannot look for delayed tasks (%s); it tries again", self._hostname, error)
+            await asyncio.sleep(_AFTER_ERROR)
+            return False
         if due is not None and due <= 0:
             return False
         was_quiet, self._quiet = self._quiet, True

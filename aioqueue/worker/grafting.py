@@ -9,41 +9,38 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas import Canvas, Signature, chain, chord, chunks, group
-from aioqueue.canvas.plan import At, Plan
-from aioqueue.canvas.posting import store
+from aioqueue.canvas.plan import At
+from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import AioQueueError, ConfigurationError
-from aioqueue.sending import Place
+from aioqueue.message import stamps_of
+from aioqueue.sending import Role
+from aioqueue.shape import Shape
 from aioqueue.worker.builtin import COLLECT
 from aioqueue.worker.run import Run
 from aioqueue.workflow import START, TASK, Addition, Node
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 
-async def store_replacement(app: AioQueue, run: Run, canvas: Canvas[Any]) -> Plan:
+async def store_replacement(app: Core, run: Run, canvas: Canvas[Any]) -> Shape:
     """Store what goes on in the place of a task; its end has the task's id.
 
     Raises:
         ConfigurationError: there is nothing in it.
     """
     message = run.message
-    plan = await _store(app, run, canvas, At(id=run.delivery.id, wanted=message.wanted, stamps=message.stamps))
-    if not any(name and name != COLLECT for name in plan.tasks):
-        await (await app.broker()).discard(plan.id)
-        raise no_replacement(run, canvas)
-    return plan
+    shape = await _store(app, run, canvas, At(id=run.delivery.id, wanted=message.wanted, stamps=stamps_of(message)))
+    if not any(name and name != COLLECT for name in shape.tasks):
+        await (await app.broker()).discard(shape.id)
+        raise ConfigurationError(
+            f"Task {run.task.name}[{run.delivery.id}] was to be replaced by {canvas!r}, in which there is no task. "
+            "Return a value instead."
+        )
+    return shape
 
 
-def no_replacement(run: Run, canvas: Canvas[Any]) -> ConfigurationError:
-    """A task cannot be replaced by nothing."""
-    return ConfigurationError(
-        f"Task {run.task.name}[{run.delivery.id}] was to be replaced by {canvas!r}, in which there is no task. "
-        "Return a value instead."
-    )
-
-
-async def store_addition(app: AioQueue, run: Run, canvas: Canvas[Any]) -> tuple[Plan, Addition]:
+async def store_addition(app: Core, run: Run, canvas: Canvas[Any]) -> tuple[Shape, Addition]:
     """Store what joins a task's group.
 
     Raises:
@@ -52,19 +49,19 @@ async def store_addition(app: AioQueue, run: Run, canvas: Canvas[Any]) -> tuple[
     workflow, dot, join = (run.message.group_id or "").partition(".")
     if not dot or not join.isdigit():
         raise AioQueueError(f"Task {run.task.name}[{run.delivery.id}] belongs to no group. Nothing was added.")
-    plan = await _store(app, run, canvas, At(wanted=True, stamps=run.message.stamps))
+    shape = await _store(app, run, canvas, At(wanted=True, stamps=stamps_of(run.message)))
     node = Node(
         kind=TASK,
-        id=plan.id_of(plan.end),
-        task=plan.tasks[plan.end],
+        id=shape.id_of(shape.end),
+        task=shape.tasks[shape.end],
         after=START,
         wanted=True,
         group=int(join),
     )
-    return plan, Addition(plan.id, (workflow, int(join)), node)
+    return shape, Addition(shape.id, (workflow, int(join)), node)
 
 
-async def drop_additions(app: AioQueue, additions: Sequence[Addition]) -> None:
+async def drop_additions(app: Core, additions: Sequence[Addition]) -> None:
     """Drop what was to join a group and will not, since the task that added it has not ended well."""
     broker = await app.broker()
     for addition in additions:
@@ -74,18 +71,18 @@ async def drop_additions(app: AioQueue, additions: Sequence[Addition]) -> None:
             return
 
 
-async def _store(app: AioQueue, run: Run, canvas: Canvas[Any], at: At) -> Plan:
+async def _store(app: Core, run: Run, canvas: Canvas[Any], at: At) -> Shape:
     message = run.message
-    inherited = Place(
+    inherited = Role(
         group_id=message.group_id,
         parent_id=run.delivery.id,
         root_id=message.root_id or run.delivery.id,
-        stamps=message.stamps,
+        stamps=stamps_of(message),
     )
     if _ends_in_group(canvas):  # which has no record of its own that somebody could wait for
         collect: Signature[Any] = Signature(app, COLLECT, options={"queue": message.queue})
         canvas = cast("Canvas[Any]", chain(canvas, collect))
-    return await store(app, canvas, at, inherited, held=True)
+    return await Dispatch(app).store(canvas, at, inherited, held=True)
 
 
 def _ends_in_group(canvas: Canvas[Any]) -> bool:

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
+from aioqueue.brokers.protocol import Consumer
 from aioqueue.exceptions import ChordError, PayloadError, UpstreamFailed
+from aioqueue.logs import logger
 from aioqueue.message import Message
-from aioqueue.payload.signature import unpack
+from aioqueue.payload.codec import decode_call, joined
 from aioqueue.task_failure import TaskFailure
-from aioqueue.worker.run import Partial
-from aioqueue.workflow import Value, decode_failed, explanation, unpack_value
+from aioqueue.worker.run import Partial, Run
+from aioqueue.workflow import NoValue, Value, decode_failed, explanation, unpack_value
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
     from aioqueue.task import Task
 
 _NO_LIMIT = 2**31
 
 
+async def fetched(consumer: Consumer, run: Run) -> Value | NoValue:
+    """What the broker has for a run whose arguments a value comes before; asked for until it answers.
+
+    Raises:
+        PayloadError: it is gone, or cannot be read.
+    """
+    message, workflow, failures = run.message, run.message.workflow or "", 0
+    while True:
+        try:
+            if message.handles:
+                subject = run.delivery.id[len(workflow) + 1 :].partition(".")[2]
+                value: Value | NoValue | None = await consumer.failure(workflow, subject)
+            else:
+                value = await consumer.value(workflow, message.takes or 0)
+            break
+        except PayloadError:
+            raise
+        except Exception as error:  # the broker is away; or for as long as it takes
+            failures += 1
+            if failures % 10 == 1:
+                logger.warning("Task %s[%s] waits for its input: %s", run.task.name, run.delivery.id, error)
+            await asyncio.sleep(min(2.0, 0.05 * 2 ** min(failures, 6)))
+    if value is None:
+        raise PayloadError(
+            f"What comes before the arguments of {run.task.name}[{run.delivery.id}] is gone: its workflow has ended, "
+            "and its time (result_expires) is over. It was moved to the dead letters."
+        )
+    return value
+
+
 def complete(
-    app: AioQueue, task: Task[..., Any], message: Message, partial: Partial, value: Value | None
+    app: Core, task: Task[..., Any], message: Message, partial: Partial, value: Value | NoValue | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments, with the value before them, each converted to its annotation.
 
@@ -30,15 +64,14 @@ def complete(
         return _spread(task, message, partial, value)
     parameters, content = task.parameters, partial.content
     if value is None:
-        return parameters.convert(partial.args, partial.kwargs, content=content, task_name=task.name)
-    if message.handles:
+        return parameters.arrived(partial.args, partial.kwargs, content=content, task_name=task.name)
+    if isinstance(value, NoValue):
         first: Any = _failure(value)
-        args, kwargs = parameters.convert([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
-        return args, kwargs
+        return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
     first, tags = _decoded(value)
-    content = "json" if any(tag.startswith("json") for tag in tags) else content
+    content = joined({content, *tags})
     try:
-        return parameters.convert([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
+        return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
     except PayloadError:
         if value.members is None or not any(isinstance(one, BaseException) for one in first):
             raise
@@ -50,33 +83,35 @@ def _around_errors(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert what is no exception; annotations rarely mention those that a chord lets through."""
     good = [one for one in first if not isinstance(one, BaseException)]
-    args, kwargs = task.parameters.convert([good, *partial.args], partial.kwargs, content=content, task_name=task.name)
+    args, kwargs = task.parameters.arrived([good, *partial.args], partial.kwargs, content=content, task_name=task.name)
     converted = iter(args[0])
     return ([one if isinstance(one, BaseException) else next(converted) for one in first], *args[1:]), kwargs
 
 
 def _spread(
-    task: Task[..., Any], message: Message, partial: Partial, value: Value | None
+    task: Task[..., Any], message: Message, partial: Partial, value: Value | NoValue | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """One list of arguments for each call."""
-    tags: set[str] = {partial.content}
+    tags: set[str] = set()
     items: Any = partial.args[0] if partial.args else []
     if value is not None:
         items, tags = _decoded(value)
-    content = "json" if any(tag.startswith("json") for tag in tags) else "msgpack"
-    if not isinstance(items, list):
+    content = joined({partial.content, *tags})
+    if not isinstance(items, (list, tuple, set, frozenset)):
         raise PayloadError(f"{task.name}.{message.spread} takes a list of arguments, not {items!r:.100}.")
     calls: list[Any] = []
     kwargs = partial.kwargs
-    for item in cast("list[Any]", items):
+    for item in cast("Iterable[Any]", items):
         given: list[Any] = [item] if message.spread == "map" else list(item)
-        args, kwargs = task.parameters.convert(given, partial.kwargs, content=content, task_name=task.name)
+        args, kwargs = task.parameters.arrived(given, partial.kwargs, content=content, task_name=task.name)
         calls.append(args)
     return (calls,), kwargs
 
 
-def _decoded(value: Value) -> tuple[Any, set[str]]:
+def _decoded(value: Value | NoValue) -> tuple[Any, set[str]]:
     """A value as plain builtins, and how its parts were encoded."""
+    if isinstance(value, NoValue):
+        return _exception(value), set()
     if value.members is not None:
         found: list[Any] = []
         tags: set[str] = set()
@@ -85,16 +120,14 @@ def _decoded(value: Value) -> tuple[Any, set[str]]:
             found.append(one)
             tags |= more
         return found, tags
-    if value.failed is not None:
-        return _exception(value), set()
     data, tag = unpack_value(value.data or b"", max_size=_NO_LIMIT)
     return data, {tag}
 
 
-def _exception(value: Value) -> BaseException:
+def _exception(value: NoValue) -> BaseException:
     """What a member of a lenient join failed with."""
     try:
-        failed = decode_failed(value.failed or b"")
+        failed = decode_failed(value.failure)
     except Exception:
         return UpstreamFailed("This task has failed, and nothing more is known of it.")
     error = failed.failure.rebuild()
@@ -105,8 +138,8 @@ def _exception(value: Value) -> BaseException:
     return upstream
 
 
-def _failure(value: Value) -> TaskFailure:
-    failed = decode_failed(value.failed or b"")
+def _failure(value: NoValue) -> TaskFailure:
+    failed = decode_failed(value.failure)
     error = failed.failure.rebuild()
     if value.kind == "chord":
         body = explanation(failed, ChordError)
@@ -114,17 +147,17 @@ def _failure(value: Value) -> TaskFailure:
         return TaskFailure(
             task_id=value.id, name=value.task, exception=body, traceback=failed.failure.report(), retries=0
         )
-    args: list[Any] = []
+    args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     if failed.body:
         try:
-            args, kwargs = unpack(failed.body, failed.content, max_size=_NO_LIMIT)
+            args, kwargs = decode_call(failed.body, failed.content, _NO_LIMIT)
         except PayloadError:
             pass
     return TaskFailure(
         task_id=failed.id,
         name=failed.task,
-        args=tuple(args),
+        args=args,
         kwargs=kwargs,
         exception=error,
         traceback=failed.failure.report(),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import Any, NamedTuple
+from enum import Enum, IntEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
 from aioqueue.message import Message
 from aioqueue.task import Task
+from aioqueue.worker.outcome import Outcome
 from aioqueue.workflow import Addition
 
 
@@ -17,20 +20,47 @@ class Ending(Enum):
     """Why a run is ended from outside."""
 
     REVOKED = "revoked"
+    REVOKED_BY_STAMP = "its stamp was revoked"
     TIME_LIMIT = "time limit"
     HANDED_BACK = "handed back"
     LEASE_LOST = "lease lost"
 
 
+class Phase(IntEnum):
+    """How far a run is, in this order."""
+
+    READY = 0
+    """It waits for a slot."""
+    RUNNING = 1
+    """It has one: its input is completed, its function called."""
+    ENDING = 2
+    """Its function has ended; what that means is decided, and hooks are called. Nothing of it is the task's own."""
+    VOID = 3
+    """It still runs, but another worker has it, or it was revoked: whatever it does counts for nothing."""
+    GIVEN_UP = 4
+    """It did not end when it was told to. Its slot is free; it runs on unheard, or its hooks are still to be called."""
+    OVER = 5
+    """Nothing of it goes on."""
+
+
+# By names of their own: to look up a member of an enum takes longer.
+READY: Final = Phase.READY
+RUNNING: Final = Phase.RUNNING
+ENDING: Final = Phase.ENDING
+VOID: Final = Phase.VOID
+GIVEN_UP: Final = Phase.GIVEN_UP
+OVER: Final = Phase.OVER
+
+
 class Partial(NamedTuple):
     """Arguments that are not complete."""
 
-    args: list[Any]
+    args: tuple[Any, ...]
     kwargs: dict[str, Any]
     content: str
 
 
-class Run:
+class Run(msgspec.Struct, eq=False, weakref=True):
     """A delivery that was admitted.
 
     Attributes:
@@ -42,66 +72,54 @@ class Run:
         context: what the task sees of itself, while it runs.
         started: ms since the epoch.
         started_at: the loop's clock.
-        acknowledged: the message is out of the queue already.
+        ack: the early acknowledgement, once it is asked for.
         ending: why it is being ended.
+        outcome: what its end means, once that is decided; nothing changes it then. None again when it is settled.
         soft_due: `SoftTimeLimitExceeded` is to be raised at its next step.
-        done: it is settled, or given up; nothing it does counts any more.
+        phase: how far it is.
         coroutine: the asyncio task that runs it.
         job: the thread's job that runs it.
         partial: its arguments as they came, when a value is to come before them.
         additions: what it has added to its group.
-        stamp_revoked: it is ended because its stamp was revoked.
     """
 
-    __slots__ = (
-        "ack",
-        "acknowledged",
-        "acks_late",
-        "additions",
-        "args",
-        "context",
-        "coroutine",
-        "delivery",
-        "done",
-        "ending",
-        "ignore_result",
-        "job",
-        "kwargs",
-        "message",
-        "partial",
-        "soft_due",
-        "soft_time_limit",
-        "stamp_revoked",
-        "started",
-        "started_at",
-        "task",
-        "time_limit",
-    )
+    delivery: Delivery
+    message: Message
+    task: Task[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    acks_late: bool
+    soft_time_limit: float | None
+    time_limit: float | None
+    ignore_result: bool
+    context: TaskContext | None = None
+    started: int = 0
+    started_at: float = 0.0
+    ack: asyncio.Task[Verdict] | None = None
+    ending: Ending | None = None
+    outcome: Outcome | None = None
+    soft_due: bool = False
+    phase: Phase = READY
+    coroutine: asyncio.Task[None] | None = None
+    job: Any = None
+    partial: Partial | None = None
+    additions: list[Addition] = []
 
-    def __init__(
-        self, delivery: Delivery, message: Message, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        conf = task.app.conf
-        self.delivery = delivery
-        self.message = message
-        self.task = task
-        self.args = args
-        self.kwargs = kwargs
-        self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
-        self.soft_time_limit = message.soft_time_limit or task.soft_time_limit or conf.task_soft_time_limit
-        self.time_limit = message.time_limit or task.time_limit or conf.task_time_limit
-        ignore = message.ignore_result if message.ignore_result is not None else task.ignore_result
-        self.ignore_result = conf.task_ignore_result if ignore is None else ignore
-        self.context: TaskContext | None = None
-        self.started = 0
-        self.started_at = 0.0
-        self.acknowledged = False
-        self.ack: asyncio.Task[Verdict] | None = None
-        self.ending: Ending | None = None
-        self.soft_due = False
-        self.done = False
-        self.coroutine: asyncio.Task[None] | None = None
-        self.job: Any = None
-        self.partial: Partial | None = None
-        self.additions: list[Addition] = []
-        self.stamp_revoked = False
+
+def admitted(
+    delivery: Delivery, message: Message, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Run:
+    """A run; what counts, of the call's word, the task's and the setting, is decided here."""
+    conf = task.app.conf
+    ignore = message.ignore_result if message.ignore_result is not None else task.ignore_result
+    return Run(
+        delivery,
+        message,
+        task,
+        args,
+        kwargs,
+        conf.task_acks_late if task.acks_late is None else task.acks_late,
+        message.soft_time_limit or task.soft_time_limit or conf.task_soft_time_limit,
+        message.time_limit or task.time_limit or conf.task_time_limit,
+        conf.task_ignore_result if ignore is None else ignore,
+    )

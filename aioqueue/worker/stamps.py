@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from aioqueue.message import Message
-from aioqueue.payload.codec import decode
+from aioqueue.exceptions import PayloadError
+from aioqueue.logs import logger
+from aioqueue.message import Message, decode_stamp, stamps_of
 
-_NO_LIMIT = 2**31
+_ROWS = (list, tuple, set, frozenset)
 
 
 class RevokedStamps:
@@ -21,20 +22,33 @@ class RevokedStamps:
         """Take over what the broker says: (key and value, encoded; when, ms since the epoch)."""
         self._moments = {}
         for data, moment in stamps:
-            key, value = decode(data, "msgpack", max_size=_NO_LIMIT)
-            self._moments.setdefault(key, []).append((value, moment))
+            try:
+                key, value = decode_stamp(data)
+            except PayloadError:  # none of ours
+                logger.debug("A revoked stamp cannot be read: %r", data[:200])
+            else:
+                self._moments.setdefault(key, []).append((value, moment))
 
     def cover(self, message: Message) -> bool:
         """Whether a message carries one of them, and was sent before it was revoked."""
         if not self._moments or not message.stamps:
             return False
+        stamps = stamps_of(message)
         return any(
-            message.sent <= moment and _matches(message.stamps[key], value)
+            message.sent <= moment and _matches(stamps[key], value)
             for key, revoked in self._moments.items()
-            if key in message.stamps
+            if key in stamps
             for value, moment in revoked
         )
 
 
 def _matches(stamp: Any, value: Any) -> bool:
-    return stamp == value or (isinstance(stamp, list) and value in cast("list[Any]", stamp))
+    rows = cast("list[Any]", stamp) if isinstance(stamp, _ROWS) else ()
+    return _equal(stamp, value) or any(_equal(item, value) for item in rows)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # an enum's own code, and Decimal("sNaN"), may raise here
+        return False

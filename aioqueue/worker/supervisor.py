@@ -14,7 +14,10 @@ _logger = logging.getLogger("aioqueue.worker")
 # A process that ends sooner than this, in seconds, is replaced after a pause that grows.
 _SOON = 5.0
 _LONGEST_PAUSE = 30.0
-_MISUSE = 2
+MISUSE = 2
+"""The exit code of one that cannot be started as it is told to: no other one could."""
+LEFT = 3
+"""The exit code of a burst that has left something."""
 
 
 class Supervisor:
@@ -28,12 +31,16 @@ class Supervisor:
         command: the words of the command of each, from its number (from 1 on).
         count: how many.
         once: one that has ended well is not replaced.
+        patience: seconds after which one that was told to stop is killed.
     """
 
-    def __init__(self, command: Callable[[int], list[str]], count: int, *, once: bool = False) -> None:
+    def __init__(
+        self, command: Callable[[int], list[str]], count: int, *, once: bool = False, patience: float = 60.0
+    ) -> None:
         self._command = command
         self._count = count
         self._once = once
+        self._patience = patience
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._stop = asyncio.Event()
 
@@ -58,13 +65,13 @@ class Supervisor:
             started = loop.time()
             if self._stop.is_set():
                 self._pass_on(process, signal.SIGTERM)
-            code = await process.wait()
+            code = await self._ended(process)
             del self._processes[number]
-            if self._stop.is_set() or (self._once and code == 0):
-                return code if code >= 0 else 1
-            if code == _MISUSE:
+            if code == MISUSE:
                 self._stop_all(signal.SIGTERM)
-                return code
+                return 1
+            if self._stop.is_set() or (self._once and code in (0, LEFT)):
+                return code if code >= 0 else 1
             failures = failures + 1 if loop.time() - started < _SOON else 0
             pause = min(_LONGEST_PAUSE, 0.5 * 2**failures) if failures else 0.0
             _logger.warning(
@@ -80,6 +87,20 @@ class Supervisor:
                 return 0
             except TimeoutError:
                 pass
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Wait for its end, and not for ever once it was told to stop."""
+        waiting = asyncio.ensure_future(process.wait())
+        told = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
+            if not (await asyncio.wait({waiting}, timeout=self._patience))[0]:
+                _logger.error("Worker process %d has not stopped in %g s; it is killed", process.pid, self._patience)
+                self._pass_on(process, signal.SIGKILL)
+            return await waiting
+        finally:
+            waiting.cancel()
+            told.cancel()
 
     def _signalled(self, number: signal.Signals) -> None:
         if not self._stop.is_set():

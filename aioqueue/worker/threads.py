@@ -27,6 +27,7 @@ class Job:
         self.lock = threading.Lock()
         self.thread: int | None = None  # while it runs
         self.dropped = False
+        self.ended = False
 
     def interrupt(self, error: type[BaseException]) -> bool:
         """Raise `error` inside the function, at its next bytecode; not while it waits inside a C call.
@@ -39,6 +40,19 @@ class Job:
             if self.thread is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread), ctypes.py_object(error))
             return self.thread is not None
+
+    def soften(self, error: BaseException) -> bool:
+        """Raise an error of this type inside the function; if it has not begun, it will not, and this is its end.
+
+        Returns:
+            False when it has ended already.
+        """
+        if self.interrupt(type(error)):
+            return True
+        if self.future.done() or self.ended:
+            return False
+        self.future.set_exception(error)
+        return True
 
 
 class Threads:
@@ -83,9 +97,9 @@ class Threads:
                 finally:
                     # An interruption that comes now is either before this and lands below, or finds no thread.
                     with job.lock:
-                        job.thread = None
+                        job.thread, job.ended = None, True
             except BaseException as error:
-                job.thread = None
+                job.thread, job.ended = None, True
                 outcome = None, error
             try:
                 self._loop.call_soon_threadsafe(self._ended, inbox, job, outcome)

@@ -6,22 +6,27 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from time import monotonic, time
+from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from aioqueue.brokers.protocol import Broker, WorkerStatus
+from aioqueue import kinds
+from aioqueue.brokers.protocol import Broker, Left, WorkerStatus
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
+from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
-from aioqueue.options import check_name
 from aioqueue.routing import route
-from aioqueue.worker.duty import Duty
+from aioqueue.worker.beating import beating
+from aioqueue.worker.incarnation import Incarnation
+from aioqueue.worker.naming import name_of
+from aioqueue.worker.resources import check_memory
 
 if TYPE_CHECKING:
-    from aioqueue.app import AioQueue
+    from aioqueue.core import Core
 
 # A container's runtime and the shell inside may both pass the same signal on.
 _SAME_SIGNAL = 0.1
@@ -39,8 +44,10 @@ class Worker:
         concurrency: how many tasks at once; by default `worker_concurrency`.
         hostname: its name; `%h` stands for the host's, `%p` for the process id.
         shutdown_timeout: seconds that running tasks have to end when it stops; by default `worker_shutdown_timeout`.
-        burst: stop when there is nothing left to do.
+        burst: stop when there is nothing left to do. True stays for what waits for its retry, and for what dead workers
+            hold, until that can be taken over; "now" leaves both.
         on_ready: called when it has begun to work.
+        beat: fire schedules, too: those of the app, and those in its broker.
 
     Attributes:
         id: new for each start; the name may come again.
@@ -49,31 +56,39 @@ class Worker:
 
     def __init__(
         self,
-        app: AioQueue,
+        app: Core,
         *,
         queues: Sequence[str] | None = None,
         concurrency: int | None = None,
         hostname: str | None = None,
-        shutdown_timeout: float | None = None,
-        burst: bool = False,
+        shutdown_timeout: Seconds | None = None,
+        burst: bool | Literal["now"] = False,
         on_ready: Callable[[], Any] | None = None,
+        beat: bool = False,
         retry_now: bool = False,
         is_eager: bool = False,
     ) -> None:
         conf = app.conf
-        if concurrency is not None and concurrency < 1:
-            raise ConfigurationError(f"A worker's concurrency is at least 1, not {concurrency!r}.")
-        if isinstance(queues, str) or (queues is not None and not queues):
+        kinds.POSITIVE.or_none().of("A worker's concurrency", concurrency)
+        kinds.FUNCTION.or_none().of("A worker's on_ready", on_ready)
+        if not (isinstance(burst, bool) or burst == "now"):
+            raise ConfigurationError(f"A worker's burst is True, False or 'now', not {burst!r}.")
+        if queues is not None and (isinstance(queues, str | bytes) or not isinstance(queues, Iterable) or not queues):  # pyright: ignore
             raise ConfigurationError(f"A worker's queues are a list of names, such as ['default'], not {queues!r}.")
         self.app = app
         self.id = short_id()
-        self.hostname = name_of(hostname or "worker@%h")
+        self.hostname = name_of("worker@%h" if hostname is None else hostname)
         self._queues = None if queues is None else list(dict.fromkeys(queues))
         for queue in self._queues or ():
-            check_name("name of a queue", queue)
+            kinds.NAME.of("Each of a worker's queues", queue)
         self.concurrency = concurrency or conf.worker_concurrency
-        self.shutdown_timeout = conf.worker_shutdown_timeout if shutdown_timeout is None else shutdown_timeout
+        self.shutdown_timeout = (
+            conf.worker_shutdown_timeout
+            if shutdown_timeout is None
+            else kinds.SECONDS.of("A worker's shutdown_timeout", shutdown_timeout)
+        )
         self.burst = burst
+        self.beat: bool = kinds.FLAG.of("A worker's beat", beat)
         self.retry_now = retry_now
         self.is_eager = is_eager
         self._on_ready = on_ready
@@ -81,7 +96,14 @@ class Worker:
         self._cold = asyncio.Event()
         self._signalled_at = float("-inf")
         self._background: asyncio.Task[int] | None = None
-        self.duty: Duty | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.incarnation: Incarnation | None = None
+
+    @property
+    def left_behind(self) -> list[str]:
+        """The tasks that were told to end and have not, as `name[id]`: their code may run on, unheard."""
+        runner = self.incarnation and self.incarnation.runner
+        return [f"{run.task.name}[{run.delivery.id}]" for run in runner.stuck] if runner is not None else []
 
     @property
     def queues(self) -> list[str]:
@@ -96,23 +118,27 @@ class Worker:
         """Work until stopped.
 
         Args:
-            install_signals: SIGTERM and SIGINT stop it; the second one at once.
+            install_signals: SIGTERM and SIGINT stop it; the second one at once. In a thread other than the main one
+                there are none to be had, and `stop` does it.
 
         Returns:
-            0 after a clean stop, 1 when running tasks had to be handed back.
+            0 after a clean stop, 1 when running tasks had to be handed back or were left behind, 3 when a burst "now"
+            has left retries, or what other workers hold.
         """
         removed: list[signal.Signals] = []
-        loop = asyncio.get_running_loop()
-        if install_signals:
+        loop = self._loop = asyncio.get_running_loop()
+        if install_signals and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._signalled, number)
                 removed.append(number)
         try:
             self.app.import_tasks()
+            check_memory(self.app.conf.worker_max_memory)
             async with AsyncExitStack() as stack:
                 broker = await self.app.open()
                 stack.push_async_callback(self.app.close)
                 state = await stack.enter_async_context(self.app.lifespan(self.app)) if self.app.lifespan else None
+                await stack.enter_async_context(beating(self, broker, self._stop))
                 return await self._work(broker, state)
         finally:
             for number in removed:
@@ -121,14 +147,22 @@ class Worker:
     async def _work(self, broker: Broker, state: Any) -> int:
         clean = True
         while True:
-            duty = self.duty = Duty(self, broker, self._status(), state, self._stop, self._cold)
-            clean = await duty.run(self._ready)
-            if not duty.lease_lost:
+            status = self._status(broker)
+            incarnation = self.incarnation = Incarnation(self, broker, status, state, self._stop, self._cold)
+            clean = await incarnation.run(self._ready)
+            if not incarnation.lease_lost:
                 logger.info("Worker %s has stopped", self.hostname)
-                return 0 if clean else 1
+                code = incarnation.burst.code(self.hostname) if incarnation.burst is not None else 0
+                return code if clean else 1
             # Another name: what was delivered under the old one belongs to others.
             logger.warning("Worker %s was taken for dead, and starts again under a new identity", self.hostname)
             self.id = short_id()
+
+    @property
+    def left(self) -> Left:
+        """What a burst has left in its queues: tasks that wait for their retry or their time, and what others hold."""
+        burst = self.incarnation and self.incarnation.burst
+        return burst.left if burst is not None else Left()
 
     def _ready(self) -> None:
         on_ready, self._on_ready = self._on_ready, None
@@ -136,7 +170,7 @@ class Worker:
             on_ready()
         self._started.set() if self._started is not None else None
 
-    def _status(self) -> WorkerStatus:
+    def _status(self, broker: Broker) -> WorkerStatus:
         return WorkerStatus(
             id=self.id,
             name=self.hostname,
@@ -144,11 +178,21 @@ class Worker:
             pid=os.getpid(),
             queues=self.queues,
             concurrency=self.concurrency,
-            started=int(time() * 1000),
+            started=broker.now(),
         )
 
     def stop(self, *, now: bool = False) -> None:
-        """Stop fetching and let the running tasks end; with `now`, hand them back instead of waiting."""
+        """Stop fetching and let the running tasks end; with `now`, hand them back instead of waiting.
+
+        Any thread may call it.
+        """
+        loop = self._loop
+        if loop is None or loop.is_closed() or loop is asyncio._get_running_loop():
+            self._stop_here(now)
+        else:
+            loop.call_soon_threadsafe(self._stop_here, now)
+
+    def _stop_here(self, now: bool) -> None:
         self._stop.set()
         if now:
             self._cold.set()
@@ -162,12 +206,12 @@ class Worker:
             logger.warning("Worker %s: %s again, it leaves now and hands its tasks back", self.hostname, number.name)
             self.stop(now=True)
         else:
-            running = len(self.duty.runner.running) if self.duty is not None and self.duty.runner is not None else 0
+            runner = self.incarnation and self.incarnation.runner
             logger.info(
                 "Worker %s: %s, it stops; %d running tasks have %g s to end",
                 self.hostname,
                 number.name,
-                running,
+                len(runner.running) if runner is not None else 0,
                 self.shutdown_timeout,
             )
             self.stop()
@@ -204,12 +248,3 @@ def _report(background: asyncio.Task[int]) -> None:
     """The program may be far from the end of its `async with`, where it would hear of it."""
     if not background.cancelled() and (error := background.exception()) is not None:
         logger.error("The worker has failed: %s", error, exc_info=error)
-
-
-def name_of(pattern: str) -> str:
-    """A worker's name: `%h` is the host's name, `%n` its first part, `%d` the rest, `%p` the process id."""
-    host = socket.gethostname()
-    first, _, rest = host.partition(".")
-    for mark, value in (("%h", host), ("%n", first), ("%d", rest), ("%p", str(os.getpid()))):
-        pattern = pattern.replace(mark, value)
-    return check_name("name of a worker", pattern)

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import pytest
+from support.apps import MakeApp
+from support.isolation import no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue
-
-from .steps import MakeApp
-
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting comes from whoever runs the tests."""
-    for name in list(os.environ):
-        if name.startswith("AIOQUEUE_") and name != "AIOQUEUE_SERVER_BINARY":
-            monkeypatch.delenv(name)
-
-
-@pytest.fixture(autouse=True)
-def no_shared_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shared tasks belong to every app of the process: those of one test are not to be met in the next."""
-    monkeypatch.setattr("aioqueue.shared._tasks", [])
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -32,13 +18,18 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make_app(broker_url: str) -> MakeApp:
-    """Makes apps on the broker; settings by name."""
+def make_app(broker_url: str) -> Iterator[MakeApp]:
+    """Makes apps on the broker; settings by name. What ran for `.sync` is ended with the test."""
+    made: list[AioQueue] = []
 
     def make(name: str = "tests", **settings: object) -> AioQueue:
-        return AioQueue(name, broker=broker_url, **settings)  # type: ignore[arg-type]
+        made.append(AioQueue(name, broker=broker_url, **settings))  # type: ignore[arg-type]
+        return made[-1]
 
-    return make
+    yield make
+    for app in made:
+        if "portal" in vars(app):
+            app.portal.close()
 
 
 @pytest.fixture

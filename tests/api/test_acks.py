@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.apps import Gate, MakeApp, is_empty, lengths, outcome, working
+from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, TaskContext, Worker
 from aioqueue.exceptions import SoftTimeLimitExceeded, TaskRevoked, WorkerLost
 
-from .steps import PATIENCE, Fault, Gate, MakeApp, is_empty, lengths, outcome, until, working
+from .steps import Fault
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ async def test_early(make_app: MakeApp, gate: Gate, where: str) -> None:
     async with working(app):
         result = await work.send()
         await until(lambda: gate.came)
-        assert await is_empty(app), "nothing is left to be delivered again"
+        assert await lengths(app) == (0, 1, 0), "it stays with its worker, so that its end is not lost with it"
         gate.open()
         assert await result.get(timeout=PATIENCE) == 1
 
@@ -115,8 +117,9 @@ async def test_by_hand(app: AioQueue, gate: Gate) -> None:
         assert await lengths(app) == (0, 1, 0)
         gate.open()
         await acknowledged.wait()
-        assert await is_empty(app)
+        assert await lengths(app) == (0, 1, 0)
         assert await result.get(timeout=PATIENCE) == 1
+        await until(lambda: is_empty(app))
 
 
 async def test_by_hand_twice_at_once(app: AioQueue) -> None:
@@ -136,8 +139,8 @@ class SlowBroker:
     """A worker's settlements wait for the test."""
 
     def __init__(self, worker: Worker) -> None:
-        assert worker.duty is not None
-        consumer: Any = worker.duty._consumer
+        assert worker.incarnation is not None
+        consumer: Any = worker.incarnation._consumer
         self._settle = consumer.settle
         self.asked = asyncio.Event()
         self.goes_on = asyncio.Event()
@@ -169,7 +172,7 @@ async def test_a_soft_limit_during_the_acknowledgement(app: AioQueue, ends: str)
         found = await outcome(await work.send())
         assert isinstance(found, SoftTimeLimitExceeded) if ends == "fails" else found == "cleaned up"
         assert await is_empty(app)
-        await until(lambda: not worker.duty.runner.unsettled)
+        await until(lambda: not worker.incarnation.runner.unsettled)
 
 
 @pytest.mark.parametrize("how", ["early", "by hand"])
@@ -189,7 +192,7 @@ async def test_cut_off_during_the_acknowledgement(app: AioQueue, how: str) -> No
             result = await work.send()
             await broker.asked.wait()
             worker.stop()
-            await until(lambda: not worker.duty.runner.running)
+            await until(lambda: not worker.incarnation.runner.running)
             broker.goes_on.set()
         assert await is_empty(app)
         assert await result.ready(), "nobody is there any more who would end it later"
@@ -219,7 +222,7 @@ async def test_by_hand_when_it_was_revoked(app: AioQueue, gate: Gate, catches: b
         await until(lambda: gate.came)
         assert await result.revoke()
         gate.open()
-        await until(lambda: not worker.duty.runner.unsettled)
+        await until(lambda: not worker.incarnation.runner.unsettled)
         assert await is_empty(app)
         assert await result.state() == "REVOKED"
         assert isinstance(await outcome(result), TaskRevoked)
@@ -245,7 +248,7 @@ async def test_revoked_and_a_soft_limit_during_the_acknowledgement(app: AioQueue
         assert await result.revoke()
         await left.wait()
         broker.goes_on.set()
-        await until(lambda: not worker.duty.runner.unsettled)
+        await until(lambda: not worker.incarnation.runner.unsettled)
         assert await is_empty(app)
         assert await result.state() == "REVOKED"
 
@@ -279,7 +282,7 @@ async def test_a_worker_that_stops_lets_its_tasks_end(app: AioQueue, gate: Gate)
             result = await work.send()
             await until(lambda: gate.came)
             worker.stop()
-            await until(lambda: not worker.duty.runner.accepting)
+            await until(lambda: not worker.incarnation.runner.accepting)
             second = await work.send()
             gate.open()
         assert await result.get(timeout=PATIENCE) == 1

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from support.apps import Gate, MakeApp, ended, outcome, working
+from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Retry, TaskContext, current_context
+from aioqueue import AioQueue, Reject, Retry, TaskContext, current_context
 from aioqueue.exceptions import AioQueueError, PayloadError
-
-from .steps import PATIENCE, Gate, MakeApp, ended, outcome, until, working
 
 
 async def test_every_attribute(make_app: MakeApp) -> None:
@@ -377,9 +377,10 @@ async def test_retry_returns_what_is_to_be_raised(app: AioQueue) -> None:
         retry = ctx.retry(error, countdown=3, eta=eta, max_retries=4)
         assert isinstance(retry, Retry)
         assert (retry.exc, retry.countdown, retry.eta, retry.max_retries) == (error, 3, eta, 4)
+        raise Reject("as it is to be")
 
     async with working(app):
-        assert await outcome(await work.send()) is None
+        assert str(await outcome(await work.send())).endswith("as it is to be")
 
 
 async def test_deliveries_count_workers_that_died(app: AioQueue) -> None:

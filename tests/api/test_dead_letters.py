@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.apps import MakeApp, ended, is_empty, lengths, outcome, working
+from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, Reject, TaskContext
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.exceptions import AioQueueError, NotRegistered, TaskFailed, WorkerLost
 from aioqueue.message import Message, encode_message
 
-from .steps import PATIENCE, Fault, MakeApp, ended, is_empty, lengths, outcome, until, working
+from .steps import Fault
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from support.apps import ended, is_empty, lengths, working
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, TaskContext
 from aioqueue.exceptions import TaskRevoked
-
-from .steps import A_MOMENT, PATIENCE, ended, is_empty, lengths, until, working
 
 
 @pytest.fixture
@@ -72,9 +72,13 @@ async def test_it_waits(app: AioQueue, note: Any, ran: list[Any], how: str) -> N
 
 @pytest.mark.parametrize("ago", [timedelta(seconds=1), timedelta(days=400)])
 async def test_an_eta_in_the_past_is_now(app: AioQueue, note: Any, ago: timedelta) -> None:
-    async with working(app):
-        await note.options(eta=_now() - ago).call(timeout=PATIENCE)
-        await note.options(eta=datetime(1970, 1, 1, tzinfo=UTC)).call(timeout=PATIENCE)
+    async with app:
+        recent = await note.options(eta=_now() - ago).send()
+        first = await note.options(eta=datetime(1970, 1, 1, tzinfo=UTC)).send()
+        assert await lengths(app) == (2, 0, 0), "none waits for its time"
+        async with app.worker():
+            await recent.get(timeout=PATIENCE)
+            await first.get(timeout=PATIENCE)
 
 
 async def test_no_countdown_is_now(app: AioQueue, note: Any) -> None:
@@ -119,7 +123,7 @@ async def test_many_delayed_with_priorities_and_queues(app: AioQueue, note: Any,
             for priority in (0, 9)
         )
         await until(lambda: len(ran) == 4)
-    assert sorted(x for x, _ in ran) == [["a", 0], ["a", 9], ["b", 0], ["b", 9]]
+    assert sorted(x for x, _ in ran) == [("a", 0), ("a", 9), ("b", 0), ("b", 9)]
 
 
 async def test_a_delayed_task_waits_for_its_place_like_any_other(app: AioQueue, note: Any, ran: list[Any]) -> None:

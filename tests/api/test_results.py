@@ -9,25 +9,13 @@ from typing import Any
 
 import pytest
 import redis.asyncio as aioredis
+from support.apps import Gate, MakeApp, ended, is_empty, lengths, outcome, registered, working
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, AsyncResult, Ignore, TaskContext, TaskInfo
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, PayloadError, TaskFailed, TaskRevoked, TimeoutError
 
-from .steps import (
-    A_MOMENT,
-    PATIENCE,
-    Fault,
-    Gate,
-    MakeApp,
-    Other,
-    WithCode,
-    ended,
-    is_empty,
-    lengths,
-    outcome,
-    until,
-    working,
-)
+from .steps import Fault, Other, WithCode
 
 
 @pytest.fixture
@@ -101,6 +89,26 @@ async def test_started_is_recorded_when_the_setting_says_so(make_app: MakeApp, g
     async with working(app):
         result = await work.send()
         await until(lambda: _is(result, "STARTED"))
+        gate.open()
+
+
+async def test_a_task_may_say_that_its_start_is_not_recorded(make_app: MakeApp, gate: Gate) -> None:
+    app = make_app(task_track_started=True)
+
+    @app.task(track_started=False)
+    async def work() -> None:
+        await gate.wait()
+
+    @app.task
+    async def after() -> None:
+        await gate.wait()
+
+    async with working(app):
+        result = await work.send()
+        await until(lambda: gate.came)
+        other = await after.send()
+        await until(lambda: _is(other, "STARTED"))
+        assert await result.state() == "SENT"
         gate.open()
 
 
@@ -218,7 +226,7 @@ async def test_watch_sees_every_change_until_the_end(app: AioQueue, gate: Gate) 
 
         watching = asyncio.ensure_future(watch())
         await until(lambda: gate.came)
-        await _registered(app)
+        await registered(app)
         gate.open()
         async with asyncio.timeout(PATIENCE):
             await watching
@@ -227,18 +235,6 @@ async def test_watch_sees_every_change_until_the_end(app: AioQueue, gate: Gate) 
         ("SUCCESS", None),
     ]
     assert seen[-1].result == "done"
-
-
-async def _registered(app: AioQueue) -> None:
-    """Wait until the broker knows that somebody watches; a round trip behind the registration."""
-    from aioqueue.brokers.redis import RedisBroker
-
-    broker = await app.broker()
-    if isinstance(broker, RedisBroker):
-        async with aioredis.from_url(broker._server.url) as client:  # type: ignore[attr-defined]
-            await until(lambda: client.keys("*waiters*"))
-    else:
-        await asyncio.sleep(0)
 
 
 async def test_watching_a_task_that_has_ended(app: AioQueue) -> None:
@@ -447,7 +443,7 @@ async def test_results_that_expire_at_once_still_reach_who_waits(make_app: MakeA
         result = await one.send()
         wait = asyncio.ensure_future(result.get(timeout=PATIENCE))
         await until(lambda: gate.came)
-        await _registered(app)
+        await registered(app)
         gate.open()
         assert await wait == 1
         await until(lambda: _is(app.result(result.id), "PENDING"))

@@ -7,14 +7,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.apps import MakeApp, ended, is_empty, lengths, outcome, working
+from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, Reject, Retry, TaskContext
 from aioqueue.brokers.protocol import Outgoing
-from aioqueue.exceptions import MaxRetriesExceeded
+from aioqueue.exceptions import ConfigurationError, MaxRetriesExceeded
 from aioqueue.message import Message, encode_message
-from aioqueue.worker.outcome import backoff
+from aioqueue.worker.retrying import backoff
 
-from .steps import PATIENCE, Fault, MakeApp, Other, ended, is_empty, lengths, outcome, until, working
+from .steps import Fault, Other
 
 
 class Special(Fault):
@@ -85,7 +87,7 @@ class NoAnswer(Exception, metaclass=Unsortable):
         {"countdown": float("-inf")},
         {"countdown": 10**400},
         {"countdown": True},
-        {"countdown": timedelta(seconds=1)},
+        {"countdown": "1 second"},
         {"countdown": [1]},
         {"eta": "tomorrow"},
         {"eta": 17},
@@ -114,6 +116,42 @@ async def test_a_retry_that_cannot_be_made_is_a_failure(app: AioQueue, asked: An
         assert await free.call(timeout=PATIENCE) == "free"
         await until(lambda: is_empty(app))
     assert ran == [1]
+
+
+async def test_the_countdown_of_a_retry_may_be_a_timedelta(app: AioQueue) -> None:
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> int:
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=timedelta(milliseconds=10))
+        return ctx.retries
+
+    async with working(app):
+        assert await task.call(timeout=timedelta(seconds=PATIENCE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"eta": "tomorrow"}, "The option eta of ctx.retry.. is a datetime, or None, not 'tomorrow'"),
+        (
+            {"countdown": "10"},
+            "The option countdown of ctx.retry.. is a number of seconds, .*, or None, not",
+        ),
+        ({"max_retries": -1}, "The option max_retries of ctx.retry"),
+        ({"exc": "text"}, "The option exc of ctx.retry.. is an exception"),
+    ],
+)
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_what_is_wrong_with_a_retry_is_told(
+    app: AioQueue, asked: dict[str, Any], message: str, by_hand: bool
+) -> None:
+    @app.task(bind=True)
+    async def task(ctx: TaskContext) -> None:
+        raise Retry(**asked) if by_hand else ctx.retry(**asked)
+
+    async with working(app):
+        with pytest.raises(ConfigurationError, match=message):
+            await task.call(timeout=PATIENCE)
 
 
 async def test_an_end_that_cannot_be_told_is_a_failure(app: AioQueue) -> None:

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 import pytest
+from support.apps import Gate, ended, is_empty, lengths, outcome, working
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, AsyncResult, TaskContext
 from aioqueue.exceptions import TaskRevoked
-
-from .steps import A_MOMENT, PATIENCE, Gate, ended, is_empty, lengths, outcome, until, working
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ async def test_waiting_in_a_worker(app: AioQueue, note: Any, ran: list[Any], gat
         revoked, other = await note.send(1), await note.send(2)
         await until(lambda: _running(app, 3))
         assert await revoked.revoke() is True
-        assert worker.duty is not None and worker.duty.runner is not None
-        runner = worker.duty.runner
-        await until(lambda: any(delivery.revoked for delivery in runner.ready()), "the worker has heard of it")
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        runner = worker.incarnation.runner
+        await until(lambda: any(delivery.revoked for delivery in runner.ready()), what="the worker has heard of it")
         gate.open()
         assert await other.get(timeout=PATIENCE) == 2
         await _revoked(revoked)

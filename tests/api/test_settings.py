@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import types
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.apps import working
+from support.waiting import PATIENCE
 
 from aioqueue import AioQueue
 from aioqueue.exceptions import ConfigurationError
-
-from .steps import PATIENCE, working
+from aioqueue.routing import route
+from aioqueue.settings import Settings
 
 
 @pytest.fixture
@@ -106,9 +109,11 @@ def test_the_environment(project: Path, monkeypatch: pytest.MonkeyPatch, name: s
 
 
 def test_other_variables_are_none_of_its_business(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIOQUEUE_APP", "AIOQUEUE_SERVER_BINARY", "AIOQUEUE_RUNTIME_DIR", "AIOQUEUE_DATA_DIR", "OTHER"):
-        monkeypatch.setenv(name, "x")
-    AioQueue("shop")
+    ours = ("APP", "DEBUG", "SERVER_BINARY", "RUNTIME_DIR", "DATA_DIR")
+    alike = ("OTHER", "BROKER", "MAX_DELIVERIES", "aioqueue_send_timeout", "MY_AIOQUEUE_NAMESPACE")
+    for name in (*(f"AIOQUEUE_{name}" for name in ours), *alike):
+        monkeypatch.setenv(name, "7")
+    assert AioQueue("shop").conf == Settings()
 
 
 # Wrong ones
@@ -161,6 +166,18 @@ def test_an_unknown_name_suggests_the_nearest(project: Path, monkeypatch: pytest
         ("partitions", 2, "partitions.* must be 1 in this version"),
         ("task_default_queue", "two words", "two words"),
         ("timezone", "Mars/Olympus", "Mars/Olympus"),
+        ("timezone", 5, "timezone"),
+        ("beat_schedule", {"a": {"task": "b"}}, "no .schedule."),
+        ("backend", "redis://localhost/3", "Results are kept in the broker in this version"),
+        ("task_routes", {"a": {"que": "high"}}, r"task_routes has 'que' for a: .*Did you mean 'queue'\?"),
+        ("task_routes", {"a": {"queue": "high", "priority": 9}}, "task_routes has 'priority' for a: .*queue alone"),
+        ("task_routes", {"a": {"queue": "high", "broker": "redis://other"}}, "task_routes has 'broker' for a"),
+        ("task_routes", {"a": {}}, "task_routes has {} for a: it takes the name of a queue"),
+        ("task_routes", {"a": "two words"}, "task_routes has 'two words' for a"),
+        ("task_routes", {"a": 5}, "task_routes has 5 for a"),
+        ("worker_max_memory", "lots", "worker_max_memory.* is a number of bytes, or a text such as '200MB'"),
+        ("task_time_limit", float("nan"), "task_time_limit"),
+        ("visibility_timeout", float("inf"), "visibility_timeout"),
     ],
 )
 def test_wrong_values(project: Path, name: str, value: Any, message: str) -> None:
@@ -286,6 +303,26 @@ async def test_namespaces_on_one_broker_do_not_meet(redis_url: str) -> None:
     assert ran == ["other"]
 
 
+@pytest.mark.parametrize("names", [("ns{x}", "ns(x)"), ("ns{x}", "ns%7Bx%7D"), ("x", "x:0}:q:x"), ("}", "%7D")])
+async def test_namespaces_of_whatever_names_do_not_meet(redis_url: str, names: tuple[str, str]) -> None:
+    one, other = (AioQueue("shop", broker=redis_url, namespace=name) for name in names)
+    ran: list[str] = []
+
+    @one.task(name="who")
+    async def first() -> None:
+        ran.append("one")
+
+    @other.task(name="who")
+    async def second() -> None:
+        ran.append("other")
+
+    async with one, working(other):
+        await first.send()
+        await second.call(timeout=PATIENCE)
+        assert [status.waiting for status in await (await one.broker()).queues()] == [1]
+    assert ran == ["other"]
+
+
 async def test_the_default_queue(redis_url: str) -> None:
     app = AioQueue("shop", broker=redis_url, task_default_queue="other")
 
@@ -328,3 +365,105 @@ async def test_always_eager(broker: str) -> None:
     with pytest.raises(ValueError, match="why"):
         await fail.send()
     assert [await one.get() for one in await app.send_many([work.s(1), work.s(2)])] == [2, 3]
+
+
+def test_seconds_may_be_timedeltas_and_sizes_texts(project: Path) -> None:
+    app = AioQueue("shop", result_expires=timedelta(days=1), worker_max_memory="200MB", max_payload_size="1 MiB")
+    app.conf.update(task_default_retry_delay=timedelta(minutes=3), visibility_timeout=timedelta(seconds=90))
+    app.conf.worker_shutdown_timeout = timedelta(seconds=1.5)  # type: ignore[assignment]
+    conf = app.conf
+    assert (conf.result_expires, conf.task_default_retry_delay, conf.visibility_timeout) == (86_400, 180, 90)
+    assert (conf.worker_shutdown_timeout, conf.worker_max_memory, conf.max_payload_size) == (1.5, 200_000_000, 2**20)
+
+
+def test_limits_that_do_not_go_together(project: Path) -> None:
+    app = AioQueue("shop", task_time_limit=10)
+    with pytest.raises(ConfigurationError, match="soft_time_limit=20 is above time_limit=10"):
+        app.conf.task_soft_time_limit = 20
+    app.conf.update(task_soft_time_limit=20, task_time_limit=30)
+    assert (app.conf.task_soft_time_limit, app.conf.task_time_limit) == (20, 30)
+    with pytest.raises(ConfigurationError, match="is above"):
+        AioQueue("shop", task_soft_time_limit=2, task_time_limit=1)
+
+
+def test_what_has_no_effect_may_have_its_default(project: Path) -> None:
+    conf = AioQueue(
+        "shop", backend="redis://h", broker="redis://h", timezone="UTC", beat_schedule={}, partitions=1
+    ).conf
+    assert (conf.backend, conf.timezone, conf.beat_schedule, conf.partitions) == ("redis://h", "UTC", {}, 1)
+
+
+def test_a_route_that_was_put_in_later(project: Path) -> None:
+    app = AioQueue("shop")
+    app.conf.task_routes["a"] = {"que": "high"}
+    with pytest.raises(ConfigurationError, match="task_routes has 'que' for a"):
+        route(app.conf.task_routes, "a")
+
+
+@pytest.mark.parametrize(("name", "key", "value"), [("beat_schedule", "a", {"task": "b"}), ("task_routes", "a", 5)])
+async def test_what_was_put_in_later_is_looked_at_when_the_app_is_opened(name: str, key: str, value: Any) -> None:
+    app = AioQueue("shop", broker="memory://")
+    getattr(app.conf, name)[key] = value
+    with pytest.raises(ConfigurationError, match=name):
+        await app.open()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis://localhost?foo=1", "an unknown option, foo"),
+        (
+            "redis://localhost/0?visibility_timeout=3",
+            r"visibility_timeout is a setting.*\(\.\.\., visibility_timeout=",
+        ),
+        ("unix:///tmp/none.sock?foo=1", "an unknown option, foo"),
+        ("rediss://localhost?db=0&foo=1", "an unknown option, foo"),
+        ("redis+sentinel://localhost/name?foo=1", "an unknown option, foo"),
+        ("embedded://shop?foo=1", "embedded:// takes none"),
+        ("memory://?visibility_timeout=3", r"memory:// takes none.*AioQueue\(\.\.\., visibility_timeout="),
+    ],
+)
+async def test_options_in_a_url_that_nobody_knows(project: Path, url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        await AioQueue("shop", broker=url).open()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, 2**70) for name in ("worker_concurrency", "worker_prefetch", "worker_max_tasks", "max_deliveries")],
+        *[(name, 10**400) for name in ("queue_max_length", "dead_letters_max_length", "task_max_retries")],
+        ("max_payload_size", "99999999999 GiB"),
+        ("worker_max_memory", 2**70),
+        ("result_expires", 0.0001),
+        ("namespace", ""),
+        ("namespace", "a\nb"),
+        ("hidden_arguments", [""]),
+        ("visibility_timeout", timedelta.max),
+        ("task_time_limit", timedelta.max),
+    ],
+)
+def test_values_that_would_break_late(project: Path, name: str, value: Any) -> None:
+    app = AioQueue("shop")
+    before = getattr(app.conf, name)
+    with pytest.raises(ConfigurationError, match=f"{name}.* (must be|is|cannot be) "):
+        setattr(app.conf, name, value)
+    with pytest.raises(ConfigurationError, match=name):
+        AioQueue("shop", **{name: value})
+    assert getattr(app.conf, name) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": 5}, "name of an app"),
+        ({"name": None}, "name of an app"),
+        ({"lifespan": 5}, "lifespan of AioQueue is a function"),
+        ({"include": "shop.tasks"}, "include of AioQueue is a list of the names of modules"),
+        ({"include": [5]}, "include of AioQueue is a list"),
+        ({"include": 5}, "include of AioQueue is a list"),
+    ],
+)
+def test_wrong_arguments_of_an_app(project: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        AioQueue(**{"name": "shop", **options})

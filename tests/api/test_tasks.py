@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
+from support.apps import MakeApp, ended, outcome, working
+from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, Retry, Task, TaskContext, shared_task
 from aioqueue.exceptions import ConfigurationError, NotRegistered
 
-from .steps import PATIENCE, Fault, MakeApp, ended, outcome, until, working
+from .steps import Fault
 
 
 async def module_level(x: int) -> int:
@@ -145,12 +148,45 @@ def test_an_unknown_name_suggests_the_nearest(app: AioQueue) -> None:
         ({"retires": 3}, "no option 'retires'.*module_level"),
         ({"queu": "x"}, "Did you mean 'queue'"),
         ({"max_retry": 3}, "Did you mean 'max_retries'"),
-        ({"priority": 10}, "priority of .*module_level must be from 0 to 9, not 10"),
-        ({"priority": -1}, "from 0 to 9, not -1"),
-        ({"priority": "high"}, "from 0 to 9, not 'high'"),
-        ({"time_limit": 0}, "time_limit of .*module_level must be more than 0 seconds, not 0"),
-        ({"soft_time_limit": -1}, "soft_time_limit of .* must be more than 0 seconds, not -1"),
-        ({"expires": 0}, "expires of .* must be more than 0 seconds"),
+        ({"priority": 10}, "priority of .*module_level is a whole number from 0 to 9 .*, not 10"),
+        ({"priority": -1}, r"from 0 to 9 \(9 runs first\), or None, not -1"),
+        ({"priority": "high"}, r"from 0 to 9 \(9 runs first\), or None, not 'high'"),
+        (
+            {"time_limit": 0},
+            "time_limit of .*module_level is a number of seconds above 0, .*, or None, not 0",
+        ),
+        (
+            {"soft_time_limit": -1},
+            "soft_time_limit of .* is a number of seconds above 0, .*, or None, not -1",
+        ),
+        ({"expires": 0}, "expires of .* is a number of seconds above 0"),
+        (
+            {"default_retry_delay": "3"},
+            "default_retry_delay of .*module_level is a number of seconds from 0.*not '3'",
+        ),
+        ({"default_retry_delay": -1}, "default_retry_delay"),
+        ({"autoretry_for": ("x",)}, r"autoretry_for of .* is an exception's class, or several.*\('x' is none\)"),
+        ({"autoretry_for": "x"}, "autoretry_for.*'x' is none"),
+        ({"autoretry_for": 5}, "autoretry_for"),
+        ({"autoretry_for": ConnectionError("x")}, "autoretry_for"),
+        ({"dont_autoretry_for": (int,)}, "dont_autoretry_for.*class 'int'"),
+        ({"retry_backoff": "yes"}, "retry_backoff of .* is True, False, or a number of seconds.*not 'yes'"),
+        ({"retry_backoff": -2}, "retry_backoff"),
+        ({"retry_backoff_max": "10m"}, "retry_backoff_max"),
+        ({"retry_jitter": "no"}, "retry_jitter of .* is True or False, not 'no'"),
+        ({"max_retries": -1}, "max_retries of .* is a whole number from 0 on, or None, not -1"),
+        ({"max_retries": "3"}, "max_retries"),
+        ({"soft_time_limit": 10, "time_limit": 5}, "soft_time_limit=10 is above time_limit=5"),
+        ({"serializer": "pickle"}, "serializer of .* is 'msgpack' or 'json', or None, not 'pickle'"),
+        ({"compression": "rar"}, "compression of .* is 'zlib' or 'zstd', or None, not 'rar'"),
+        ({"acks_late": "yes"}, "acks_late of .* is True or False"),
+        ({"ignore_result": 1}, "ignore_result"),
+        ({"track_started": "x"}, "track_started"),
+        ({"store_errors_even_if_ignored": "x"}, "store_errors_even_if_ignored"),
+        ({"base": object}, "base of @app.task is a subclass of aioqueue.Task"),
+        ({"base": "x"}, "base of @app.task is a subclass of aioqueue.Task"),
+        ({"name": 5}, "name of @app.task is text of printable characters.* not 5"),
+        ({"name": ""}, "name of @app.task is text .*not ''"),
         ({"pool": "thread"}, "is a coroutine: it runs on the event loop, not in a pool"),
     ],
 )
@@ -165,9 +201,42 @@ def test_a_wrong_pool(app: AioQueue) -> None:
         app.task(pool="fiber")(module_level_sum)  # type: ignore[call-overload]
 
 
-def test_a_wrong_name_of_a_queue(app: AioQueue) -> None:
-    with pytest.raises(Exception, match="'two words' cannot be the name of a queue"):
-        app.task(queue="two words")(module_level)
+@pytest.mark.parametrize("queue", ["two words", "", 5, b"x", True, "a\n", "x" * 256, ["a"]])
+def test_a_wrong_name_of_a_queue(app: AioQueue, queue: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"The option queue of the task .* is a name of 1 to 255"):
+        app.task(queue=queue)(module_level)
+    assert not app.tasks
+
+
+@pytest.mark.parametrize("bind", ["x", 1, None, [], "False"])
+def test_bind_is_true_or_false(app: AioQueue, bind: Any) -> None:
+    for make in (app.task, shared_task):
+        with pytest.raises(ConfigurationError, match=r"The option bind .* is True or False"):
+            make(bind=bind)(module_level)
+    assert not app.tasks
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("base", 0),
+        ("base", ""),
+        ("name", ""),
+        ("name", " x"),
+        ("name", "x\ny"),
+        ("autoretry_for", ""),
+        ("autoretry_for", {ValueError: 1}),
+        ("dont_autoretry_for", b""),
+        ("time_limit", timedelta.max),
+        ("expires", timedelta.max),
+        ("retry_backoff", timedelta.max),
+        ("default_retry_delay", timedelta.max),
+    ],
+)
+def test_values_that_were_taken_and_did_nothing(app: AioQueue, option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"The option {option} of "):
+        app.task(**{option: value})(module_level)
+    assert not app.tasks
 
 
 # In place
@@ -324,12 +393,11 @@ async def test_hooks_of_a_retry_and_a_failure(app: AioQueue, base: type[Recordin
         result = await fail.send(1)
         assert isinstance(await outcome(result), Fault)
     assert [call[0] for call in base.calls] == [
-        *("before_start", "on_retry", "after_return"),
+        *("before_start", "on_retry"),
         *("before_start", "on_failure", "after_return"),
     ]
-    _, retried, returned, _, failed, last = base.calls
+    _, retried, _, failed, last = base.calls
     assert isinstance(retried[1], Fault) and retried[2:5] == (result.id, (1,), {})
-    assert returned[1] == "RETRY" and isinstance(returned[2], Fault) and returned[3:6] == (result.id, (1,), {})
     assert isinstance(failed[1], Fault) and failed[2:5] == (result.id, (1,), {})
     assert "raise Fault(x)" in failed[5]
     assert last[1] == "FAILURE" and isinstance(last[2], Fault) and "raise Fault(x)" in last[6]
@@ -374,8 +442,8 @@ async def test_a_hook_that_takes_too_long_is_cut_off(app: AioQueue) -> None:
 
     async with working(app) as worker:
         assert await fine.call(timeout=PATIENCE) == 1, "the function was in time"
-        assert worker.duty is not None and worker.duty.runner is not None
-        assert not worker.duty.runner.running and not worker.duty.runner.stuck
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        assert not worker.incarnation.runner.running and not worker.incarnation.runner.stuck
 
 
 async def test_before_start_that_fails_fails_the_task(app: AioQueue) -> None:
@@ -443,7 +511,7 @@ async def test_a_bare_and_a_bound_shared_task(make_app: MakeApp) -> None:
 
 
 def test_a_shared_task_without_an_app_says_so() -> None:
-    from aioqueue.app import make_task
+    from aioqueue.task import make_task
 
     task = make_task(None, module_level, False, {})
     with pytest.raises(ConfigurationError, match=r"belongs to no app yet: make one"):

@@ -6,14 +6,19 @@ import asyncio
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
+from support.apps import MakeApp, ended, is_empty, outcome, working
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, Task, TaskContext
 from aioqueue.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 
-from .steps import A_MOMENT, PATIENCE, Fault, MakeApp, ended, is_empty, outcome, until, working
+from .steps import Fault
 
 SHORT = 0.08
 
@@ -88,6 +93,113 @@ async def test_the_soft_limit_inside_a_task_group_and_a_timeout(app: AioQueue) -
 
     async with working(app):
         assert await work.call(timeout=PATIENCE) == "cleaned up"
+
+
+@asynccontextmanager
+async def _a_group() -> AsyncIterator[asyncio.TaskGroup]:
+    async with asyncio.TaskGroup() as group:
+        yield group
+
+
+async def _in_a_context(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async with _a_group() as group:
+        group.create_task(child())
+
+
+async def _in_a_generator(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def each() -> AsyncIterator[int]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+        yield 1
+
+    async for _ in each():
+        pass
+
+
+async def _in_the_next_of_a_generator(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def each() -> AsyncIterator[int]:
+        await asyncio.wait_for(child(), PATIENCE)
+        yield 1
+
+    await anext(each(), None)
+
+
+async def _in_a_group_of_anyio(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(child)
+
+
+async def _in_an_exit_stack(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        group.create_task(child())
+
+
+async def _waited_for(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.wait_for(child(), PATIENCE)
+
+
+async def _gathered(child: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(child(), asyncio.sleep(PATIENCE))
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        _in_a_context,
+        _in_a_generator,
+        _in_the_next_of_a_generator,
+        _in_a_group_of_anyio,
+        _in_an_exit_stack,
+        _waited_for,
+        _gathered,
+    ],
+)
+async def test_what_a_task_waits_for_ends_with_its_soft_limit(app: AioQueue, waits: Any) -> None:
+    heard: list[str] = []
+
+    async def child() -> None:
+        try:
+            await asyncio.sleep(PATIENCE)
+        finally:
+            heard.append("ended")
+
+    @app.task(soft_time_limit=SHORT)
+    async def work() -> None:
+        await waits(child)
+
+    async with working(app):
+        error = await outcome(await work.send())
+    assert heard == ["ended"]
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert type(error) is SoftTimeLimitExceeded
+
+
+async def test_a_soft_limit_that_falls_due_while_a_coroutine_is_handed_over(app: AioQueue) -> None:
+    """The function has returned one, and the loop, which is to await it, has been busy until after the limit."""
+    returns, busy = threading.Event(), threading.Event()
+
+    async def slow() -> str:
+        await asyncio.sleep(PATIENCE)
+        return "no limit"
+
+    @app.task(soft_time_limit=0.3)
+    def work() -> Any:
+        busy.wait(PATIENCE)
+        returns.set()
+        return slow()
+
+    @app.task
+    async def hog() -> None:
+        busy.set()
+        returns.wait(PATIENCE)
+        time.sleep(0.5)  # noqa: ASYNC251
+
+    async with working(app):
+        result = await work.send()
+        await hog.send()
+        assert isinstance(await outcome(result), SoftTimeLimitExceeded)
 
 
 async def test_a_soft_limit_that_nobody_catches(app: AioQueue, free: Any) -> None:
@@ -223,11 +335,11 @@ async def test_a_coroutine_that_swallows_its_cancellation(
         result = await stubborn.send()
         assert isinstance(await outcome(result), TimeLimitExceeded)
         assert "stubborn" in caplog.text and "given up" in caplog.text
-        assert worker.duty is not None and worker.duty.runner is not None
-        assert len(worker.duty.runner.stuck) == 1
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        assert len(worker.incarnation.runner.stuck) == 1
         assert await free.call(timeout=PATIENCE) == "free", "its place is free"
         stop.set()
-        await until(lambda: not worker.duty.runner.stuck)
+        await until(lambda: not worker.incarnation.runner.stuck)
         assert await result.state() == "FAILURE", "what it returns later is not heard"
 
 
@@ -287,7 +399,7 @@ async def test_a_thread_that_can_be_interrupted_ends(app: AioQueue) -> None:
 
 async def test_a_thread_keeps_its_place_while_it_cleans_up(app: AioQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more run at once than there are places, those that are being ended included."""
-    monkeypatch.setattr("aioqueue.worker.runner._GRACE", 3 * PATIENCE)
+    monkeypatch.setattr("aioqueue.worker.limits._GRACE", 3 * PATIENCE)
     order: list[str] = []
     cleaning, cleaned = threading.Event(), threading.Event()
 
@@ -310,7 +422,7 @@ async def test_a_thread_keeps_its_place_while_it_cleans_up(app: AioQueue, monkey
         result, later = await work.send(), await following.send()
         await until(cleaning.is_set)
         await asyncio.sleep(A_MOMENT)
-        assert order == [] and len(worker.duty.runner.running) == 1
+        assert order == [] and len(worker.incarnation.runner.running) == 1
         cleaned.set()
         assert isinstance(await outcome(result), TimeLimitExceeded)
         await outcome(later)
@@ -365,7 +477,7 @@ async def test_a_limit_whose_end_cannot_be_told(app: AioQueue, ends: str) -> Non
             assert isinstance(await outcome(another), TimeLimitExceeded)
         finally:
             stop.set()
-        await until(lambda: not worker.duty.runner.unsettled and not worker.duty.runner.stuck)
+        await until(lambda: not worker.incarnation.runner.unsettled and not worker.incarnation.runner.stuck)
         assert await is_empty(app)
 
 
@@ -420,7 +532,7 @@ async def test_limits_of_what_has_ended_are_not_kept(app: AioQueue) -> None:
         for _ in range(5):
             for result in await app.send_many(quick.s() for _ in range(1000)):
                 await outcome(result)
-        entries = worker.duty.runner._deadlines._heap
+        entries = worker.incarnation.runner.limits._deadlines._heap
         assert len(entries) <= 1000
         assert {result.id for result in running} <= {run.delivery.id for _, _, run, _ in entries}
         assert [entry[:2] for entry in entries if entry[0] < entries[0][0]] == [], "the earliest is first"

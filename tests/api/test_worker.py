@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from support.apps import Gate, MakeApp, is_empty, lengths, outcome, working
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, TaskContext, Worker, current_context
 from aioqueue.brokers.protocol import Delivery, WorkerStatus
 from aioqueue.exceptions import ConfigurationError, PayloadError, TimeLimitExceeded, WorkerLost
 from aioqueue.worker.admission import admit
-
-from .steps import A_MOMENT, PATIENCE, Gate, MakeApp, is_empty, lengths, outcome, until, working
+from aioqueue.worker.resources import resident_memory
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ async def test_an_error_in_the_program_stops_it(app: AioQueue) -> None:
     with pytest.raises(KeyError):
         async with working(app) as worker:
             raise KeyError
-    assert worker.duty is not None and worker._background is not None and worker._background.done()
+    assert worker.incarnation is not None and worker._background is not None and worker._background.done()
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "function"])
@@ -212,15 +214,21 @@ async def test_two_workers_in_one_program(app: AioQueue) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"concurrency": 0}, "concurrency is at least 1, not 0"),
+        ({"concurrency": 0}, "concurrency is a whole number from 1 on, or None, not 0"),
         ({"queues": "default"}, r"queues are a list of names, such as \['default'\], not 'default'"),
         ({"queues": []}, r"not \[\]"),
-        ({"queues": ["a b"]}, "'a b' cannot be the name of a queue"),
-        ({"hostname": "a b"}, "'a b' cannot be the name of a worker"),
+        ({"queues": ["a b"]}, "worker's queues is a name of 1 to 255 .* not 'a b'"),
+        ({"hostname": "a b"}, "hostname is a name of 1 to 255 .* not 'a b'"),
+        *[({"concurrency": wrong}, "concurrency is a whole number") for wrong in (True, "5", 1.0, float("nan"), 2**70)],
+        *[({"hostname": wrong}, "hostname is a name") for wrong in ("", 5, b"w", "%h " * 2, "%h" * 200)],
+        *[({"queues": wrong}, "queues") for wrong in (5, True, b"x", [5], [""], ["a", None])],
+        *[({"on_ready": wrong}, "on_ready is a function") for wrong in (5, "x")],
+        *[({"burst": wrong}, "burst is True, False or 'now'") for wrong in (1, "later", 0.0)],
+        *[({"shutdown_timeout": wrong}, "shutdown_timeout is a number") for wrong in (-1, True, "5", timedelta.max)],
     ],
 )
 def test_wrong_options(app: AioQueue, options: dict[str, Any], message: str) -> None:
-    with pytest.raises((ConfigurationError, PayloadError), match=message):
+    with pytest.raises(ConfigurationError, match=message):
         app.worker(**options)
 
 
@@ -686,10 +694,10 @@ async def test_a_suspect_that_is_given_up_does_not_hold_up_the_others(app: AioQu
             try:
                 assert isinstance(await outcome(result), TimeLimitExceeded)
                 assert await free.call(timeout=PATIENCE) == "free"
-                assert len(worker.duty.runner.stuck) == 1
+                assert len(worker.incarnation.runner.stuck) == 1
             finally:
                 stop.set()
-            await until(lambda: not worker.duty.runner.stuck)
+            await until(lambda: not worker.incarnation.runner.stuck)
 
 
 # Rights that are taken away and given back
@@ -785,9 +793,27 @@ async def test_it_stops_after_worker_max_tasks(make_app: MakeApp) -> None:
 
 
 async def test_it_stops_at_worker_max_memory(make_app: MakeApp) -> None:
-    app = make_app(worker_max_memory=1)
+    app = make_app(worker_max_memory=(limit := resident_memory() + 50_000_000))
+    held: list[bytes] = []
+
+    @app.task
+    async def grow() -> None:
+        while resident_memory() <= limit:
+            held.append(b"x" * 10_000_000)
+
     async with app, asyncio.timeout(PATIENCE):
+        result = await grow.send()
         assert await app.worker().run(install_signals=False) == 0
+        assert await result.successful()
+
+
+async def test_a_worker_max_memory_below_what_it_has_already(make_app: MakeApp) -> None:
+    app = make_app(worker_max_memory=200_000)  # which would be Celery's kilobytes
+    async with app, asyncio.timeout(PATIENCE):
+        with pytest.raises(
+            ConfigurationError, match=r"worker_max_memory is 200000 bytes.*before its first task.*200MB"
+        ):
+            await app.worker().run(install_signals=False)
 
 
 async def test_stop_by_hand(app: AioQueue, hold: Any, gate: Gate) -> None:
@@ -859,3 +885,37 @@ async def test_a_blocked_loop_loses_no_lease(make_app: MakeApp, caplog: pytest.L
         assert await block.call(timeout=PATIENCE) == 1
     assert runs == [1]
     assert "event loop has not turned" in caplog.text and "time.sleep(2.5)" in caplog.text
+
+
+@pytest.mark.parametrize("factory", ["asyncio", "uvloop"])
+def test_a_worker_runs_in_a_thread(app: AioQueue, factory: str) -> None:
+    """No signals there; the main thread has a loop of its own. It is stopped from another thread."""
+    make = pytest.importorskip("uvloop").new_event_loop if factory == "uvloop" else asyncio.new_event_loop
+    begun = threading.Event()
+    codes: list[int] = []
+
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    worker = app.worker(on_ready=begun.set)
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=make) as runner:
+            codes.append(runner.run(worker.run()))
+
+    async def main() -> None:
+        async with app:
+            thread = threading.Thread(target=work)
+            thread.start()
+            try:
+                assert await asyncio.to_thread(begun.wait, PATIENCE)
+                if app.conf.broker is None or not app.conf.broker.startswith("memory"):
+                    assert await (await add.send(1, 2)).get(timeout=PATIENCE) == 3
+            finally:
+                worker.stop()
+                await asyncio.to_thread(thread.join, PATIENCE)
+            assert not thread.is_alive()
+
+    asyncio.run(main())
+    assert codes == [0]

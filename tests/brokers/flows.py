@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from support.waiting import PATIENCE
+
 from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Verdict, WorkflowStatus
 from aioqueue.brokers.redis import RedisBroker
@@ -23,13 +25,16 @@ from aioqueue.workflow import (
     WAITING,
     Addition,
     Node,
+    NoValue,
     Part,
     Start,
     Step,
+    Told,
     Value,
 )
 
-from .steps import AN_HOUR, PATIENCE, end, fetch, settle
+from .halves import MemoryPair
+from .steps import AN_HOUR, end, fetch, settle
 
 PART = 400
 """How many nodes are sent at once."""
@@ -170,14 +175,8 @@ def step(delivery: Delivery, state: str = DONE, value: bytes | None = None, **ab
 
 def bad_step(what: str, state: str = REVOKED, *, workflow: str = "", node: str | None = None) -> Step:
     """A bad end."""
-    return Step(
-        workflow,
-        what if node is None else node,
-        state,
-        f"failure {what}".encode(),
-        upstream=f"upstream {what}".encode(),
-        chord=f"chord {what}".encode(),
-    )
+    told = Told(*(f"{hears} {what}".encode() for hears in ("failure", "upstream", "chord")))
+    return Step(workflow, what if node is None else node, state, told=told)
 
 
 async def done(consumer: Consumer, delivery: Delivery, value: bytes | None = None, **about: Any) -> Verdict:
@@ -241,24 +240,26 @@ async def states(broker: Broker, workflow: str) -> str:
     return "".join((found.states.get(n) or ".")[0] for n in sorted(found.nodes) if n)
 
 
-def flat(value: Value | None) -> Any:
+def flat(value: Value | NoValue | None) -> Any:
     """A value as bytes, failures as text, and joins as lists."""
     if value is None:
         return None
+    if isinstance(value, NoValue):
+        return f"{value.kind or 'failed'}: {value.failure.decode()}"
     if value.members is not None:
         return [flat(member) for member in value.members]
-    if value.failed is not None:
-        return f"{value.kind or 'failed'}: {value.failed.decode()}"
     return value.data
 
 
 async def leftovers(broker: Broker) -> list[str]:
     """What there is of workflows and tasks."""
+    if isinstance(broker, MemoryPair):
+        return await leftovers(broker.half)
     if isinstance(broker, MemoryBroker):
         store = broker._store
         left = {
-            "workflows": len(store.workflows),
-            "places": len(store.workflows._places),
+            "workflows": len(store.shelf.flows),
+            "places": len(store.shelf.places),
             "delayed": len(store._delayed),
             "revoked": len(store._revoked),
             "present": len(store._present),
@@ -276,3 +277,11 @@ async def leftovers(broker: Broker) -> list[str]:
     return sorted(
         kind for kind in kinds if kind.startswith(("wf", "work", "r:", "revoked", "delayed")) and kind != "workers"
     )
+
+
+async def revoke_node(broker: Broker, id: str, *, terminate: bool = False) -> bool:
+    """Revoke a task, and what comes after it."""
+    [answer] = await broker.revoke(
+        [id], b"revoked", expires=AN_HOUR, terminate=terminate, told=bad_step("by hand").told
+    )
+    return answer

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from support.waiting import A_MOMENT, PATIENCE
+
 from aioqueue.brokers.protocol import (
     Broker,
+    Connected,
     Consumer,
     Delivery,
     Notice,
@@ -20,14 +23,10 @@ from aioqueue.brokers.protocol import (
 )
 from aioqueue.ids import new_id, short_id
 
-T = TypeVar("T")
+N = TypeVar("N", bound=Notice)
 
 VISIBILITY_TIMEOUT = 30.0
 LEASE = int(VISIBILITY_TIMEOUT * 1000)
-PATIENCE = 10.0
-"""Seconds after which something that should happen at once will not happen any more."""
-A_MOMENT = 0.1
-"""Seconds for which something that blocks is watched; it is right to block, so no test fails by its being short."""
 AN_HOUR = 3_600_000
 
 
@@ -130,30 +129,17 @@ async def blocks(task: asyncio.Task[Any]) -> None:
     assert not task.done(), "it should have waited"
 
 
-async def within(awaitable: Awaitable[T], seconds: float = PATIENCE) -> T:
-    """What an awaitable gives, soon."""
-    async with asyncio.timeout(seconds):
-        return await awaitable
-
-
-async def until(condition: Callable[[], Awaitable[Any]], seconds: float = PATIENCE) -> None:
-    """Return when a condition holds; fail if it never does."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - it is about what the broker shows
-            await asyncio.sleep(0.01)
-
-
 class Heard:
     """The notices of one consumer, in the order in which they came."""
 
     def __init__(self, notices: AsyncIterator[Notice]) -> None:
         self._notices = notices
 
-    async def next(self, kind: str) -> Notice:
+    async def next(self, kind: type[N]) -> N:
         """The next notice of a kind."""
         async with asyncio.timeout(PATIENCE):
             async for notice in self._notices:
-                if notice.kind == kind:
+                if isinstance(notice, kind):
                     return notice
         raise AssertionError("the notices ended")
 
@@ -164,7 +150,7 @@ async def listening(consumer: Consumer) -> AsyncIterator[Heard]:
     notices = consumer.notices()
     heard = Heard(notices)
     try:
-        await heard.next("connected")
+        await heard.next(Connected)
         yield heard
     finally:
         await notices.aclose()  # type: ignore[attr-defined]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from aioqueue.brokers.protocol import Broker
+import pytest
+from support.waiting import within
+
+from aioqueue.brokers.protocol import Broker, Due
 
 from .conftest import MakeConsumer
-from .steps import AN_HOUR, blocks, counts, end, fetch, fetch_one, ids, listening, message, send, within
+from .steps import AN_HOUR, blocks, counts, end, fetch, fetch_one, ids, listening, message, send
 
 
 async def test_a_delayed_message_is_not_delivered_early(broker: Broker, consumer: MakeConsumer) -> None:
@@ -94,6 +97,7 @@ async def test_many_are_due_at_once_earliest_first(broker: Broker, consumer: Mak
     assert fetched == names[::-1]
 
 
+@pytest.mark.needs("priorities")
 async def test_a_due_message_keeps_its_priority(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()
     await send(
@@ -162,8 +166,8 @@ async def test_workers_are_told_of_what_is_due_first(broker: Broker, consumer: M
     async with listening(await consumer()) as heard, listening(await consumer()) as other:
         for delay in (60_000, 30_000, 10_000):
             await send(broker, message(f"in-{delay}", delay=delay))
-            await heard.next("due")
-            await other.next("due")
+            await heard.next(Due)
+            await other.next(Due)
 
 
 async def test_workers_are_told_of_what_a_settlement_sends(broker: Broker, consumer: MakeConsumer) -> None:
@@ -172,4 +176,4 @@ async def test_workers_are_told_of_what_a_settlement_sends(broker: Broker, consu
     delivery = await fetch_one(worker)
     async with listening(worker) as heard:
         await end(worker, delivery, sends=[message("later", delay=60_000)])
-        await heard.next("due")
+        await heard.next(Due)

@@ -6,14 +6,16 @@ import asyncio
 import time
 
 import pytest
+from support.waiting import until, within
 
 from aioqueue.brokers.protocol import Broker, Delivery
 from aioqueue.exceptions import LeaseLost
 
 from .conftest import MakeConsumer
-from .steps import blocks, counts, fall, fetch, ids, message, revoke, send, until, within
+from .steps import blocks, counts, fall, fetch, ids, message, revoke, send
 
 
+@pytest.mark.needs("priorities")
 async def test_higher_priorities_come_first(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()
     order = [3, 0, 9, 5, 1, 8, 2, 7, 4, 6]
@@ -23,6 +25,7 @@ async def test_higher_priorities_come_first(broker: Broker, consumer: MakeConsum
     assert ids(rest) == ["p6", "p5", "p4", "p3", "p2", "p1", "p0"]
 
 
+@pytest.mark.needs("priorities")
 async def test_a_later_message_of_higher_priority_overtakes(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()
     await send(broker, message("low-1"), message("low-2"))
@@ -31,6 +34,7 @@ async def test_a_later_message_of_higher_priority_overtakes(broker: Broker, cons
     assert ids(await fetch(worker)) == ["high", "low-2"]
 
 
+@pytest.mark.needs("priorities")
 async def test_priorities_hold_across_queues(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer("first", "second")
     await send(broker, message("low", queue="first", priority=1), message("high", queue="second", priority=8))
@@ -47,6 +51,7 @@ async def test_no_more_than_the_limit(broker: Broker, consumer: MakeConsumer) ->
     assert await fetch(worker) == []
 
 
+@pytest.mark.needs("priorities")
 async def test_limit_and_order_hold_for_a_fetch_that_may_wait(broker: Broker, consumer: MakeConsumer) -> None:
     """It looks at the queues in the same way, whether they were empty the last time or not."""
     worker = await consumer()
@@ -205,6 +210,7 @@ async def test_a_cancelled_waiter_passes_the_message_on(broker: Broker, consumer
         await asyncio.wait({waiting}, timeout=10)
 
 
+@pytest.mark.needs("priorities")
 async def test_what_is_urgent_comes_first_though_one_stream_has_been_read_for_long(
     broker: Broker, consumer: MakeConsumer
 ) -> None:

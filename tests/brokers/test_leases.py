@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from support.waiting import until, within
 
 from aioqueue.brokers.protocol import Broker, Settlement, Verdict
+from aioqueue.brokers.redis.broker import RedisBroker
+from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.exceptions import LeaseLost
 
 from .conftest import MakeConsumer
@@ -24,8 +28,6 @@ from .steps import (
     message,
     send,
     send_and_fetch,
-    until,
-    within,
 )
 
 
@@ -223,6 +225,7 @@ async def test_a_silent_worker_that_held_more_than_one_look_takes_over(
     assert {one.deliveries for one in deliveries} == {2}
 
 
+@pytest.mark.needs("front")
 async def test_what_is_taken_over_goes_to_the_front(broker: Broker, consumer: MakeConsumer) -> None:
     silent, other = await consumer(), await consumer()
     await send(broker, "low")
@@ -278,6 +281,7 @@ async def test_handing_back_strays(broker: Broker, consumer: MakeConsumer) -> No
     assert verdicts == [Verdict.FENCED, Verdict.APPLIED, Verdict.FENCED, Verdict.APPLIED]
 
 
+@pytest.mark.needs("front")
 async def test_what_is_handed_back_goes_to_the_front(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()
     await send(broker, "a", "b")
@@ -322,3 +326,72 @@ async def test_a_worker_that_never_fetched_is_forgotten(broker: Broker, consumer
     assert [one.id for one in await broker.workers()] == [other.id]
     await other.take_over()
     assert await asyncio.to_thread(silent.renew) is False
+
+
+# By weight
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize("how", ["hand back", "leave", "take over"])
+async def test_heavy_messages_are_moved_a_few_at_a_time(
+    broker: Broker, consumer: MakeConsumer, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait while a script runs, and one that moves all of a worker's 200 messages of 8 MiB takes long."""
+    moved: list[int] = []
+    run = RedisConsumer._run
+
+    async def counted(self: RedisConsumer, name: str, *arguments: Any) -> Any:
+        answer = await run(self, name, *arguments)
+        if name in ("hand_back", "take_over"):
+            moved.append(answer[0])
+        return answer
+
+    monkeypatch.setattr(RedisConsumer, "_run", counted)
+    worker, other = await consumer(), await consumer()
+    names = [f"{number}" for number in range(5)]
+    for name in names:
+        await send(broker, message(name, data=b"x" * 3 * 1024 * 1024, priority=int(name) % 2))
+    assert len(await fetch(worker)) == 5
+    if how == "hand back":
+        assert await worker.hand_back([]) == 5
+    elif how == "leave":
+        assert await worker.leave() == 5
+    else:
+        await fall(broker, worker, by=other)
+        while await other.take_over() == 0.0:
+            pass
+    assert sum(moved) == 5
+    assert max(moved) == 3, "8 MiB, and what is begun"
+    assert sorted(ids(await fetch(other))) == names
+
+
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
+@pytest.mark.parametrize("how", ["promote", "purge"])
+async def test_heavy_messages_are_promoted_and_purged_a_few_at_a_time(
+    broker: Broker, consumer: MakeConsumer, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    kind: Any = RedisConsumer if how == "promote" else RedisBroker
+    run = kind._run
+
+    async def counted(self: Any, name: str, *arguments: Any) -> Any:
+        answer = await run(self, name, *arguments)
+        if name == how:
+            moved.append(answer[0] if how == "promote" else answer)
+        return answer
+
+    monkeypatch.setattr(kind, "_run", counted)
+    worker = await consumer()
+    names = [f"{number}" for number in range(5)]
+    due = broker.now() + 60_000 if how == "promote" else None
+    for name in names:
+        await send(broker, message(name, data=b"x" * 3 * 1024 * 1024, due=due))
+    if how == "promote":
+        broker.shift_clock(61_000)
+        while await worker.promote() == 0.0:
+            pass
+        assert ids(await fetch(worker)) == names
+    else:
+        assert await broker.purge("q") == 5
+    assert sum(moved) == 5
+    assert max(moved) == 3, "8 MiB, and what is begun"

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -22,16 +21,14 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
+from support.waiting import PATIENCE
 
-from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Settlement, Verdict
-from aioqueue.brokers.redis import RedisBroker
 from aioqueue.exceptions import LeaseLost
-from aioqueue.ids import short_id
 
-from .steps import AN_HOUR, LEASE, PATIENCE, counts, fetch, message, revoke, send, worker_status
+from .machines import of_broker, run_machine
+from .steps import AN_HOUR, LEASE, counts, fetch, message, revoke, send, worker_status
 
 T = TypeVar("T")
 
@@ -55,7 +52,7 @@ class Task(msgspec.Struct, eq=False):
 class Worker(msgspec.Struct, eq=False):
     """What the model knows of a worker."""
 
-    line: Consumer
+    consumer: Consumer
     silent: bool = False
     gone: bool = False
 
@@ -106,9 +103,11 @@ class Queue(RuleBasedStateMachine):
     @precondition(lambda self: sum(not worker.gone for worker in self.workers) < 4)
     @rule()
     def a_worker_comes(self) -> None:
-        line = self.broker.consumer(worker_status("worker", "q"), visibility_timeout=30, dead_letters_max_length=1_000)
-        self.run(line.join())
-        self.workers.append(Worker(line))
+        consumer = self.broker.consumer(
+            worker_status("worker", "q"), visibility_timeout=30, dead_letters_max_length=1_000
+        )
+        self.run(consumer.join())
+        self.workers.append(Worker(consumer))
 
     @rule(number=st.integers(0, 9))
     def a_worker_falls_silent(self, number: int) -> None:
@@ -119,7 +118,7 @@ class Queue(RuleBasedStateMachine):
     @rule(number=st.integers(0, 9))
     def a_worker_renews(self, number: int) -> None:
         worker = self.a_worker(number)
-        assert worker.line.renew() is not worker.gone
+        assert worker.consumer.renew() is not worker.gone
         worker.silent = worker.silent and worker.gone
 
     @rule(number=st.integers(0, 9))
@@ -127,7 +126,7 @@ class Queue(RuleBasedStateMachine):
         by = self.a_worker(number)
         if by.silent or by.gone:  # it was cut off itself, and a broker may have it wait until it knows more
             return
-        while self.run(by.line.take_over()) == 0:
+        while self.run(by.consumer.take_over()) == 0:
             pass
         for worker in self.workers:
             if worker.silent and not worker.gone and worker is not by:
@@ -140,7 +139,7 @@ class Queue(RuleBasedStateMachine):
     def a_worker_leaves(self, number: int) -> None:
         worker = self.a_worker(number)
         held = self.held_by(worker)
-        assert self.run(worker.line.leave()) == len(held)
+        assert self.run(worker.consumer.leave()) == len(held)
         for task in held:
             self.waits(task)
         worker.gone = True
@@ -150,7 +149,7 @@ class Queue(RuleBasedStateMachine):
         worker = self.a_worker(number)
         held = self.held_by(worker)
         kept = [task for place, task in enumerate(held) if place in keep]
-        assert self.run(worker.line.hand_back([task.delivery for task in kept if task.delivery])) == (
+        assert self.run(worker.consumer.hand_back([task.delivery for task in kept if task.delivery])) == (
             len(held) - len(kept)
         )
         for task in held:
@@ -167,7 +166,7 @@ class Queue(RuleBasedStateMachine):
         self.broker.shift_clock(milliseconds)
         for worker in self.workers:
             if not worker.silent and not worker.gone:
-                assert worker.line.renew()
+                assert worker.consumer.renew()
 
     # The tasks
 
@@ -181,7 +180,7 @@ class Queue(RuleBasedStateMachine):
     @rule(number=st.integers(0, 9))
     def delayed_tasks_are_due(self, number: int) -> None:
         self.time_passes(DELAY)
-        while self.run(self.a_worker(number).line.promote()) is not None:
+        while self.run(self.a_worker(number).consumer.promote()) is not None:
             pass
         for task in self.tasks.values():
             if task.state == "delayed":
@@ -192,10 +191,10 @@ class Queue(RuleBasedStateMachine):
         worker = self.a_worker(number)
         if worker.gone:
             with pytest.raises(LeaseLost):
-                self.run(fetch(worker.line, limit))
+                self.run(fetch(worker.consumer, limit))
             return
         waiting = sum(task.state == "waiting" for task in self.tasks.values())
-        deliveries = self.run(fetch(worker.line, limit))
+        deliveries = self.run(fetch(worker.consumer, limit))
         assert len(deliveries) == min(limit, waiting)
         for delivery in deliveries:
             task = self.tasks[delivery.id]
@@ -241,7 +240,7 @@ class Queue(RuleBasedStateMachine):
 
     def settle(self, worker: Worker, settlements: list[Settlement]) -> None:
         expected = [self.expect(worker, settlement) for settlement in settlements]
-        assert self.run(worker.line.settle(settlements)) == expected
+        assert self.run(worker.consumer.settle(settlements)) == expected
 
     def expect(self, worker: Worker, settlement: Settlement) -> Verdict:
         """What the model makes of a settlement."""
@@ -297,7 +296,7 @@ class Queue(RuleBasedStateMachine):
                 self.drain()
         finally:
             for worker in self.workers:
-                self.run(worker.line.close())
+                self.run(worker.consumer.close())
             self.run(self.broker.close())
             self.runner.close()
 
@@ -314,7 +313,7 @@ class Queue(RuleBasedStateMachine):
         while any(task.state == "waiting" for task in self.tasks.values()):
             self.a_worker_fetches(last, 100)
             self.a_worker_settles_many(last, again=True)
-        assert self.run(fetch(self.workers[-1].line)) == []
+        assert self.run(fetch(self.workers[-1].consumer)) == []
         self.the_queue_is_as_it_should_be()
         self.records_are_as_they_should_be()
         assert all(task.state == "ended" for task in self.tasks.values())
@@ -326,33 +325,10 @@ class Queue(RuleBasedStateMachine):
 
 
 @pytest.fixture(params=["memory", "redis"])
-def machine(request: pytest.FixtureRequest) -> Iterator[type[Queue]]:
-    if request.param == "memory":
-
-        class OfMemory(Queue):
-            def make_broker(self) -> Broker:
-                return MemoryBroker()
-
-        yield OfMemory
-    else:
-        url = request.getfixturevalue("redis_url")
-
-        class OfRedis(Queue):
-            def make_broker(self) -> Broker:
-                return RedisBroker(url, short_id())
-
-        yield OfRedis
+def machine(request: pytest.FixtureRequest) -> type[Queue]:
+    return of_broker(request, Queue)
 
 
 @pytest.mark.timeout(400)  # many steps, on a machine that may be busy
 def test_whatever_happens_each_task_ends_exactly_once(machine: type[Queue]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(machine, examples=40, steps=30)

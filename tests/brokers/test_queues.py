@@ -5,25 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+from support.waiting import within
 
 from aioqueue.brokers.protocol import Broker, Verdict
 
 from .conftest import MakeConsumer
-from .steps import (
-    AN_HOUR,
-    LEASE,
-    counts,
-    end,
-    fetch,
-    ids,
-    message,
-    revoke,
-    send,
-    send_and_fetch,
-    status,
-    within,
-    worker_status,
-)
+from .steps import AN_HOUR, LEASE, counts, end, fetch, ids, message, revoke, send, send_and_fetch, status, worker_status
 
 
 async def test_no_queues(broker: Broker) -> None:
@@ -139,16 +126,16 @@ async def test_purging_a_revoked_task(broker: Broker, consumer: MakeConsumer) ->
 
 async def test_workers_say_who_they_are(broker: Broker) -> None:
     status = worker_status("someone", "a", "b")
-    line = broker.consumer(status, visibility_timeout=30, dead_letters_max_length=10)
-    assert line.id == status.id
+    consumer = broker.consumer(status, visibility_timeout=30, dead_letters_max_length=10)
+    assert consumer.id == status.id
     assert await broker.workers() == []
-    await line.join()
+    await consumer.join()
     [seen] = await broker.workers()
     assert 25_000 < seen.lease <= 30_000
     assert msgspec.structs.replace(seen, lease=0) == msgspec.structs.replace(status, lease=0)
-    await line.leave()
+    await consumer.leave()
     assert await broker.workers() == []
-    await line.close()
+    await consumer.close()
 
 
 async def test_silent_workers_are_not_listed(broker: Broker, consumer: MakeConsumer) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from support.waiting import until, within
+
 from aioqueue.brokers.protocol import Broker, Consumer, Settlement, Verdict
 
 from .conftest import MakeConsumer
-from .steps import AN_HOUR, blocks, end, revoke, send_and_fetch, settle, until, within
+from .steps import AN_HOUR, blocks, end, revoke, send_and_fetch, settle
 
 SOON = 200
 """ms; the only time in these tests that passes on the real clock."""
@@ -53,14 +55,13 @@ async def test_later_news_replace_earlier_ones(broker: Broker, consumer: MakeCon
 async def test_late_news_do_not_hide_an_end(broker: Broker, consumer: MakeConsumer) -> None:
     """A task that was acknowledged early may still say something after its end, or after it was revoked."""
     worker = await consumer()
-    unguarded = {"guarded": False, "acknowledge": False}
     for id in ("ended", "revoked"):
         delivery = await send_and_fetch(broker, worker, id)
-        assert await settle(worker, delivery) is Verdict.APPLIED
+        assert await settle(worker, delivery, acknowledge=False, early=True) is Verdict.APPLIED
         if id == "revoked":
             await revoke(broker, id)
-        await end(worker, delivery, b"done", **unguarded)
-        await settle(worker, delivery, record=b"progress", expires=AN_HOUR, **unguarded)
+        await end(worker, delivery, b"done", early=True)
+        await settle(worker, delivery, acknowledge=False, record=b"progress", expires=AN_HOUR)
     assert await broker.records(["ended", "revoked"]) == [b"done", b"revoked"]
 
 

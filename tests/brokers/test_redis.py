@@ -9,21 +9,24 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from itertools import pairwise, product
 from typing import Any
 
 import msgspec
 import pytest
 import redis
+from support.waiting import within
 
+from aioqueue import AioQueue
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.brokers.redis import RedisBroker, keys, outbox, subscription
 from aioqueue.brokers.redis.link import Backoff
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
-from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
+from aioqueue.url import masked
 
-from .steps import LEASE, blocks, message, within, worker_status
+from .steps import LEASE, blocks, message, worker_status
 
 SCRIPTS = sorted(
     path.name for path in (files("aioqueue.brokers.redis") / "lua").iterdir() if path.name.endswith(".lua")
@@ -40,7 +43,7 @@ async def opened(url: str) -> AsyncIterator[RedisBroker]:
         await broker.close()
 
 
-@pytest.mark.parametrize("options", ["?protocol=2", "?protocol=3", "?socket_timeout=0.1", "?decode_responses=True"])
+@pytest.mark.parametrize("options", ["?protocol=2", "?protocol=3", "?socket_timeout=0.1", "?decode_responses=False"])
 async def test_one_life_with_each_protocol_and_option(redis_url: str, options: str) -> None:
     async with opened(redis_url + options) as broker:
         worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
@@ -131,10 +134,39 @@ def test_a_url_that_cannot_be_used(url: str) -> None:
         ("rediss://db/1?password=S3CR3T&protocol=3", "rediss://db/1?password=***&protocol=3"),
         ("redis://user:S3@CR3T@db/0", "redis://user:***@db/0"),
         ("unix:///run/a.sock?db=1", "unix:///run/a.sock?db=1"),
+        ("unix:///run/a@b.sock", "unix:///run/a@b.sock"),
+        ("redis://S3CR3T@db", "redis://***@db"),
+        ("redis://user:S3/CR3T@db/0", "redis://user:***@db/0"),
+        ("redis://user:S3?CR3T@db/0", "redis://user:***@db/0"),
+        ("redis://user:S3#CR3T@db/0", "redis://user:***@db/0"),
+        ("redis://S3/CR3T@db/0", "redis://***@db/0"),
+        ("redis://:S3?CR=3T@db?db=1", "redis://:***@db?db=1"),
+        ("user:S3CR3T@db", "***@db"),
+        ("redis://:S3CR3T", "redis://:***"),
+        ("redis://user:S3CR3T/0", "redis://user:***/0"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://a\nb", "redis://a\\nb"),
+        (
+            "redis+sentinel://user:S3/CR3T@a,b:2/shop?sentinel_password=S3CR3T",
+            "redis+sentinel://user:***@a,b:2/shop?sentinel_password=***",
+        ),
     ],
 )
 def test_urls_are_shown_without_secrets(url: str, shown: str) -> None:
     assert masked(url) == shown
+    assert "CR3T" not in repr(AioQueue("shop", broker=url).conf)
+
+
+@pytest.mark.parametrize(
+    "password", ["S3/CR3T", "S3?CR3T", "S3#CR3T", "123/CR3T", "123?CR3T", "/CR3T", "S3/CR3T?x=1", "S3?CR=3T"]
+)
+@pytest.mark.parametrize("user", ["user:", ":", ""])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel"])
+async def test_a_password_that_is_not_encoded_is_told_and_not_shown(scheme: str, user: str, password: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await AioQueue("shop", broker=f"{scheme}://{user}{password}@localhost:1/name", send_timeout=0.1).open()
+    assert "percent-encoded" in str(caught.value)
+    assert "S3" not in str(caught.value) and "CR3T" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -162,7 +194,28 @@ def test_a_namespace_has_one_hash_tag(name: str) -> None:
     assert prefix.endswith(":0}:")
 
 
-@pytest.mark.parametrize("queue", ["q", "a:b", "a:9", ":", "q:front"])
+def test_no_two_namespaces_share_a_key() -> None:
+    pieces = ["a", "b", "{", "}", "(", ")", "%", "25", "7B", "7D", ":0}:", ":0", "q:"]
+    names = {"".join(chosen) for length in (1, 2, 3) for chosen in product(pieces, repeat=length)}
+    prefixes = sorted(keys.prefix(name) for name in names)
+    assert len(set(prefixes)) == len(names)
+    for prefix, following in pairwise(prefixes):
+        assert not following.startswith(prefix)
+
+
+@pytest.mark.parametrize("name", ["shop", "shop:eu", "a b", "50%", "naïve", "(x)", "a%20b"])
+def test_a_namespace_without_braces_keeps_its_keys(name: str) -> None:
+    assert keys.prefix(name) == "{" + name + ":0}:"
+
+
+def test_no_two_queues_share_a_stream() -> None:
+    pieces = ["a", ":", "0", "front", ":front", ":0"]
+    queues = {"".join(chosen) for length in (1, 2, 3) for chosen in product(pieces, repeat=length)}
+    streams = [stream for queue in queues for stream in keys.streams([queue])]
+    assert len(set(streams)) == len(streams)
+
+
+@pytest.mark.parametrize("queue", ["q", "a:b", "a:9", "a:0", "a:front", ":", "q:front"])
 async def test_any_queue_name_is_data(redis_url: str, queue: str) -> None:
     async with opened(redis_url) as broker:
         assert keys.queue_of(keys.stream(queue, 9)) == queue
@@ -183,15 +236,19 @@ async def test_a_key_of_the_wrong_kind_stops_only_what_needs_it(redis_url: str) 
         await worker.join()
         await broker.send([message("good"), message("bad")], timeout=5)
         good, bad = await within(worker.fetch(10, wait=5))
-        redis.Redis.from_url(redis_url).set("{tests:0}:dead", "not a sorted set")
+        client = redis.Redis.from_url(redis_url)
+        client.set("{tests:0}:dead", "not a sorted set")
         settlements = [
             Settlement(good, record=b"r", final=True),
             Settlement(bad, record=b"r", final=True, dead=b"letter"),
         ]
-        assert await within(worker.settle(settlements)) == [Verdict.APPLIED, Verdict.FENCED]
-        # Nothing of the refused one was applied: its message is still there.
+        assert await within(worker.settle(settlements)) == [Verdict.APPLIED, Verdict.BLOCKED]
+        # Nothing of the other one was applied: its message is still there.
         assert await broker.records(["good", "bad"]) == [b"r", None]
-        assert await worker.hand_back([]) == 1
+        assert "{tests:0}:dead is a string" in settlements[1].problem
+        client.delete("{tests:0}:dead")
+        assert await within(worker.settle(settlements)) == [Verdict.FENCED, Verdict.APPLIED]
+        assert [letter.id for letter in await broker.dead_letters(limit=9)] == ["bad"]
         await worker.close()
 
 
@@ -231,7 +288,7 @@ async def test_an_end_that_cannot_be_encoded_does_not_hold_up_the_others(redis_u
             Settlement(b, record=b"r", final=True),
         ]
         verdicts = await within(worker.settle(settlements))
-        assert verdicts == [Verdict.APPLIED, Verdict.FENCED, Verdict.APPLIED]
+        assert verdicts == [Verdict.APPLIED, Verdict.REFUSED, Verdict.APPLIED]
         assert await worker.hand_back([]) == 1  # the message of the refused one is still there
         await worker.close()
 
@@ -328,19 +385,51 @@ async def test_who_watches_when_it_is_closed_hears_of_it(redis_url: str, watched
             await within(late.next())
 
 
+async def test_an_older_record_does_not_come_after_a_newer_one(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch reads the record over one connection and hears of the next over another, which may be quicker."""
+    async with opened(redis_url) as broker:
+        worker = broker.consumer(worker_status("w"), visibility_timeout=30, dead_letters_max_length=10)
+        await worker.join()
+        await broker.send([message("a")], timeout=5)
+        [delivery] = await within(worker.fetch(1, wait=5))
+
+        async def say(record: bytes, *, final: bool = False) -> None:
+            settlement = Settlement(delivery, acknowledge=final, record=record, final=final, expires=60_000)
+            assert await worker.settle([settlement]) == [Verdict.APPLIED]
+
+        read, arrives = asyncio.Event(), asyncio.Event()
+        run = broker._watches._link.run
+
+        async def slow(*arguments: Any, **options: Any) -> Any:
+            found = await run(*arguments, **options)
+            read.set()
+            await arrives.wait()
+            return found
+
+        monkeypatch.setattr(broker._watches._link, "run", slow)
+        await say(b"older")
+        async with broker.watch("a") as watch:
+            await within(read.wait())
+            await say(b"newer")
+            assert await within(watch.next()) == b"newer"
+            arrives.set()
+            await say(b"last", final=True)
+            assert await within(watch.next()) == b"last"
+
+
 # Servers that change
 
 
 async def test_a_restart_is_noticed_when_a_lease_is_renewed(redis_url: str) -> None:
     """The truce after a restart begins with it, not with the first death after it, which may be days later (D4)."""
     async with opened(redis_url) as broker:
-        lines = [
+        workers = [
             broker.consumer(worker_status(name), visibility_timeout=30, dead_letters_max_length=10)
             for name in ("silent", "other")
         ]
-        for line in lines:
-            await line.join()
-        silent, other = lines
+        for worker in workers:
+            await worker.join()
+        silent, other = workers
         await broker.send([message("task")], timeout=5)
         assert len(await within(silent.fetch(10, wait=5))) == 1
         with redis.Redis.from_url(redis_url) as client:
@@ -351,8 +440,8 @@ async def test_a_restart_is_noticed_when_a_lease_is_renewed(redis_url: str) -> N
         await other.take_over()
         [delivery] = await within(other.fetch(10, wait=0))
         assert (delivery.id, delivery.deliveries) == ("task", 2)
-        for line in lines:
-            await line.close()
+        for worker in workers:
+            await worker.close()
 
 
 async def test_renewing_at_a_demoted_master_connects_again(redis_url: str) -> None:

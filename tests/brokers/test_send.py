@@ -9,7 +9,7 @@ from aioqueue.brokers.protocol import Broker, Outgoing, Settlement, Verdict
 from aioqueue.exceptions import QueueFull
 
 from .conftest import MakeConsumer
-from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, message, send, settle
+from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, message, revoke, send, settle
 
 
 async def test_what_is_sent_arrives_as_it_was(broker: Broker, consumer: MakeConsumer) -> None:
@@ -58,6 +58,7 @@ async def test_what_was_sent_before_there_was_a_worker_is_delivered(broker: Brok
     assert ids(await fetch(await consumer())) == ["early"]
 
 
+@pytest.mark.needs("bounded")
 async def test_a_queue_takes_as_many_as_it_may_hold(broker: Broker) -> None:
     await send(broker, "a", "b", max_length=3)
     await send(broker, "c", max_length=3)
@@ -67,6 +68,7 @@ async def test_a_queue_takes_as_many_as_it_may_hold(broker: Broker) -> None:
     assert await counts(broker) == (3, 0, 0)
 
 
+@pytest.mark.needs("bounded")
 async def test_messages_that_do_not_all_fit_are_all_refused(broker: Broker) -> None:
     await send(broker, "a")
     with pytest.raises(QueueFull):
@@ -74,6 +76,7 @@ async def test_messages_that_do_not_all_fit_are_all_refused(broker: Broker) -> N
     assert await counts(broker) == (1, 0, 0)
 
 
+@pytest.mark.needs("bounded")
 async def test_one_full_queue_refuses_the_messages_to_others_too(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer("full", "free")
     await send(broker, message("old", queue="full"))
@@ -82,6 +85,7 @@ async def test_one_full_queue_refuses_the_messages_to_others_too(broker: Broker,
     assert ids(await fetch(worker)) == ["old"]
 
 
+@pytest.mark.needs("bounded")
 async def test_all_priorities_count_and_so_does_what_runs(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()
     await send(broker, message("a", priority=9), message("b", priority=3))
@@ -175,3 +179,30 @@ async def test_an_id_of_the_senders_own_can_be_sent_again_after_a_purge(broker: 
     assert await broker.purge("q") == 1
     await send(broker, mine)
     assert ids(await fetch(worker)) == ["mine"]
+
+
+async def test_which_ids_of_the_senders_own_are_of_tasks_that_go_on(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    names = ["waits", "later", "runs", "retried", "ended", "silent", "revoked"]
+    await send(broker, *(msgspec.structs.replace(message(name), once=True) for name in names[2:]))
+    deliveries = {delivery.id: delivery for delivery in await fetch(worker, len(names))}
+    await settle(worker, deliveries["retried"], record=b"retry", sends=[message("retried", delay=AN_HOUR)])
+    await end(worker, deliveries["ended"], own_id=True)
+    await settle(worker, deliveries["silent"], final=True, own_id=True)
+    await revoke(broker, "revoked")
+    await send(broker, msgspec.structs.replace(message("waits"), once=True))
+    await send(broker, msgspec.structs.replace(message("later", delay=AN_HOUR), once=True))
+    found = await broker.going_on([*names, "never sent"])
+    assert dict(zip(names, found, strict=False)) == {
+        "waits": True,
+        "later": True,
+        "runs": True,
+        "retried": True,
+        "ended": False,
+        "silent": False,
+        "revoked": False,
+    }
+    assert found[-1] is False
+    assert await broker.going_on([]) == []
+    many = [f"none {n}" for n in range(2500)]
+    assert await broker.going_on([*many, "runs"]) == [False] * 2500 + [True]

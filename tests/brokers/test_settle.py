@@ -27,7 +27,7 @@ async def test_everything_in_one_step(broker: Broker, consumer: MakeConsumer) ->
     assert await broker.records(["task"]) == [b"failed"]
     assert [(one.id, one.data) for one in await broker.dead_letters(limit=10)] == [("task", b"letter")]
     assert await counts(broker) == (0, 0, 1)
-    assert ids(await fetch(worker)) == ["c", "b"]
+    assert ids(await fetch(worker)) == (["c", "b"] if broker.capabilities.priorities > 1 else ["b", "c"])
 
 
 async def test_an_end_without_a_record(broker: Broker, consumer: MakeConsumer) -> None:
@@ -123,22 +123,6 @@ async def test_news_of_a_delivery_that_has_gone_is_fenced(broker: Broker, consum
     await fall(broker, worker, by=other)
     assert await settle(worker, delivery, acknowledge=False, record=b"started") is Verdict.FENCED
     assert await broker.records(["task"]) == [None]
-
-
-async def test_after_an_early_acknowledgement_nobody_asks_who_it_is(broker: Broker, consumer: MakeConsumer) -> None:
-    """Acknowledged before it runs, a task's end is unguarded: its worker may even have fallen."""
-    worker, other = await consumer(), await consumer()
-    delivery = await send_and_fetch(broker, worker)
-    assert await settle(worker, delivery, record=b"started") is Verdict.APPLIED
-    assert await counts(broker) == NOTHING
-    unguarded = {"guarded": False, "acknowledge": False}
-    assert await settle(worker, delivery, record=b"progress", **unguarded) is Verdict.APPLIED
-    assert await broker.records(["task"]) == [b"progress"]
-    await fall(broker, worker, by=other)
-    assert await fetch(other) == []
-    assert await end(worker, delivery, sends=[message("next")], **unguarded) is Verdict.APPLIED
-    assert await broker.records(["task"]) == [b"done"]
-    assert ids(await fetch(other)) == ["next"]
 
 
 async def test_a_thousand_at_once(broker: Broker, consumer: MakeConsumer) -> None:

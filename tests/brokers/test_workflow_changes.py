@@ -8,15 +8,14 @@ from os.path import commonprefix
 import pytest
 
 from aioqueue.brokers.memory import MemoryBroker
-from aioqueue.brokers.protocol import Broker, Verdict
+from aioqueue.brokers.protocol import Broker, Outgoing, StampRevoked, TasksRevoked, Verdict
 from aioqueue.brokers.redis import RedisBroker
-from aioqueue.workflow import WAITING, Step, Value
+from aioqueue.workflow import WAITING, NoValue, Step, Value
 
 from .conftest import MakeConsumer
 from .flows import (
     Flow,
     adds,
-    bad_step,
     becomes,
     done,
     drain,
@@ -25,18 +24,12 @@ from .flows import (
     next_tasks,
     number,
     numbers,
+    revoke_node,
     states,
     status,
     step,
 )
-from .steps import AN_HOUR, counts, end, fetch, fetch_one, ids, listening, send, settle, worker_status
-
-
-async def revoke_node(broker: Broker, id: str, *, terminate: bool = False) -> bool:
-    """Revoke a task, and what comes after it."""
-    [answer] = await broker.revoke([id], b"revoked", expires=AN_HOUR, terminate=terminate, step=bad_step("by hand"))
-    return answer
-
+from .steps import counts, end, fetch, fetch_one, ids, listening, send, settle, worker_status
 
 # Grafts
 
@@ -157,7 +150,7 @@ async def test_handlers_of_a_node_hear_of_what_fails_in_its_place(broker: Broker
     subject = f"{first}.2.1"  # the node, the one in its graft, and the one in the graft of that
     assert call.id == f"{flow.name(handler)}.{subject}"
     assert call.value in (None, b"failure 1")
-    assert await worker.handled(flow.id, subject) == Value(failed=b"failure 1")
+    assert await worker.failure(flow.id, subject) == NoValue(b"failure 1")
     await done(worker, call)
     assert (await status(broker, flow.id)).calls == {f"{handler}.{subject}": "d"}
 
@@ -173,6 +166,8 @@ async def test_a_task_that_was_in_no_workflow(broker: Broker, consumer: MakeCons
     assert await broker.place("task") == (graft.id, 2)
     assert await drain(worker) == [1, 2]
     assert await broker.records(["task"]) == [b"done"]
+    assert await broker.place("task") == (graft.id, 2), "until the id is used again"
+    await send(broker, Outgoing("task", "q", 0, b"task", once=True, call="another"))
     assert await broker.place("task") is None
 
 
@@ -309,7 +304,7 @@ async def test_revoking_one_node(broker: Broker, consumer: MakeConsumer) -> None
     await flow.store(broker)
     async with listening(worker) as heard:
         assert await revoke_node(broker, flow.name(first), terminate=True)
-        notice = await heard.next("revoked")
+        notice = await heard.next(TasksRevoked)
         assert (notice.ids, notice.terminate) == ((flow.name(first),), True)
     assert await states(broker, flow.id) == ".ruqu"
     assert await broker.records([flow.name(first), flow.name(second)]) == [b"revoked", b"upstream by hand"]
@@ -344,7 +339,7 @@ async def test_revoking_the_end_revokes_everything(broker: Broker, consumer: Mak
     running, *_ = await fetch(worker, 1)
     async with listening(worker) as heard:
         assert await revoke_node(broker, flow.name(body), terminate=True)
-        notice = await heard.next("revoked")
+        notice = await heard.next(TasksRevoked)
         assert (sorted(notice.ids), notice.terminate) == ([flow.name(n) for n in members], True)
     assert await states(broker, flow.id) == "drrrrr"
     records = await broker.records([flow.name(n) for n in (first, *members, body)])
@@ -445,19 +440,6 @@ async def test_what_left_no_record_has_ended_all_the_same(broker: Broker, consum
     assert not await revoke_node(broker, flow.name(first))
     assert await broker.records([flow.name(first)]) == [None]
     assert await worker.revoked([flow.name(first)]) == [False]
-
-
-async def test_an_early_acknowledged_task_that_is_revoked(broker: Broker, consumer: MakeConsumer) -> None:
-    worker, flow = await consumer(), Flow()
-    flow.chain(2)
-    await flow.store(broker)
-    delivery = await fetch_one(worker)
-    await settle(worker, delivery, record=b"started")
-    assert await revoke_node(broker, flow.name(1))
-    unguarded = {"guarded": False, "acknowledge": False}
-    assert await end(worker, delivery, step=step(delivery), **unguarded) is Verdict.REVOKED
-    assert await states(broker, flow.id) == "ru"
-    assert await worker.revoked([flow.name(1)]) == [False]
 
 
 async def test_a_handlers_call_can_be_revoked(broker: Broker, consumer: MakeConsumer) -> None:
@@ -627,18 +609,6 @@ async def test_settled_as_revoked_because_it_is(broker: Broker, consumer: MakeCo
     assert await drain(worker) == [1, 2]
 
 
-async def test_news_of_a_revocation_that_was_taken_back(broker: Broker, consumer: MakeConsumer) -> None:
-    """The message was acknowledged early, so there is nothing to put back."""
-    worker, flow = await consumer(), Flow()
-    flow.chain(1)
-    await flow.store(broker)
-    delivery = await fetch_one(worker)
-    await settle(worker, delivery, record=b"started")
-    unguarded = {"guarded": False, "acknowledge": False}
-    assert await settle(worker, delivery, if_revoked=True, **unguarded) is Verdict.REVOKED
-    assert await counts(broker) == (0, 0, 0)
-
-
 async def test_a_delayed_node_waits_again(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.task(delay=10_000)
@@ -691,10 +661,11 @@ async def test_a_name_holds_again(broker: Broker, consumer: MakeConsumer) -> Non
     flow.task(name="mine")
     await flow.store(broker)
     assert await drain(worker, fails=[1]) == [1]
-    assert await broker.place("mine") is None
     assert await broker.resume(flow.id) == 1
     assert await broker.place("mine") == (flow.id, 1)
     assert await drain(worker) == [1]
+    assert await broker.place("mine") == (flow.id, 1), "also after its end"
+    assert await broker.forget(["mine"]) == [True]
     assert await broker.place("mine") is None
 
 
@@ -817,8 +788,7 @@ async def test_stamps(broker: Broker, consumer: MakeConsumer) -> None:
     async with listening(worker) as heard:
         before = broker.now()
         await broker.revoke_stamp(b"\x00one", expires=60_000, terminate=True)
-        notice = await heard.next("stamp")
-        assert (notice.ids, notice.terminate) == ((), True)
+        assert await heard.next(StampRevoked) == StampRevoked(terminate=True)
     [(stamp, when)] = await worker.stamps()
     assert stamp == b"\x00one"
     assert before <= when <= broker.now()
@@ -831,3 +801,18 @@ async def test_stamps(broker: Broker, consumer: MakeConsumer) -> None:
     broker.shift_clock(60_001)
     await broker.revoke_stamp(b"three", expires=60_000, terminate=False)
     assert [stamp for stamp, _ in await worker.stamps()] == [b"three"]
+
+
+async def test_a_graft_of_a_run_that_was_taken_for_dead_leaves_what_has_ended(
+    broker: Broker, consumer: MakeConsumer
+) -> None:
+    """A frozen worker wakes up and stores what its run was replaced by, under ids that its sender chose; another run
+    has been replaced by the same meanwhile, and that has ended."""
+    worker, flow, late = await consumer(), Flow(), Flow()
+    flow.task(name="chosen")
+    await flow.store(broker, names={"chosen": 1}, claims=["chosen"])
+    delivery = await fetch_one(worker)
+    assert await end(worker, delivery, b"ended", step=step(delivery)) is Verdict.APPLIED
+    late.task(name="chosen")
+    await late.store(broker, held=True, names={"chosen": 1}, claims=["chosen"])
+    assert await broker.records(["chosen"]) == [b"ended"]

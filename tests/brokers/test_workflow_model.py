@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.waiting import PATIENCE
 
 from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Verdict, WorkflowStatus
@@ -19,7 +20,7 @@ from aioqueue.ids import short_id
 from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, START, TASK, Addition, Node, Value
 
 from .flows import Flow, bad_step, becomes, flat, next_tasks, place, status, step
-from .steps import AN_HOUR, PATIENCE, counts, end, settle, worker_status
+from .steps import AN_HOUR, counts, end, settle, worker_status
 
 T = TypeVar("T")
 MakeBroker = Callable[[], Broker]
@@ -183,9 +184,9 @@ class Model:
 class Worker:
     """Runs tasks in any order; some fail, some go on elsewhere, some add to their group."""
 
-    def __init__(self, broker: Broker, line: Consumer, flow: Flow, random: Random) -> None:
+    def __init__(self, broker: Broker, consumer: Consumer, flow: Flow, random: Random) -> None:
         self.broker = broker
-        self.line = line
+        self.consumer = consumer
         self.flow = flow
         self.random = random
         self.failing: set[int] = set()
@@ -201,7 +202,7 @@ class Worker:
     async def run(self) -> None:
         """Run all there is."""
         while True:
-            self.held += await next_tasks(self.line)
+            self.held += await next_tasks(self.consumer)
             if not self.held:
                 return
             await self.run_one(self.held.pop(self.random.randrange(len(self.held))))
@@ -217,11 +218,11 @@ class Worker:
             await self.ends(delivery, None, fails=fails, name=f"1 of {n}", value=f"added {n}")
         elif "." in node:
             subject = node.partition(".")[2]
-            failure = await self.line.handled(workflow, subject)
-            assert failure is not None and failure.failed is not None, f"nothing is known of {subject}"
-            assert delivery.value in (None, failure.failed)
+            failure = await self.consumer.failure(workflow, subject)
+            assert failure is not None, f"nothing is known of {subject}"
+            assert delivery.value in (None, failure.failure)
             self.calls[node] += 1
-            assert await settle(self.line, delivery, step=step(delivery)) is Verdict.APPLIED
+            assert await settle(self.consumer, delivery, step=step(delivery)) is Verdict.APPLIED
         elif int(node) in self.grafting:
             self.grafting.remove(int(node))
             await self.goes_on_elsewhere(delivery, int(node))
@@ -238,24 +239,24 @@ class Worker:
             value = f"{n} of {await self.taken(n)}"
         if fails:
             about = bad_step(name, FAILED, workflow=workflow, node=node)
-            assert await end(self.line, delivery, b"failed", step=about) is Verdict.APPLIED
+            assert await end(self.consumer, delivery, b"failed", step=about) is Verdict.APPLIED
             return
         about = step(delivery, value=value.encode())
         if adds and n is not None:
             about.additions = [await self.addition(n)]
-        assert await end(self.line, delivery, b"done", step=about) is Verdict.APPLIED
+        assert await end(self.consumer, delivery, b"done", step=about) is Verdict.APPLIED
 
     async def taken(self, n: int) -> Any:
         """What the node before gave."""
         before = self.flow.nodes[n].after
-        return as_text(await self.line.value(self.flow.id, before)) if before else None
+        return as_text(await self.consumer.value(self.flow.id, before)) if before else None
 
     async def goes_on_elsewhere(self, delivery: Delivery, n: int) -> None:
         graft = Flow()
         graft.task(name=self.flow.name(n))
         await graft.store(self.broker, held=True, names={})
         self.grafts[graft.id] = n
-        assert await becomes(self.line, delivery, graft.id) is Verdict.APPLIED
+        assert await becomes(self.consumer, delivery, graft.id) is Verdict.APPLIED
 
     async def addition(self, n: int) -> Addition:
         join, more = self.flow.nodes[n].group, Flow()
@@ -281,15 +282,15 @@ def test_any_shape_in_any_order(make_broker: MakeBroker) -> None:
     @CONFIGURED
     @given(st.integers(0, 2**32))
     def run(seed: int) -> None:
-        with_a_worker(make_broker, lambda broker, line: compare(broker, line, Random(seed)))
+        with_a_worker(make_broker, lambda broker, consumer: compare(broker, consumer, Random(seed)))
 
     run()
 
 
-async def compare(broker: Broker, line: Consumer, random: Random) -> None:
+async def compare(broker: Broker, consumer: Consumer, random: Random) -> None:
     flow = any_flow(random)
     tasks = tasks_of(flow)
-    worker = Worker(broker, line, flow, random)
+    worker = Worker(broker, consumer, flow, random)
     worker.failing = {n for n in tasks if random.random() < 0.15}
     worker.grafting = {n for n in tasks if random.random() < 0.15}
     members = [n for n in tasks if flow.nodes[n].group and n not in worker.failing | worker.grafting]
@@ -304,7 +305,7 @@ async def compare(broker: Broker, line: Consumer, random: Random) -> None:
     wanted = {n: model.values[n] for n in tasks if model.states[n] == DONE}
     if any(state != DONE for state in model.states.values()):  # else the values are dropped with the end
         for n, value in wanted.items():
-            assert as_text(await line.value(flow.id, n)) == value
+            assert as_text(await consumer.value(flow.id, n)) == value
     assert worker.ran == Counter(n for n in tasks if model.states[n] in (DONE, FAILED))
     records = await broker.records([flow.name(n) for n in tasks])
     assert dict(zip(tasks, records, strict=True)) == model.records()
@@ -335,7 +336,7 @@ def test_whatever_happens_each_node_is_done_once(make_broker: MakeBroker) -> Non
     @CONFIGURED
     @given(st.integers(0, 2**32))
     def run(seed: int) -> None:
-        with_a_worker(make_broker, lambda broker, line: Chaos(broker, line, Random(seed)).run())
+        with_a_worker(make_broker, lambda broker, consumer: Chaos(broker, consumer, Random(seed)).run())
 
     run()
 
@@ -344,9 +345,9 @@ class Chaos:
     """Tasks end well and badly, go on elsewhere, are handed back, revoked and resumed; in the end all is resumed until
     nothing is left to do: then each node is done, and was done once."""
 
-    def __init__(self, broker: Broker, line: Consumer, random: Random) -> None:
+    def __init__(self, broker: Broker, consumer: Consumer, random: Random) -> None:
         self.broker = broker
-        self.line = line
+        self.consumer = consumer
         self.random = random
         self.flow = any_flow(random)
         self.ends: dict[str, int] = {}
@@ -368,7 +369,7 @@ class Chaos:
         assert set(self.done.values()) <= {1}
         assert set(found.states) == {n for n, node in found.nodes.items() if node.kind != HANDLER}
         assert await counts(self.broker) == (0, 0, 0)
-        assert not any(await self.line.revoked([node.id for node in found.nodes.values()]))
+        assert not any(await self.consumer.revoked([node.id for node in found.nodes.values()]))
         assert await self.is_over()
 
     @staticmethod
@@ -378,7 +379,7 @@ class Chaos:
     async def is_over(self) -> bool:
         """Whether it will be forgotten."""
         if isinstance(self.broker, RedisBroker):
-            key = f"{self.broker._prefix}wf:{self.flow.id}"
+            key = self.broker._keys.nodes(self.flow.id)
             return await self.broker._call("PTTL", key) > 0
         assert isinstance(self.broker, MemoryBroker)
         self.broker.shift_clock(AN_HOUR + 1)
@@ -386,13 +387,13 @@ class Chaos:
 
     async def drain(self) -> None:
         while True:
-            self.held += await next_tasks(self.line)
+            self.held += await next_tasks(self.consumer)
             if not self.held:
                 return
             await self.end(self.held.pop(), well=True)
 
     async def runs(self) -> None:
-        self.held += await next_tasks(self.line, self.random.randint(1, 3))
+        self.held += await next_tasks(self.consumer, self.random.randint(1, 3))
         if self.held:
             delivery = self.held.pop(self.random.randrange(len(self.held)))
             if self.random.random() < 0.2 and self.grafts < 4:
@@ -402,11 +403,11 @@ class Chaos:
 
     async def end(self, delivery: Delivery, *, well: bool) -> None:
         if delivery.revoked:  # it was when it was fetched
-            verdict = await settle(self.line, delivery, if_revoked=True)
+            verdict = await settle(self.consumer, delivery, if_revoked=True)
             assert verdict is not Verdict.APPLIED
             return
         about = step(delivery) if well else step(delivery, FAILED)
-        verdict = await end(self.line, delivery, b"ended", step=about)
+        verdict = await end(self.consumer, delivery, b"ended", step=about)
         assert verdict in (Verdict.APPLIED, Verdict.REVOKED)
         # Handlers are called again for another failure.
         if well and verdict is Verdict.APPLIED and "." not in place(delivery)[1]:
@@ -421,17 +422,17 @@ class Chaos:
         await graft.store(self.broker, held=True, names={})
         if delivery.revoked:
             return await self.end(delivery, well=True)
-        self.grafts += await becomes(self.line, delivery, graft.id) is Verdict.APPLIED
+        self.grafts += await becomes(self.consumer, delivery, graft.id) is Verdict.APPLIED
         return None
 
     async def goes_back(self) -> None:
         self.held = []
-        await self.line.hand_back([])
+        await self.consumer.hand_back([])
 
     async def revokes(self) -> None:
         ids = [node.id for n, node in self.flow.nodes.items() if n and node.kind == TASK]
         id = self.random.choice(ids) if ids and self.random.random() < 0.7 else self.flow.name(max(self.flow.nodes))
-        await self.broker.revoke([id], b"revoked", expires=AN_HOUR, terminate=True, step=bad_step("by hand"))
+        await self.broker.revoke([id], b"revoked", expires=AN_HOUR, terminate=True, told=bad_step("by hand").told)
 
     async def resumes(self) -> None:
         only = self.random.choice([None, None, *[n for n in self.flow.nodes if n]])

@@ -6,7 +6,7 @@ import pytest
 
 from aioqueue.brokers.protocol import Broker, Verdict
 from aioqueue.exceptions import QueueFull
-from aioqueue.workflow import Value
+from aioqueue.workflow import NoValue, Value
 
 from .conftest import MakeConsumer
 from .flows import Flow, done, drain, failed, flat, leftovers, next_tasks, numbers, states, status, step
@@ -63,8 +63,8 @@ async def test_nothing_is_known_of_what_is_not_there(broker: Broker, consumer: M
     await flow.store(broker)
     assert await worker.value(flow.id, 7) is None
     assert await worker.value("nowhere", 1) is None
-    assert await worker.handled("nowhere", "1") is None
-    assert await worker.handled(flow.id, "1") is None
+    assert await worker.failure("nowhere", "1") is None
+    assert await worker.failure(flow.id, "1") is None
     assert await broker.workflow("nowhere") is None
     assert await broker.members("nowhere", 1) is None
     assert await broker.members(flow.id, 1) is None, "a task has none"
@@ -91,6 +91,7 @@ async def test_several_tasks_begin_at_once(broker: Broker, consumer: MakeConsume
     assert [one.value for one in deliveries] == [None] * 3
 
 
+@pytest.mark.needs("priorities")
 async def test_priorities_and_queues(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer("q", "other"), Flow()
     flow.join([flow.task(), flow.task(priority=9, queue="other"), flow.task(priority=5)])
@@ -261,9 +262,8 @@ async def test_an_end_counts_once(broker: Broker, consumer: MakeConsumer) -> Non
     assert await done(worker, one, b"first") is Verdict.APPLIED
     assert await done(worker, one, b"second") is Verdict.FENCED
     assert await failed(worker, one) is Verdict.FENCED
-    unguarded = {"guarded": False, "acknowledge": False}
-    await end(worker, one, step=step(one), **unguarded)
-    await end(worker, one, step=step(one, "f"), **unguarded)
+    assert await end(worker, one, step=step(one), early=True) is Verdict.FENCED
+    assert await end(worker, one, step=step(one, "f"), early=True) is Verdict.FENCED
     assert await fetch(worker) == []
     assert await states(broker, flow.id) == "dq.."
     assert (await worker.value(flow.id, members[0])) == Value(data=b"first")
@@ -298,7 +298,7 @@ async def test_handlers_are_called_once_for_each_failed_node(broker: Broker, con
     await failed(worker, a)
     calls = await fetch(worker)
     assert ids(calls) == [f"{flow.name(first)}.{one}", f"{flow.name(second)}.{one}"]
-    assert await worker.handled(flow.id, str(one)) == Value(failed=b"failure 3")
+    assert await worker.failure(flow.id, str(one)) == NoValue(b"failure 3")
     for call in calls:
         assert call.value in (None, b"failure 3")
         assert await done(worker, call) is Verdict.APPLIED
@@ -334,8 +334,8 @@ async def test_the_body_of_a_chord_has_its_handlers_called(broker: Broker, consu
     calls = await fetch(worker)
     assert ids(calls) == [f"{flow.name(both)}.{member}", f"{flow.name(only)}.{body}"]
     assert calls[1].value is None
-    assert await worker.handled(flow.id, str(body)) == Value(
-        failed=b"failure 3", kind="chord", id=flow.name(body), task="task6"
+    assert await worker.failure(flow.id, str(body)) == NoValue(
+        b"failure 3", kind="chord", id=flow.name(body), task="task6"
     )
     await failed(worker, two)
     assert await fetch(worker) == []
@@ -369,6 +369,7 @@ async def test_nothing_runs_before_the_last_part_is_there(broker: Broker, consum
     assert len(await next_tasks(worker)) == 500
 
 
+@pytest.mark.needs("bounded")
 async def test_a_workflow_that_does_not_fit(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.group(3)
@@ -429,6 +430,8 @@ async def test_a_task_with_an_id_of_the_senders_own(broker: Broker, consumer: Ma
     assert await broker.place("mine") == (flow.id, 2)
     assert await drain(worker) == [1, 2]
     assert await broker.records(["mine"]) == [b"done"]
+    assert await broker.place("mine") == (flow.id, 2), "also after its end, for as long as it is kept"
+    assert await broker.forget(["mine"]) == [True]
     assert await broker.place("mine") is None
 
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from weakref import WeakSet
 
 import pytest
 import pytest_asyncio
-from api.conftest import app, broker_url, make_app, no_shared_tasks, plain_environment  # noqa: F401
-from api.steps import MakeApp
+from api.conftest import app, broker_url, make_app  # noqa: F401
+from support.apps import MakeApp
+from support.isolation import no_other_apps, no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue
 
 from .stage import Stage
-
-
-@pytest.fixture(autouse=True)
-def no_other_apps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Apps of earlier tests may still be there, and an empty group belongs to the one app that there is."""
-    monkeypatch.setattr("aioqueue.shared._apps", WeakSet())
 
 
 @pytest.fixture

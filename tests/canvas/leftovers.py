@@ -46,7 +46,7 @@ def sweep(client: redis.Redis) -> None:
 
 
 def _check_workflow(client: redis.Redis, key: str) -> None:
-    states: dict[str, str] = {k.decode(): v.decode() for k, v in client.hgetall(key + ":s").items()}
+    states: dict[str, str] = {k.decode(): v.decode(errors="replace") for k, v in client.hgetall(key + ":s").items()}
     if "0" not in states:  # held, and never begun, as the task that was to go on with it was run again
         return
     assert states["open"] == "0", f"{key}: {states}"

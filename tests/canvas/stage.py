@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from api.steps import Gate, is_empty, until, working
+from support.apps import Gate, is_empty, working
+from support.waiting import until
 
 from aioqueue import AioQueue, AsyncResult, Retry, TaskContext, chain, chord, group
 from aioqueue.exceptions import SoftTimeLimitExceeded
@@ -225,7 +226,7 @@ class Stage:
 
     async def quiet(self) -> None:
         """Wait until nothing runs or waits: what comes of an end is queued in the same step."""
-        await until(lambda: is_empty(self.app), "the queue to be empty")
+        await until(lambda: is_empty(self.app), what="the queue to be empty")
 
     async def outcome(self, result: AsyncResult[Any], seconds: float = 10.0) -> Any:
         """What the canvas gave, or the exception that it ended with, when all of it is over."""

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from api.steps import is_empty
+from support.apps import is_empty
 
 from aioqueue import chain, chord, group, signature
 from aioqueue.canvas import Canvas

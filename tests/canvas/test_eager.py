@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aioqueue import AioQueue, TaskContext, chain, chord, group
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, chord, group
 from aioqueue.exceptions import AioQueueError, ChordError, ConfigurationError, TaskRevoked, UpstreamFailed
 
 from .rows import ROWS, Row
@@ -252,3 +252,86 @@ def test_from_a_synchronous_program(eager: Stage) -> None:
     result = chord([eager.same.s(1), eager.same.s(2)], eager.tsum.s()).sync.send()
     assert result.get(timeout=1) == 3
     eager.app.portal.close()
+
+
+async def test_hooks_hear_of_a_single_task_as_of_one_in_a_chain(eager: Stage) -> None:
+    told: list[str] = []
+
+    class Hooked(Task[..., Any]):
+        def before_start(self, *given: Any) -> None:
+            told.append("before_start")
+
+        def on_success(self, *given: Any) -> None:
+            told.append("on_success")
+
+        def on_retry(self, *given: Any) -> None:
+            told.append("on_retry")
+
+        def on_failure(self, *given: Any) -> None:
+            told.append("on_failure")
+
+        def after_return(self, state: str, *given: Any) -> None:
+            told.append(state)
+
+    @eager.app.task(base=Hooked, bind=True, max_retries=1)
+    async def work(ctx: TaskContext, fails: bool) -> int:
+        if ctx.retries == 0:
+            raise ctx.retry(countdown=3600)
+        if fails:
+            raise Expected
+        return 1
+
+    for send in (work.send, lambda fails: chain(work.s(fails)).send()):
+        told.clear()
+        result = await send(False)
+        assert await result.get(timeout=1) == 1
+        assert told == ["before_start", "on_retry", "before_start", "on_success", "SUCCESS"]
+        told.clear()
+        assert await (await send(True)).state() == "FAILURE"
+        assert told == ["before_start", "on_retry", "before_start", "on_failure", "FAILURE"]
+
+
+async def test_what_a_single_task_has_not_said(eager: Stage) -> None:
+    """It says Ignore, keeps no result, comes too late, is rejected, or makes a retry without raising it."""
+
+    @eager.app.task
+    async def ignores() -> None:
+        raise Ignore
+
+    @eager.app.task(ignore_result=True)
+    async def kept() -> int:
+        return 1
+
+    @eager.app.task(ignore_result=True)
+    async def unsendable() -> object:
+        return object()
+
+    @eager.app.task(bind=True)
+    async def forgets(ctx: TaskContext) -> str:
+        ctx.retry(countdown=0)
+        return "done"
+
+    @eager.app.task
+    async def rejects() -> None:
+        raise Reject("no use")
+
+    past = datetime.now(UTC) - timedelta(hours=1)
+    result = await ignores.send()
+    assert await result.ready() and await result.get(timeout=1) is None
+    assert await kept.call(timeout=1) == 1
+    result = await unsendable.send()
+    assert (await result.state(), await result.get(timeout=1)) == ("SUCCESS", None), "as in a worker"
+    assert await (await kept.options(expires=past).send()).state() == "REVOKED"
+    assert await (await forgets.send()).state() == "FAILURE"
+    rejected = await rejects.send()
+    assert await rejected.state() == "FAILURE"
+    assert next(letter.id for letter in await eager.app.dead_letters.list()) == rejected.id
+
+
+async def test_a_single_task_of_an_app_that_was_open_already(redis_url: str) -> None:
+    stage = Stage(AioQueue("tests", broker=redis_url))
+    async with stage.app:
+        stage.app.conf.task_always_eager = True
+        with pytest.raises(ConfigurationError, match=r"open already.*Nothing was sent"):
+            await stage.echo.send(1)
+    assert stage.heard == []

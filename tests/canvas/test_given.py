@@ -65,3 +65,25 @@ async def test_what_is_to_be_raised_and_was_returned(stage: Stage, word: str, ig
     with pytest.raises(UpstreamFailed, match=rf"raise ctx\.{word}"):
         await canvas.call(timeout=10)
     assert stage.heard == []
+
+
+@pytest.mark.parametrize("size", [{}, {"n": 0}, {"size": True}, {"n": "3"}])
+def test_chunks_of_no_size(stage: Stage, size: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"chunks\(task, items, size\) takes how many calls"):
+        chunks(stage.add.s(), [(1, 1)], **size)
+    with pytest.raises(ConfigurationError, match=r"chunks\(task, items, size\) takes how many calls"):
+        stage.add.chunks([(1, 1)], **size)
+
+
+def test_chunks_of_a_name(stage: Stage) -> None:
+    with pytest.raises(ConfigurationError, match="takes a task, or a signature of one, not 'add'"):
+        chunks("add", [(1, 1)], 2)  # type: ignore[arg-type]
+
+
+def test_chunks_of_nothing_given(stage: Stage) -> None:
+    with pytest.raises(ConfigurationError, match=r"chunks takes a list .*not None"):
+        chunks(stage.add.s(), n=3)
+
+
+def test_the_size_of_chunks_in_celerys_words(stage: Stage) -> None:
+    assert chunks(stage.add, [(1, 1)], n=3).size == stage.add.chunks([(1, 1)], n=3).size == 3

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import redis
-from api.steps import is_empty
 from brokers.flows import leftovers
+from support.apps import is_empty
 
 from aioqueue import AioQueue, chain, chord, group
 from aioqueue.canvas import Canvas

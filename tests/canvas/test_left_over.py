@@ -154,7 +154,8 @@ async def test_what_was_resumed_does_not_stay(on_redis: Stage, keys: Keys) -> No
         on_redis.mended = True
         await result.resume()
         await on_redis.until(lambda: on_redis.gate.came)
-        assert await keys.endless() == [name.removeprefix(NS) for name in await keys.workflows()]
+        records = [f"{NS}r:{result.id.partition('.')[0]}.{node}" for node in (2, 3, 4)]  # with it, those that it has
+        assert await keys.endless() == [name.removeprefix(NS) for name in [*records, *await keys.workflows()]]
         on_redis.gate.open()
         assert await result.get(timeout=10) == 3
         await on_redis.until(lambda: _is_over(keys))
@@ -197,11 +198,11 @@ async def test_many_workflows_leave_as_many_constant_keys_as_one(on_redis: Stage
         assert await constant() == before
 
 
-async def _sizes(keys: Keys, stage: Stage, canvas: Any) -> list[int]:
+async def _sizes(keys: Keys, stage: Stage, name: str, canvas: Any) -> list[int]:
     """Of the messages that wait when it has been sent and, one after the other, when a step has ended."""
     sizes: list[int] = []
 
-    @stage.app.task(name="look", bind=True)
+    @stage.app.task(name=name, bind=True)
     async def look(ctx: TaskContext, x: Any = None) -> Any:
         for key in await keys.client.keys(f"{NS}q:*"):
             sizes.extend(len(fields[b"m"]) for _, fields in await keys.client.xrange(key))
@@ -215,17 +216,18 @@ async def _sizes(keys: Keys, stage: Stage, canvas: Any) -> list[int]:
 async def test_a_message_does_not_grow_with_the_workflow(on_redis: Stage, keys: Keys) -> None:
     """It holds its own task, and numbers; what comes later, and its arguments, are in the record."""
 
-    def look() -> Any:
-        return on_redis.app.signature("look")
+    def look(name: str) -> Any:
+        return on_redis.app.signature(name)
 
     text = "x" * 1000
-    short = await _sizes(keys, on_redis, lambda: chain(look(), group(look(), look())))
+    short = await _sizes(keys, on_redis, "look-1", lambda: chain(look("look-1"), group(look("look-1"), look("look-1"))))
     long = await _sizes(
         keys,
         on_redis,
+        "look-2",
         lambda: chain(
-            *(look() for _ in range(50)),
-            group(look() for _ in range(50)),
+            *(look("look-2") for _ in range(50)),
+            group(look("look-2") for _ in range(50)),
             on_redis.same.si(text),
         ).on_error(on_redis.told.s(text)),
     )

@@ -15,16 +15,16 @@ from typing import Any, Protocol
 
 import pytest
 import redis
-from api.steps import is_empty, until
-from faults.arena import until as until_redis
 from faults.conftest import nursery  # noqa: F401
 from faults.record import Reader
 from faults.tasks import make_app
 from faults.workers import Nursery
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.apps import is_empty, outcome
+from support.waiting import until
 
-from aioqueue import AioQueue, AsyncResult, TaskContext
+from aioqueue import AioQueue, TaskContext
 from aioqueue.ids import short_id
 
 from .drawing import canvases
@@ -75,7 +75,7 @@ async def played(house: House, programme: Programme) -> None:
     plays = {short_id(): Interpreter(spec, args) for spec, args in programme}
     canvases = [build(spec, house.app, play) for play, (spec, _) in zip(plays, programme, strict=True)]
     results = [await canvas.send(*args) for canvas, (_, args) in zip(canvases, programme, strict=True)]
-    given = await asyncio.gather(*(outcome(result) for result in results))
+    given = await asyncio.gather(*(outcome(result, timeout=PATIENCE) for result in results))
     await house.over()
     for result in results:
         graph = await result.graph()
@@ -89,16 +89,6 @@ async def played(house: House, programme: Programme) -> None:
             if isinstance(what[0], int):
                 times[what[0]].append(at)
         check_order(model, times)
-
-
-async def outcome(result: AsyncResult[Any]) -> Any:
-    """What it gave, or the exception that it ended with; whoever waits is answered."""
-    try:
-        return await result.get(timeout=PATIENCE)
-    except TimeoutError:
-        raise
-    except Exception as error:
-        return error
 
 
 # In one process
@@ -116,7 +106,7 @@ class InProcess:
         self._told[play].append((monotonic(), what))
 
     async def over(self) -> None:
-        await until(lambda: is_empty(self.app), "the queue to be empty")
+        await until(lambda: is_empty(self.app), what="the queue to be empty")
 
     def told(self) -> dict[str, list[tuple[float, list[Any]]]]:
         return self._told
@@ -159,7 +149,7 @@ class Processes:
         self._score = Reader(folder)
 
     async def over(self) -> None:
-        await until_redis(lambda: is_quiet(self.client), PATIENCE, what="the queues to be empty")
+        await until(lambda: is_quiet(self.client), PATIENCE, what="the queues to be empty")
         check_ended(self.client)
 
     def told(self) -> dict[str, list[tuple[float, list[Any]]]]:

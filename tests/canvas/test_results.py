@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import aclosing
+from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
-from api.steps import MakeApp
+from support.apps import MakeApp
 
 from aioqueue import AsyncResult, GroupResult, chain, chord, group
+from aioqueue.canvas.plan import Plan
 from aioqueue.exceptions import TimeoutError, UpstreamFailed
+from aioqueue.workflow import Node, Part
 
 from .stage import Expected, Stage
+
+
+def reachable(one: object, *, beyond: object) -> list[Any]:
+    """All that is held by something, without what `beyond` holds."""
+    found: dict[int, Any] = {}
+    pending = [one]
+    while pending:
+        one = pending.pop()
+        if id(one) not in found and one is not beyond and not isinstance(one, type | FunctionType | ModuleType):
+            found[id(one)] = one
+            pending += gc.get_referents(one)
+    return list(found.values())
+
+
+async def test_a_result_holds_nothing_of_what_was_sent(stage: Stage) -> None:
+    """Who keeps a result keeps how the tasks belong together: not the messages, nor what was needed to make them."""
+    stage.app.observers.append(lambda *about: None)
+    text = "arguments" * 1_000
+    result = await chord([stage.same.s(text), stage.same.s(text)], stage.same.s()).send()
+    held = reachable(result, beyond=stage.app)
+    assert sum(len(one) for one in held if isinstance(one, bytes | str)) < len(text)
+    assert [type(one).__name__ for one in held if isinstance(one, Plan | Part | Node)] == []
+    assert len(await result.parent.get(timeout=10)) == 2
 
 
 async def test_a_groups_results_in_its_order(stage: Stage) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.command import COMMAND, Run, environment_without, run
+from support.waiting import eventually
 
 SHOP = """
 import asyncio
@@ -64,20 +60,6 @@ async def reject() -> None:
 """
 
 
-@dataclass
-class Run:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Its output, which must be one JSON document and nothing else."""
-        return json.loads(self.out)
-
-
 class Shell:
     """A folder with a module `shop`, and an environment in which commands are run."""
 
@@ -91,19 +73,9 @@ class Shell:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def __call__(self, *words: str, text: str | None = None, **environment: str) -> Run:
+    def __call__(self, *words: str, text: str = "", **environment: str) -> Run:
         """Run `aioqueue` with these words to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "aioqueue", *words],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            input=text or "",
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout, done.stderr)
+        return run(words, self.folder, {**self.environment, **environment}, text)
 
     def start(self, *words: str, **environment: str) -> Process:
         """Start `aioqueue` with these words; it is ended with the test."""
@@ -131,7 +103,7 @@ class Process:
         self._out = shell.folder / f"process-{count}.out"
         with self._log.open("wb") as log, self._out.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "aioqueue", *words],
+                [*COMMAND, *words],
                 cwd=shell.folder,
                 env={**shell.environment, **environment},
                 stdin=subprocess.DEVNULL,
@@ -154,7 +126,7 @@ class Process:
 
     def wait_for(self, text: str) -> None:
         """Until it has written `text` to stderr."""
-        until(lambda: text in self.err or self._process.poll() is not None, f"{text!r} of {self._process.args}")
+        eventually(lambda: text in self.err or self._process.poll() is not None, f"{text!r} of {self._process.args}")
         assert text in self.err, f"ended with {self._process.returncode}:\n{self.err}"
 
     def signal(self, number: signal.Signals) -> None:
@@ -170,20 +142,10 @@ class Process:
         self._process.wait(timeout=10)
 
 
-def until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"not in {timeout} s: {what}"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def folder_shell(tmp_path: Path) -> Iterator[Shell]:
     """Without a broker."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIOQUEUE_")}
-    for name in ("NO_COLOR", "CI", "FORCE_COLOR"):
-        kept.pop(name, None)
-    shell = Shell(tmp_path, {**kept, "COLUMNS": "200"})
+    shell = Shell(tmp_path, {**environment_without("NO_COLOR", "CI", "FORCE_COLOR"), "COLUMNS": "200"})
     shell.write("shop.py", SHOP)
     yield shell
     shell.close()

@@ -7,8 +7,9 @@ import signal
 from typing import Any
 
 import pytest
+from support.waiting import eventually
 
-from .conftest import Shell, until
+from .conftest import Shell
 
 
 def sent(aioqueue: Shell, *words: str) -> str:
@@ -61,7 +62,7 @@ def test_it_prints_the_id_and_the_result_can_be_asked_for(aioqueue: Shell) -> No
 )
 def test_arguments_and_results(aioqueue: Shell, words: list[str], result: Any) -> None:
     process = aioqueue.start("call", "shop:app", "--json", "--timeout", "30", *words)
-    until(lambda: aioqueue("queues", "shop", "--json").json, "the task in its queue")
+    eventually(lambda: aioqueue("queues", "shop", "--json").json, "the task in its queue")
     burst(aioqueue)
     assert process.wait() == 0, process.err
     assert json.loads(process.out)["result"] == result
@@ -186,7 +187,7 @@ def test_revoke(aioqueue: Shell) -> None:
 def test_revoke_terminates_what_runs(aioqueue: Shell) -> None:
     worker = aioqueue.worker()
     id = sent(aioqueue, "sleep", "1000")
-    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
     assert aioqueue("revoke", "-A", "shop", id, "--terminate").code == 0
     worker.wait_for("was revoked while it ran")
     worker.signal(signal.SIGTERM)

@@ -7,7 +7,9 @@ import re
 import signal
 from pathlib import Path
 
-from .conftest import Process, Shell, until
+from support.waiting import eventually
+
+from .conftest import Process, Shell
 
 
 def workers(aioqueue: Shell, count: int) -> dict[str, int]:
@@ -19,7 +21,7 @@ def workers(aioqueue: Shell, count: int) -> dict[str, int]:
         found.update({one["name"]: one["pid"] for one in aioqueue("workers", "shop", "--json").json})
         return len(found) == count
 
-    until(there, f"{count} workers")
+    eventually(there, f"{count} workers")
     return found
 
 
@@ -54,7 +56,7 @@ def test_a_process_that_is_killed_is_replaced(aioqueue: Shell) -> None:
     before = workers(aioqueue, 2)
     os.kill(before["w/1"], signal.SIGKILL)
     worker.wait_for("ended with signal 9; another one takes its place")
-    until(
+    eventually(
         lambda: any(
             one["name"] == "w/1" and one["pid"] != before["w/1"] for one in aioqueue("workers", "shop", "--json").json
         ),
@@ -70,7 +72,7 @@ def test_processes_stop_with_the_one_above_them(aioqueue: Shell) -> None:
     pids = workers(aioqueue, 2)
     worker.signal(signal.SIGKILL)
     worker.wait()
-    until(lambda: not [pid for pid in pids.values() if is_alive(pid)], "the processes to stop")
+    eventually(lambda: not [pid for pid in pids.values() if is_alive(pid)], "the processes to stop")
     assert aioqueue("workers", "shop", "--json").json == [], "they left in good order"
 
 
@@ -80,3 +82,10 @@ def test_a_burst_of_processes_ends(aioqueue: Shell) -> None:
     assert run.code == 0, run.err
     for id in ids:
         assert re.search(rf"Task shop\.add\[{id}\] succeeded", run.err)
+
+
+def test_processes_that_could_not_work_are_not_replaced(aioqueue: Shell) -> None:
+    run = aioqueue("worker", "shop", "--processes", "2", AIOQUEUE_WORKER_MAX_MEMORY="200000")
+    assert run.code == 1
+    assert "before its first task" in run.err
+    assert "takes its place" not in run.err

@@ -118,7 +118,19 @@ def _numbers(value: Any) -> list[int]:
 
 @pytest.mark.parametrize(
     "value",
-    [object(), {(1, 2): {3}}, [float("nan")], b"\xff", {1: 2}, 2**200, "\ud800", datetime.now(UTC), ValueError("x")],
+    [
+        object(),
+        {(1, 2): {3}},
+        [float("nan")],
+        b"\xff",
+        {1: 2},
+        2**200,
+        "\ud800",
+        {"\ud800": 1},
+        "\udcff\ud800",
+        datetime.now(UTC),
+        ValueError("x"),
+    ],
 )
 def test_anything_can_be_shown(value: Any) -> None:
     json.loads(terminal.as_json(value))

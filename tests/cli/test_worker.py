@@ -12,10 +12,11 @@ import subprocess
 import sys
 
 import pytest
+from support.waiting import eventually
 
 from aioqueue import __version__
 
-from .conftest import Shell, until
+from .conftest import Shell
 
 
 def test_the_banner(aioqueue: Shell) -> None:
@@ -108,7 +109,7 @@ async def threshold() -> tuple[int, bool]:
 def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
     worker = aioqueue.worker()
     id = aioqueue("call", "shop", "sleep", "2").out.strip()
-    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
     worker.signal(number)
     assert worker.wait() == 0
     assert "Traceback" not in worker.err
@@ -119,7 +120,7 @@ def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signa
 def test_what_does_not_end_in_time_goes_back(aioqueue: Shell) -> None:
     worker = aioqueue.worker("--shutdown-timeout", "200ms")
     aioqueue("call", "shop", "sleep", "1000")
-    until(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 1
     (queue,) = [queue for queue in aioqueue("queues", "shop", "--json").json if queue["queue"] == "slow"]
@@ -193,3 +194,43 @@ def in_terminal(shell: Shell, words: list[str], environment: dict[str, str]) -> 
         process.wait(timeout=30)
         os.close(master)
     return written.decode()
+
+
+def test_a_burst_that_leaves_retries_says_so(aioqueue: Shell) -> None:
+    aioqueue.write(
+        "later.py",
+        """from aioqueue import AioQueue
+
+app = AioQueue("later")
+
+
+@app.task(name="fails", autoretry_for=ValueError, default_retry_delay=60)
+async def fails() -> None:
+    raise ValueError
+""",
+    )
+    assert aioqueue("call", "later", "fails").code == 0
+    run = aioqueue("worker", "later", "--burst=now")
+    assert run.code == 3
+    assert "leaves in its queues: 1 retries" in run.err
+    assert aioqueue("worker", "later", "--burst=now", "--processes", "2").code == 3
+    wrong = aioqueue("worker", "later", "--burst=later")
+    assert wrong.code == 2 and "--burst takes no value but --burst=now, not 'later'" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-Q", "a,b c"), "queues is a name of 1 to 255 .* not 'b c'"),
+        (("-n", "a b"), "hostname is a name of 1 to 255 .* not 'a b"),
+        (("--hostname", ""), "hostname is a name"),
+        (("-c", str(2**40)), "concurrency is a whole number"),
+        (("--shutdown-timeout", "9" * 30), "shutdown_timeout is a number of seconds"),
+    ],
+)
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_wrong_values_are_told_once(aioqueue: Shell, words: tuple[str, str], told: str, processes: str) -> None:
+    done = aioqueue("worker", "shop", *words, "--processes", processes)
+    assert done.code == 1
+    assert len(re.findall(told, done.err)) == 1
+    assert "Traceback" not in done.err

@@ -8,11 +8,12 @@ import sys
 
 import click
 import pytest
+from support.waiting import eventually
 
 from aioqueue.cli.drawing import draw
 from aioqueue.graph import Graph, GraphNode
 
-from .conftest import Shell, until
+from .conftest import Shell
 
 FLOWS = """
 import asyncio, os, sys
@@ -247,7 +248,7 @@ def test_wrong_words(flows: Shell) -> None:
 def test_revoking_the_result_ends_all_of_it(flows: Shell) -> None:
     id = sent(flows, "nested")
     assert flows("revoke", id).code == 0
-    until(lambda: "7 REVOKED" in flows("workflow", "show", id).out, "all of it revoked")
+    eventually(lambda: "7 REVOKED" in flows("workflow", "show", id).out, "all of it revoked")
 
 
 def _graph(depth: int) -> Graph:

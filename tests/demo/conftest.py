@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-COMMAND = [sys.executable, "-m", "aioqueue"]
-
-
-@dataclass
-class Run:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Its output, which must be one JSON document and nothing else."""
-        return json.loads(self.out)
+from support.command import COMMAND, Run, environment_without, run
 
 
 @dataclass
@@ -47,11 +29,8 @@ class Stage:
     environment: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIOQUEUE_")}
-        for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-            kept.pop(name, None)
         self.environment = {
-            **kept,
+            **environment_without("CI", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
             "AIOQUEUE_RUNTIME_DIR": str(self.root / "run"),
             "AIOQUEUE_DATA_DIR": str(self.root / "data"),
             "TMPDIR": str(self.root / "tmp"),
@@ -99,10 +78,7 @@ class Stage:
 
     def aioqueue(self, *arguments: str) -> Run:
         """Run another command."""
-        done = subprocess.run(
-            [*COMMAND, *arguments], capture_output=True, text=True, env=self.environment, cwd=self.root, timeout=60
-        )
-        return Run(done.returncode, done.stdout, done.stderr)
+        return run(arguments, self.root, self.environment)
 
     def left(self) -> list[int]:
         """The processes that were started here and still are, by their environment, arguments and folder."""
@@ -120,15 +96,6 @@ class Stage:
     def rest(self) -> list[str]:
         """The temporary files that are still there."""
         return [path.name for path in (self.root / "tmp").iterdir()]
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until it holds; returns what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return value
 
 
 @pytest.fixture

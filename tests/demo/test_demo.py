@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.command import COMMAND
+from support.waiting import eventually
 
-from .conftest import COMMAND, Stage, eventually
+from .conftest import Stage
 
 KNOWN = {
     "a.py": b"import os\n\nprint(os.name)\n",

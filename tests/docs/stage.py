@@ -37,7 +37,7 @@ class Stage:
         self._added: list[str] = []
 
     async def __aenter__(self) -> Stage:
-        self._shared = list(shared._tasks)
+        self._shared = dict(shared._tasks)
         self._module("shop").__path__ = []
         return self
 
@@ -46,7 +46,8 @@ class Stage:
         for app in self._apps:
             if "portal" in vars(app):
                 await asyncio.to_thread(app.portal.close)
-        shared._tasks[:] = self._shared
+        shared._tasks.clear()
+        shared._tasks.update(self._shared)
         for name in self._added:
             sys.modules.pop(name, None)
 

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from support.waiting import PATIENCE
 
 import aioqueue.brokers.redis
 from aioqueue import AioQueue, Reject, TaskContext, chain, chord, group
-from aioqueue.brokers.protocol import WorkerStatus
+from aioqueue.brokers.protocol import Broker, Claim, ClaimVerdict, Outgoing, StoredSchedule, WorkerStatus
 from aioqueue.exceptions import AioQueueError, TaskFailed
 
 from .pages import DOCS, blocks
 
-_PATIENCE = 10.0
 # In the words of Valkey, and of Redis 7.0 when it is in a script.
 _REFUSED = "permission|can't run this command"
 
@@ -79,7 +79,7 @@ async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -
     async with _app(redis_url, "shop-client") as app:
         later = await app.send_task("add", (1, 2), countdown=60)
         waiting = await app.send_task("add", (1, 2))
-        waiter = asyncio.create_task(waiting.get(timeout=_PATIENCE))
+        waiter = asyncio.create_task(waiting.get(timeout=PATIENCE))
         await asyncio.sleep(0.1)
         assert await later.revoke() and await waiting.revoke(terminate=True)
         with pytest.raises(AioQueueError, match="revoked"):
@@ -91,8 +91,17 @@ async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -
         assert not (await app.result("mine").graph()).ended
         assert await whole.revoke(terminate=True)
         assert (await whole.graph()).state == "REVOKED"
-        await (await group(add for _ in range(600)).send()).forget()
+        await (await group(add for _ in range(2_000)).send()).forget()
         await app.revoke_by_stamp("tenant", "a", terminate=True)
+        broker = await app.broker()
+        schedule = StoredSchedule(name="poll", definition=b"", source="api", due=1, at=1)
+        assert await broker.put_schedule(schedule, replace=False)
+        assert await broker.put_schedule(schedule, replace=True)
+        assert await broker.pause_schedule("poll", True)
+        assert await broker.pause_schedule("poll", False, due=1, at=1)
+        assert [one.paused for one in await broker.schedules()] == [False]
+        assert await broker.schedulers() == []
+        assert await broker.remove_schedule("poll")
         assert _refused(server) == []
         with pytest.raises(AioQueueError, match=_REFUSED):
             await app.dead_letters.list()
@@ -142,21 +151,21 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
         await consumer.close()
 
         async with app.worker(shutdown_timeout=0.1):
-            assert await orphan.get(timeout=_PATIENCE) == 3
+            assert await orphan.get(timeout=PATIENCE) == 3
             for name, error in (("broken", ValueError), ("rejected", TaskFailed)):
                 with pytest.raises(error):
-                    await (await client.send_task(name)).get(timeout=_PATIENCE)
+                    await (await client.send_task(name)).get(timeout=PATIENCE)
             letters = await app.dead_letters.list()
             assert len(letters) == 2
             await app.dead_letters.requeue(letters[0].id)
             one = client.signature("add", (1, 2))
             parts = [client.signature(name) for name in ("more", "instead")]
             flow = chain(one, group(parts), client.signature("total")).on_error(client.signature("total"))
-            assert await (await flow.send()).get(timeout=_PATIENCE) == 12
+            assert await (await flow.send()).get(timeout=PATIENCE) == 12
             failing = await chain(chord([one] * 1200, client.signature("broken")), one).on_error(one).send()
             for _ in range(2):
                 with pytest.raises(AioQueueError):
-                    await failing.get(timeout=_PATIENCE)
+                    await failing.get(timeout=PATIENCE)
                 await app.result(failing.id).resume()
             assert (await app.result(failing.id).graph()).nodes
             await app.revoke_by_stamp("tenant", "a")
@@ -169,6 +178,7 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
             await asyncio.sleep(0.6)  # two renewals of the lease
         assert await broker.purge("default") == 1
         await app.dead_letters.purge()
+        await _run_schedules(broker)
         # A look at everything, as is taken every two minutes.
         auditor = broker.consumer(
             WorkerStatus(id="a", name="a", host="h", pid=1, queues=["default"], concurrency=1, started=0),
@@ -181,6 +191,24 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
         await auditor.leave()
         await auditor.close()
     assert _refused(server) == []
+
+
+async def _run_schedules(broker: Broker) -> None:
+    """What a scheduler does, in all of its scripts."""
+    schedule = StoredSchedule(name="poll", definition=b"", source="code", due=1, at=1)
+    assert await broker.declare_schedules("one", [schedule], lease=1000) == []
+    assert (await broker.lead_schedules("one", lease=1000)).leads
+    assert await broker.sweep_schedules() == []
+    [due], _ = await broker.due_schedules(10)
+    sent = (Outgoing("scheduled", "other", 0, b"", once=True), Outgoing("later", "other", 0, b"", delay=60_000))
+    claim = Claim(name="poll", revision=due.revision, due=1, next_due=None, next_at=None, messages=sent)
+    assert [one.verdict for one in await broker.claim_schedules([claim], until=2**50)] == [ClaimVerdict.SENT]
+    changes = broker.schedule_changes()
+    await anext(changes)
+    await broker.resign_schedules("one")
+    await anext(changes)
+    await changes.aclose()  # type: ignore[attr-defined]
+    assert await broker.sweep_schedules() == ["poll"]
 
 
 def test_the_commands_are_those_that_scripts_use() -> None:

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
-from aioqueue.embedded.record import Record, read_record
+from aioqueue.embedded.record import ServerRecord, read_record
+
+wait_for = partial(eventually, seconds=15.0)
 
 USER = """
 import sys
@@ -33,11 +36,11 @@ class Folders:
         self.runtime = root / "run"
         self.data = root / "data"
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[ServerRecord]:
         folders = [*self.runtime.glob("*"), *self.data.glob("*")]
         return [record for folder in folders if (record := read_record(folder)) is not None]
 
-    def record(self) -> Record:
+    def record(self) -> ServerRecord:
         """The one that is running."""
         (found,) = (record for folder in self.runtime.glob("*") if (record := read_record(folder)) is not None)
         return found
@@ -60,13 +63,6 @@ class Folders:
             except OSError:
                 continue
         return found
-
-
-def wait_for(condition: Callable[[], object], what: str, timeout: float = 15.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, f"not in {timeout} s: {what}"
-        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

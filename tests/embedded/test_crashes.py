@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from aioqueue import AioQueue
 from aioqueue.embedded import acquire, start, status, stop
 from aioqueue.exceptions import BrokerUnavailable
 
@@ -154,7 +156,7 @@ def test_server_that_cannot_start_shows_its_log(folders: Folders, tmp_path: Path
         patch.setenv("AIOQUEUE_SERVER_BINARY", str(program))
         with pytest.raises(BrokerUnavailable, match=r"(?s)'app' could not start.*exit status 3.*server\.log.*no way"):
             acquire("app")
-    assert not folders.supervisors() or wait_for(lambda: not folders.supervisors(), "its end") is None
+    assert not folders.supervisors() or wait_for(lambda: not folders.supervisors(), "its end")
     with acquire("app") as server:
         assert Redis.from_url(server.url).ping()
 
@@ -178,3 +180,55 @@ def test_acquire_after_stop_starts_again(folders: Folders) -> None:
         with acquire("app") as again:
             assert again.started_here
             assert Redis.from_url(server.url).ping()
+
+
+def kill_all(folders: Folders) -> None:
+    """The supervisor first, or it would restart the server."""
+    for pid in [*folders.supervisors(), *folders.servers()]:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not folders.servers() and not folders.supervisors(), "their end")
+
+
+async def test_a_program_whose_server_was_killed_with_its_supervisor_goes_on(folders: Folders) -> None:
+    """As with a first use: it is started again, by one of those who use it, and has what it had."""
+    app = AioQueue("app")
+
+    @app.task(name="add")
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    async with app, app.worker(), asyncio.timeout(60):
+        assert await add.call(1, 1, timeout=10) == 2
+        kept = await add.options(countdown=3600).send(2, 3)
+        await asyncio.sleep(1.1)  # synced every second
+        for round in range(2):
+            kill_all(folders)
+            results = await asyncio.gather(*[add.send(round, n) for n in range(20)])
+            assert [await result.get(timeout=20) for result in results] == [round + n for n in range(20)]
+            assert len(folders.servers()) == len(folders.supervisors()) == 1
+        assert (await (await app.broker()).queues())[0].delayed == 1
+        await kept.revoke()
+    wait_for(lambda: not folders.servers(), "the end of the server")
+
+
+async def test_several_who_find_it_gone_start_one(folders: Folders) -> None:
+    apps = [AioQueue("app", namespace=f"n{number}") for number in range(4)]
+    for app in apps:
+        app.task(name="free")(abs)
+        await app.open()
+    with acquire("app"):
+        kill_all(folders)
+        results = await asyncio.gather(*[app.send_task("free", (-1,)) for app in apps])
+        assert len(results) == 4 and len(folders.servers()) == 1
+    for app in apps:
+        await app.close()
+
+
+async def test_one_that_was_stopped_by_hand_stays_so(folders: Folders) -> None:
+    app = AioQueue("app", send_timeout=0.5)
+    async with app:
+        await app.send_task("any")
+        assert stop("app")
+        with pytest.raises(BrokerUnavailable):
+            await app.send_task("any")
+        assert not folders.servers()

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from aioqueue.embedded import acquire
-from aioqueue.embedded.folders import find_data_root, find_place, make_private, runtime_base, safe_name
+from aioqueue.embedded.folders import find_data_root, find_home, make_private, runtime_base, safe_name
 from aioqueue.exceptions import ConfigurationError
 
 from .conftest import Folders
@@ -126,7 +126,7 @@ def test_long_runtime_folder_has_its_socket_elsewhere(folders: Folders, monkeypa
         assert len(os.fsencode(server.socket_path)) <= 103
         assert stat.S_IMODE(server.socket_path.parent.stat().st_mode) == 0o700
         assert Redis.from_url(server.url).ping()
-        assert find_place("app").socket == server.socket_path
+        assert find_home("app").socket == server.socket_path
 
 
 def test_data_root_makes_another_server(folders: Folders, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from aioqueue import AioQueue
 from aioqueue.embedded import EmbeddedServer, acquire, acquire_async, status
 from aioqueue.exceptions import ConfigurationError
 
@@ -36,6 +37,12 @@ def test_starts_and_answers(folders: Folders) -> None:
         assert folders.data in server.data_dir.parents
     wait_for(lambda: not folders.servers() and not folders.supervisors(), "the end of the server")
     assert not server.socket_path.exists()
+
+
+async def test_in_a_folder_with_any_name(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIOQUEUE_RUNTIME_DIR", f"{folders.runtime}#a%20b?c d")
+    async with AioQueue("app"):
+        pass
 
 
 async def test_async(folders: Folders) -> None:
@@ -105,7 +112,7 @@ def test_killed_user_takes_the_server_along(folders: Folders, user: User) -> Non
     assert only.stdout and only.stdout.readline().strip() == "True"
     assert folders.servers()
     only.kill()
-    wait_for(lambda: not folders.servers() and not folders.supervisors(), "the end of the server", timeout=5)
+    wait_for(lambda: not folders.servers() and not folders.supervisors(), "the end of the server", seconds=5)
 
 
 def test_names_have_servers_of_their_own(folders: Folders) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import httpx
 import pytest
+from support.command import environment_without
+from support.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -25,8 +24,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def environment() -> Iterator[dict[str, str]]:
     """Folders of its own for the embedded server, with short paths, as sockets need."""
     root = tempfile.mkdtemp(prefix="aqx-")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIOQUEUE_")}
-    yield {**kept, "AIOQUEUE_RUNTIME_DIR": f"{root}/run", "AIOQUEUE_DATA_DIR": f"{root}/data", "PYTHONUNBUFFERED": "1"}
+    folders = {"AIOQUEUE_RUNTIME_DIR": f"{root}/run", "AIOQUEUE_DATA_DIR": f"{root}/data"}
+    yield {**environment_without(), **folders, "PYTHONUNBUFFERED": "1"}
     shutil.rmtree(root, ignore_errors=True)
 
 
@@ -42,14 +41,6 @@ def run(environment: dict[str, str], *arguments: object) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-    return value
 
 
 def test_hello(environment: dict[str, str]) -> None:

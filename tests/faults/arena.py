@@ -7,12 +7,16 @@ import os
 import signal
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+from support import waiting
+from support.waiting import LONG
 
 from aioqueue import AsyncResult
 from aioqueue.brokers.redis import keys
@@ -26,8 +30,8 @@ from .server import DurableServer
 from .tasks import make_app
 from .workers import Nursery, WorkerProcess
 
-PATIENCE = 30.0
-"""Seconds after which something that should happen soon will not happen any more."""
+PATIENCE = LONG
+until = partial(waiting.until, seconds=PATIENCE)
 SLACK = 1.0
 """Seconds that a machine with much else to do may add to a time that a promise states."""
 
@@ -36,19 +40,6 @@ PREFIX = keys.prefix("faults")
 
 _KEYS_WITHOUT_END = {"epoch", "queues", "leases", "workers", "dead", "dead:data", "dead:count", "revoked"}
 _KEYS_WITH_END = ("r:", "answer:", "waiters:", "sent:")
-
-
-async def until(condition: Callable[[], Any], seconds: float = PATIENCE, *, what: str = "") -> Any:
-    """Wait for a condition to hold, and return what it gave; it may be a coroutine function."""
-    deadline = monotonic() + seconds
-    while True:
-        value = condition()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return value
-        assert monotonic() < deadline, f"waited {seconds:g} s in vain{f' for {what}' if what else ''}"
-        await asyncio.sleep(0.02)
 
 
 class Arena:

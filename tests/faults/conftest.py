@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from conftest import _server_binary
 
 from .arena import Arena, proxy_to
 from .proxy import Proxy
@@ -28,7 +27,7 @@ def nursery() -> Iterator[Nursery]:
 async def arena(nursery: Nursery, request: pytest.FixtureRequest) -> AsyncIterator[Arena]:
     """A server of its own, and nothing in it. When the test fails, the workers' logs are shown."""
     with tempfile.TemporaryDirectory(prefix="aioqueue-faults-") as folder:
-        server = DurableServer(_server_binary(), Path(folder))
+        server = DurableServer(Path(folder))
         await server.start()
         arena = Arena(server, nursery, Path(folder))
         try:

@@ -21,7 +21,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import aioqueue.brokers.redis
-import aioqueue.worker.duty
+import aioqueue.worker.incarnation
 import aioqueue.worker.worker  # noqa: F401
 from faults import tasks
 

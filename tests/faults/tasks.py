@@ -11,7 +11,7 @@ from typing import Any
 
 from canvas.plays import add_tasks
 
-from aioqueue import AioQueue, Reject, TaskContext
+from aioqueue import AioQueue, Reject, TaskContext, TaskFailure
 
 from .record import Writer
 
@@ -27,6 +27,7 @@ def make_app(url: str, **settings: Any) -> AioQueue:
     app.task(bind=True, name="work")(work)
     app.task(bind=True, name="early", acks_late=False)(work)
     app.task(bind=True, name="echo")(echo)
+    app.task(bind=True, name="heard")(heard)
     app.task(bind=True, name="by_hand")(by_hand)
     app.task(bind=True, name="reject")(reject)
     app.task(bind=True, name="again", max_retries=None)(again)
@@ -59,6 +60,11 @@ async def work(ctx: TaskContext, seconds: float = 0.0) -> str:
 async def echo(ctx: TaskContext, text: str) -> str:
     """Give back what it is given."""
     return text
+
+
+async def heard(ctx: TaskContext, failure: TaskFailure) -> None:
+    """An error handler."""
+    writer.write("heard", ctx, failure.task_id)
 
 
 async def by_hand(ctx: TaskContext, seconds: float) -> str:

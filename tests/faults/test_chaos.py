@@ -132,7 +132,7 @@ async def test_chaos(arena: Arena, proxy: Proxy, seconds: float) -> None:
     buried = {id for id, record in ends.items() if record.state == "FAILURE" and id not in rejected}
     assert not buried, "tasks that harm nobody do not end among the dead letters"
     # D2: as counted by the step itself; what was sent without our knowing it may have ended, too.
-    await until(lambda: not any(arena.contents().values()), 60, what="the rest to end")
+    await until(lambda: not any(arena.contents().values()), seconds=60, what="the rest to end")
     count = int(arena.server.client.get(arena.key("dead:count")) or 0)
     assert len(rejected) <= count <= len(rejected) + chaos.unknown.count("reject")
     assert count == arena.server.client.zcard(arena.key("dead"))

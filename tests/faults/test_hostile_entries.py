@@ -46,6 +46,9 @@ _UNREADABLE: dict[str, bytes] = {
     "retries of a wrong type": _with(retries="many"),
     "expires of a wrong type": _with(expires=[]),
     "headers of a wrong type": _with(headers=3),
+    "headers with a wrong mark": _with(headers={"a": "$Dnever"}, marked=True),
+    "stamps with a wrong mark": _with(stamps={"a": "$Dnever"}, marked_stamps=True),
+    "stamps with an unknown mark": _with(stamps={"a": ["$t", "$?"]}, marked_stamps=True),
     "body of a wrong type": _with(body=1),
     "body truncated": _with(body=b"\x92\x91"),
     "body huge": _with(body=b"\x92\xdd\xff\xff\xff\xff"),
@@ -71,7 +74,7 @@ async def _letters(arena: Arena, count: int) -> dict[str, bytes]:
     async def enough() -> bool:
         return len(await arena.app.dead_letters.list()) >= count
 
-    await until(enough, 10, what=f"{count} dead letters")
+    await until(enough, seconds=10, what=f"{count} dead letters")
     letters = await arena.app.dead_letters.list()
     assert len(letters) == count
     assert all(letter.reason for letter in letters)

@@ -7,9 +7,10 @@ import random
 
 import pytest
 
-from aioqueue.exceptions import WorkerLost
+from aioqueue import chain, chord, group
+from aioqueue.exceptions import ChordError, UpstreamFailed, WorkerLost
 
-from .arena import Arena, states, until
+from .arena import PATIENCE, Arena, states, until
 from .workers import WorkerProcess
 
 
@@ -33,7 +34,7 @@ async def test_killed_under_load(arena: Arena, tasks: int, kills: int) -> None:
     rejected = await arena.send("reject", 0.02, count=tasks * 2 // 10)
     for kill in range(kills):
         goal = tasks * (kill + 1) // (kills + 2)
-        await until(lambda: len(arena.score.select("end")) >= goal, 60)  # noqa: B023 - awaited at once
+        await until(lambda: len(arena.score.select("end")) >= goal, seconds=60)  # noqa: B023 - awaited at once
         random.shuffle(workers)
         victim = await _busy(arena, workers)
         await victim.kill()
@@ -127,12 +128,56 @@ async def test_acknowledged_before(arena: Arena, name: str) -> None:
         await until(lambda: len(arena.score.select("acknowledged")) == 5)
     await worker.kill()
     await arena.worker()
-    # Had they been delivered again, it would have been before what is sent when the dead worker has been cleared away.
-    await until(lambda: len(arena.leases()) == 1 and not any(arena.contents().values()))
-    after = await arena.send("work", count=1)
-    await arena.ended(after)
+    # Nobody waits for ever (D8): they end as lost, by the time at which others would have run again (D4).
+    ends = await arena.ended(results)
     assert not arena.repeated()
-    assert not [record for record in (await arena.records(results)).values() if record.final]
+    assert states(ends) == {"FAILURE": 5}
+    for result in results:
+        with pytest.raises(WorkerLost, match="acknowledged before its end"):
+            await result.get()
+    await until(lambda: len(arena.leases()) == 1 and not any(arena.contents().values()))
+
+
+@pytest.mark.parametrize("name", ["early", "by_hand"])
+async def test_acknowledged_before_in_a_workflow(arena: Arena, name: str) -> None:
+    """D8: what comes after a lost task ends too, once; its error handlers hear of it."""
+    lost = arena.app.tasks[name]
+    echo, handler = arena.app.tasks["echo"], arena.app.tasks["heard"]
+    worker = await arena.worker()
+    canvases = [
+        chain(lost.s(60.0), echo.si("after")).on_error(handler.s()),
+        chord([lost.s(60.0), echo.s("member")], echo.si("body")),
+        group(lost.s(60.0), echo.s("member")),
+    ]
+    results = [await canvas.send() for canvas in canvases]
+    await until(lambda: len(arena.score.running(worker.pid)) == 3)
+    if name == "by_hand":
+        await until(lambda: len(arena.score.select("acknowledged")) == 3)
+    await worker.kill()
+    await arena.worker()
+    for result, kind in zip(results, (UpstreamFailed, ChordError, WorkerLost), strict=True):
+        with pytest.raises(kind):
+            await result.get(timeout=PATIENCE)
+    await until(lambda: len(arena.score.select("heard")) == 1)
+    assert not arena.repeated()
+    await until(lambda: not any(arena.contents().values()))
+
+
+@pytest.mark.parametrize("name", ["early", "by_hand"])
+async def test_frozen_after_its_acknowledgement(arena: Arena, name: str) -> None:
+    """D2: its worker is taken for dead; when it wakes up, what it says counts for nothing."""
+    worker = await arena.worker()
+    results = await arena.send(name, 0.5, count=5)
+    await arena.started(results, worker=worker)
+    if name == "by_hand":
+        await until(lambda: len(arena.score.select("acknowledged")) == 5)
+    worker.freeze()
+    await arena.worker()
+    assert states(await arena.ended(results)) == {"FAILURE": 5}
+    worker.thaw()
+    await until(lambda: len(arena.leases()) == 2)
+    assert {(await result.info()).state for result in results} == {"FAILURE"}
+    assert not arena.repeated()
 
 
 async def test_killed_between_fetching_and_starting(arena: Arena) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import redis
-from conftest import _server_binary
+from support.server import free_port, server_binary
 
 from aioqueue.brokers.redis.sentinel import split
-from aioqueue.brokers.url import masked
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
+from aioqueue.url import masked
 
 from .arena import PATIENCE, Arena, until
-from .server import DurableServer, free_port
+from .server import DurableServer
 from .tasks import make_app
 
 _NAME = "shop"
@@ -39,7 +39,7 @@ class Topology:
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self.primary = primary
-        self.replica = DurableServer(_server_binary(), folder / "replica")
+        self.replica = DurableServer(folder / "replica")
         self.sentinel: Any = redis.Redis(port=self._port, password=_PASSWORD, decode_responses=True, socket_timeout=5)
         hosts = f"127.0.0.1:{free_port()},127.0.0.1:{self._port}"
         self.url = f"redis+sentinel://{hosts}/{_NAME}/0?sentinel_password={_PASSWORD}"
@@ -60,7 +60,7 @@ class Topology:
 
     def _launch(self, file: Path) -> None:
         with (self._folder / "sentinel.log").open("wb") as log:
-            command = [_server_binary(), str(file), "--sentinel"]
+            command = [server_binary(), str(file), "--sentinel"]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def _watches(self) -> bool:
@@ -186,8 +186,8 @@ def test_urls(url: str, address: str, hosts: list[tuple[str, int]], options: dic
         ("redis+sentinel://a:26379", "does not say which primary"),
         ("redis+sentinel://a,,b/shop", "names no Sentinel"),
         ("redis+sentinel:///shop", "names no Sentinel"),
-        ("redis+sentinel://a:x/shop", "Port could not be cast"),
-        ("redis+sentinel://a/shop?sentinel_port=5", "sentinel_port is unknown"),
+        ("redis+sentinel://a:x/shop", "its port is no number from 1 to 65535"),
+        ("redis+sentinel://a/shop?sentinel_port=5", "unknown option, sentinel_port"),
     ],
 )
 async def test_urls_that_cannot_be_used(url: str, told: str) -> None:

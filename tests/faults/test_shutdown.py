@@ -119,7 +119,7 @@ async def test_idle(arena: Arena) -> None:
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
     """SIGTERM while there is no broker: it stops in bounded time, and its tasks come back when its lease ends."""
-    worker = await arena.worker(shutdown_timeout=1.0, constants={"aioqueue.worker.duty._LEAVE_TIMEOUT": 1.0})
+    worker = await arena.worker(shutdown_timeout=1.0, constants={"aioqueue.worker.incarnation._LEAVE_TIMEOUT": 1.0})
     results = await arena.send("work", 0.5, count=5)
     await arena.started(results, worker=worker)
     if how == "killed":

@@ -22,6 +22,15 @@ class Level(enum.IntEnum):
     HIGH = 9
 
 
+class Word(enum.StrEnum):
+    A = "a"
+
+
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 class Point(NamedTuple):
     x: int
     y: int

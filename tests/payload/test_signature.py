@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioqueue.exceptions import PayloadError, PayloadTooLarge
-from aioqueue.payload import ArgumentsError, Parameters, decode, encode, unpack
+from aioqueue.payload import ArgumentsError, Parameters, decode, encode
 
 from .models import Event, User
 
@@ -66,7 +66,7 @@ def test_the_wire_form_is_the_same_for_all() -> None:
 
 def test_plain_parameters_are_passed_as_they_are() -> None:
     parameters = Parameters(add)
-    assert parameters._plans == (None, None)  # pyright: ignore[reportPrivateUsage]
+    assert parameters._plans == (None,) * 4  # pyright: ignore[reportPrivateUsage]
     assert parameters.decode(b"\x92\x91\xa1x\x80", "msgpack", max_size=MAX) == (("x",), {})
 
 
@@ -202,7 +202,7 @@ def test_text() -> None:
         (("ada", [{"a": object()}]), {}, "argument 'when' of shop.remind (a list) holds a object and can't be sent"),
         (("ada",), {"urgent": print}, "argument 'urgent' of shop.remind is a builtin_function_or_method"),
         (("ada", 1, 2, object()), {}, "argument '*paths[1]' of shop.remind is a object"),
-        (("ada",), {"extra": 2**70}, "argument 'extra' of shop.remind (a int) can't be sent: it holds an int beyond"),
+        (("ada",), {"extra": 10**5000}, "argument 'extra' of shop.remind (a int) can't be sent: it holds an int of"),
     ],
 )
 def test_an_argument_that_cannot_be_sent(args: Any, kwargs: Any, text: str) -> None:
@@ -234,9 +234,9 @@ def test_an_argument_that_does_not_convert(content: str) -> None:
         (["ada", NOW], {"more": 5}, "'more'"),
         (["ada", NOW], {"until": "never"}, "'until'"),
     ):
-        data, _ = encode([args, kwargs], serializer=content, max_size=MAX)
+        data, tag = encode([args, kwargs], serializer=content, max_size=MAX)
         with pytest.raises(PayloadError, match=f"argument {name} of remind is a .* that doesn't convert to"):
-            parameters.decode(data, content, max_size=MAX)
+            parameters.decode(data, tag, max_size=MAX)
 
 
 def test_errors_do_not_show_values() -> None:
@@ -255,8 +255,6 @@ def test_payloads_that_are_something_else(value: Any) -> None:
     data, content = encode(value, max_size=MAX)
     with pytest.raises(PayloadError, match=r"isn't \[args, kwargs\]"):
         Parameters(add).decode(data, content, max_size=MAX)
-    with pytest.raises(PayloadError, match=r"isn't \[args, kwargs\]"):
-        unpack(data, content, max_size=MAX)
 
 
 def test_convert_after_putting_together() -> None:

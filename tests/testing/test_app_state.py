@@ -16,7 +16,7 @@ from aioqueue.exceptions import AioQueueError
 
 
 def state(app: AioQueue) -> list[Any]:
-    return [app._route, app.lifespan, app.conf.task_always_eager, list(app.observers)]
+    return [app._connections, app.lifespan, app.conf.task_always_eager, list(app.observers)]
 
 
 def make_app(events: list[str] | None = None) -> AioQueue:

@@ -128,7 +128,7 @@ def without_a_loop() -> None:
     add.sync.options(contdown=3)  # wrong
     bound.sync.send()  # wrong
     words: list[str] = group(add.s(1)).sync.send().get()  # wrong
-    chain(add.s(1)).sync.send().completed_count()  # wrong
+    chain(add.s(1)).sync.send().get().completed_count()  # wrong
     print(text, words)
 
 

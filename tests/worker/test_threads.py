@@ -9,11 +9,10 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 from aioqueue.exceptions import TimeLimitExceeded
 from aioqueue.worker.threads import Threads
-
-PATIENCE = 10.0
 
 
 async def test_what_was_ended_before_it_has_begun_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:

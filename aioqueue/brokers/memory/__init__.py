@@ -4,13 +4,11 @@ timeline    what happens at a moment: a heap from which entries can be taken out
 queues      messages that wait, by queue and priority, and the consumers that wait for them
 inbox       from any thread into an event loop
 records     what became of tasks, with its expiry and those who watch it
-flow        one workflow, and what can be read of it
-workflows   what the end of one node means for the others
-resuming    what runs again
+shelf       workflows, for the rules in `aioqueue.workflows`
 leases      which workers are alive
-store       all of it together, and the atomic steps that change it
-consumer    a worker's line
-broker      a client's line
+store       all of it together, and what changes it atomically
+consumer    what a worker has
+broker      what a client has
 """
 
 from aioqueue.brokers.memory.broker import MemoryBroker

@@ -1,14 +1,29 @@
-"""A client's line to the memory broker."""
+"""What a client has of the memory broker."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aioqueue.brokers.memory.consumer import MemoryConsumer
+from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
-from aioqueue.brokers.protocol import Outgoing, QueueStatus, StoredLetter, Watch, WorkerStatus, WorkflowStatus
-from aioqueue.workflow import Node, Part, Start, Step
+from aioqueue.brokers.protocol import (
+    Capabilities,
+    Claim,
+    Claimed,
+    Lead,
+    Outgoing,
+    QueueStatus,
+    StoredLetter,
+    StoredSchedule,
+    Watch,
+    WorkerStatus,
+    WorkflowStatus,
+)
+from aioqueue.workflow import UNTOLD, Node, Part, Start, Told
+
+_CAPABILITIES = Capabilities(shared=False)
 
 
 class MemoryBroker:
@@ -27,6 +42,21 @@ class MemoryBroker:
         """What it is, for people."""
         return "memory (this process only)"
 
+    @property
+    def version(self) -> str:
+        """No program but this one."""
+        return ""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """All; but it is nowhere else."""
+        return _CAPABILITIES
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Nothing can go wrong."""
+        return ()
+
     async def open(self) -> None:
         """Nothing to connect to."""
 
@@ -44,6 +74,12 @@ class MemoryBroker:
     async def postpone_leases(self, milliseconds: int) -> None:
         """Let the leases end later, for tests: when the clock is moved as much, the workers stay alive."""
         self._store.leases.postpone(milliseconds)
+        with self._store.lock:
+            self._store.schedules.postpone(milliseconds)
+
+    async def erase(self) -> None:
+        """Drop everything, for tests."""
+        self._store.erase()
 
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
         """Put all of the messages into their queues, or none.
@@ -55,13 +91,13 @@ class MemoryBroker:
 
     async def store(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
-    ) -> None:
+    ) -> str:
         """Store a part of a workflow; with `start`, the last one, it begins.
 
         Raises:
             QueueFull: a queue would hold more than `max_length` messages; this part may be stored again.
         """
-        self._store.store_workflow(workflow, part, start, max_length)
+        return self._store.store_workflow(workflow, part, start, max_length)
 
     async def discard(self, workflow: str) -> None:
         """Drop the parts of a workflow that will not be started."""
@@ -96,15 +132,14 @@ class MemoryBroker:
         return self._store.records.watch(id)
 
     async def revoke(
-        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
+        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, told: Told = UNTOLD
     ) -> list[bool]:
         """End tasks with `record`, unless they have ended. True: ended by this."""
-        return self._store.revoke(ids, record, expires=expires, terminate=terminate, step=step)
+        return self._store.revoke(ids, record, expires=expires, terminate=terminate, told=told)
 
-    async def forget(self, ids: Sequence[str]) -> None:
-        """Drop the records of tasks."""
-        for id in ids:
-            self._store.records.drop(id)
+    async def forget(self, ids: Sequence[str]) -> list[bool]:
+        """Drop the records of tasks; and of one at the end of a workflow, all that is known of the workflow."""
+        return self._store.forget(ids)
 
     async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
         """The dead letters, newest first; or the one of that id."""
@@ -121,13 +156,94 @@ class MemoryBroker:
         """Drop dead letters; returns how many there were."""
         return sum(self._store.dead.pop(id, None) is not None for id in ids)
 
+    async def put_schedule(self, schedule: StoredSchedule, *, replace: bool) -> bool:
+        """Add a schedule, or take the place of the one of that name. False: the name is taken."""
+        with self._store.lock:
+            return self._store.schedules.put(schedule, replace=replace)
+
+    async def schedules(self, names: Sequence[str] | None = None) -> list[StoredSchedule]:
+        """All schedules by name, or those of some names."""
+        with self._store.lock:
+            return self._store.schedules.get(names)
+
+    async def remove_schedule(self, name: str) -> bool:
+        """Drop a schedule. False: there is none."""
+        with self._store.lock:
+            return self._store.schedules.remove(name)
+
+    async def pause_schedule(
+        self, name: str, paused: bool, *, due: int | None = None, at: int | None = None, revision: int | None = None
+    ) -> bool:
+        """Pause a schedule, or resume it with its next due time. False: there is none."""
+        with self._store.lock:
+            return self._store.schedules.pause(name, paused, due=due, at=at, revision=revision)
+
+    async def declare_schedules(self, scheduler: str, schedules: Sequence[StoredSchedule], *, lease: int) -> list[str]:
+        """What a scheduler stands for from now on. Returns what was left alone."""
+        with self._store.lock:
+            return self._store.schedules.declare(scheduler, schedules, lease)
+
+    async def sweep_schedules(self) -> list[str]:
+        """Drop what programs declared and nobody stands for. Returns the names."""
+        with self._store.lock:
+            return self._store.schedules.sweep()
+
+    async def due_schedules(self, limit: int, *, skip: int = 0) -> tuple[list[StoredSchedule], int | None]:
+        """What is due, and when the next is."""
+        with self._store.lock:
+            return self._store.schedules.due(limit, skip)
+
+    async def claim_schedules(
+        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+    ) -> list[Claimed]:
+        """Send what is due, each whole or not at all."""
+        with self._store.lock:
+            return self._store.schedules.claim(claims, until, max_length)
+
+    async def lead_schedules(self, scheduler: str, *, lease: int) -> Lead:
+        """Be alive for so long, and lead if nobody else does."""
+        with self._store.lock:
+            return self._store.schedules.lead(scheduler, lease)
+
+    async def resign_schedules(self, scheduler: str) -> None:
+        """Be gone in good order."""
+        with self._store.lock:
+            self._store.schedules.resign(scheduler)
+
+    async def schedulers(self) -> list[str]:
+        """The schedulers that are alive."""
+        with self._store.lock:
+            return self._store.schedules.alive()
+
+    async def schedule_changes(self) -> AsyncIterator[None]:
+        """Wakes when schedules change."""
+        listener: Inbox[None] = Inbox()
+        listeners = self._store.schedules.listeners
+        with self._store.lock:
+            listeners.add(listener)
+        try:
+            yield None
+            while True:
+                yield await listener.get()
+        finally:
+            with self._store.lock:
+                listeners.discard(listener)
+
+    async def idle(self) -> bool:
+        """Whether nothing waits, runs, or waits for its time."""
+        return not any(queue.waiting or queue.running or queue.delayed for queue in self._store.all_queues())
+
+    async def going_on(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are ids of tasks that wait or run."""
+        return self._store.going_on(ids)
+
     async def queues(self) -> list[QueueStatus]:
         """All queues that have been used, by name."""
         return self._store.all_queues()
 
-    async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, step: Step | None = None) -> int:
+    async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, told: Told = UNTOLD) -> int:
         """Drop what waits in a queue; what runs and what waits for its time stays. Returns how many."""
-        return self._store.purge(queue, record, expires=expires, step=step)
+        return self._store.purge(queue, record, expires=expires, told=told)
 
     async def workers(self) -> list[WorkerStatus]:
         """All workers whose lease has not ended."""
@@ -136,7 +252,7 @@ class MemoryBroker:
     def consumer(
         self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int
     ) -> MemoryConsumer:
-        """A worker's line; `worker.id` is its incarnation."""
+        """What a worker has of it; `worker.id` is that of its incarnation."""
         return MemoryConsumer(
             self._store,
             worker,

@@ -1,4 +1,4 @@
-"""A worker's line to the memory broker."""
+"""What a worker has of the memory broker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from time import monotonic
 
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
-from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
+from aioqueue.brokers.protocol import Connected, Delivery, Left, Notice, Settlement, Verdict, WorkerStatus
 from aioqueue.exceptions import LeaseLost
-from aioqueue.workflow import Value
+from aioqueue.workflow import NoValue, Value, is_place
 
 
 class MemoryConsumer:
@@ -27,7 +27,7 @@ class MemoryConsumer:
 
     @property
     def id(self) -> str:
-        """The incarnation."""
+        """The id of its incarnation."""
         return self._worker.id
 
     async def join(self) -> None:
@@ -58,7 +58,14 @@ class MemoryConsumer:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         """Apply each settlement whole or not at all."""
-        return [self._store.settle(self.id, one, self._dead_letters_max_length) for one in settlements]
+        return [self._settle(one) for one in settlements]
+
+    def _settle(self, settlement: Settlement) -> Verdict:
+        step = settlement.step
+        if step is not None and step.workflow and not is_place(step.node):
+            settlement.problem = f"{step.node!r:.100} is no node of a workflow"
+            return Verdict.REFUSED
+        return self._store.settle(self.id, settlement, self._dead_letters_max_length)
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         """Hand back what is lent to this worker but not among `held`."""
@@ -88,13 +95,21 @@ class MemoryConsumer:
         # A worker that joins later has a whole lease before it, so that nobody needs to look earlier.
         return (self._lease if first is None else min(max(first - now, 0), self._lease)) / 1000
 
+    async def tidy(self) -> int:
+        """Drop queues that are empty, that nobody consumes, and that were not used for a day."""
+        return self._store.tidy()
+
+    async def left(self) -> Left:
+        """What is left in this worker's queues that it cannot fetch now."""
+        return self._store.left(self.id, self._worker.queues)
+
     async def notices(self) -> AsyncIterator[Notice]:
         """What happens, as it happens."""
         listener: Inbox[Notice] = Inbox()
         self._listeners.append(listener)
         self._store.listeners.add(listener)
         try:
-            yield Notice("connected")
+            yield Connected()
             while True:
                 yield await listener.get()
         finally:
@@ -105,11 +120,17 @@ class MemoryConsumer:
         """Which of these have been revoked."""
         return [self._store.is_revoked(id) for id in ids]
 
+    async def queued(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these tasks wait in the worker's queues; an id that ends with a dot stands for a workflow."""
+        waiting = self._store.queues.ids(self._worker.queues)
+        waiting |= {workflow + "." for workflow, dot, _ in (id.partition(".") for id in waiting) if dot}
+        return [id in waiting for id in ids]
+
     async def value(self, workflow: str, node: int) -> Value | None:
         """What a node of a workflow gave."""
         return self._store.workflow_value(workflow, node)
 
-    async def handled(self, workflow: str, subject: str) -> Value | None:
+    async def failure(self, workflow: str, subject: str) -> NoValue | None:
         """The failure of a node, for an error handler."""
         return self._store.workflow_failure(workflow, subject)
 

@@ -49,6 +49,11 @@ class Leases:
         with self._lock:
             self._leases.pop(worker, None)
 
+    def clear(self) -> None:
+        """End all leases."""
+        with self._lock:
+            self._leases.clear()
+
     def end_silent(self, now: int, *, by: str) -> list[WorkerStatus]:
         """End the leases that nobody extended in time. A worker never does so to itself."""
         with self._lock:
@@ -56,6 +61,17 @@ class Leases:
             for worker in silent:
                 del self._leases[worker.id]
         return silent
+
+    def queues(self) -> set[str]:
+        """What the workers consume that have a lease."""
+        with self._lock:
+            return {queue for lease in self._leases.values() for queue in lease.worker.queues}
+
+    def end_of(self, worker: str) -> int:
+        """When a worker's lease ends; 0 if it has none."""
+        with self._lock:
+            lease = self._leases.get(worker)
+        return 0 if lease is None else lease.until
 
     def postpone(self, milliseconds: int) -> None:
         """Move all ends."""

@@ -16,7 +16,7 @@ _LANES = _PRIORITIES + 1
 _FRONT = 0
 
 
-class Message(msgspec.Struct, eq=False):
+class Entry(msgspec.Struct, eq=False):
     """A message in a queue or with a worker.
 
     Attributes:
@@ -25,6 +25,7 @@ class Message(msgspec.Struct, eq=False):
         deliveries: how often it was delivered before, without those that were handed back.
         entered: when this stay in the queue began, ms since the epoch.
         value: what the node before it in its workflow gave.
+        acknowledged: its worker has acknowledged it before its end.
     """
 
     handle: int
@@ -35,23 +36,29 @@ class Message(msgspec.Struct, eq=False):
     entered: int
     deliveries: int = 0
     value: bytes | None = None
+    acknowledged: bool = False
 
 
 class Queue:
-    """One queue: a lane for each priority, and the front, which is read before them."""
+    """One queue: a lane for each priority, and the front, which is read before them.
+
+    Attributes:
+        used: when something came into it last, ms since the epoch; or when it was looked at first.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lanes: list[deque[Message]] = [deque() for _ in range(_LANES)]
+        self.lanes: list[deque[Entry]] = [deque() for _ in range(_LANES)]
         self.waiting = 0
         self.running = 0
         self.delayed = 0
+        self.used = 0
 
     def oldest(self) -> int | None:
         """When the message came that has waited longest. Each lane is in order, so only its head counts."""
         return min((lane[0].entered for lane in self.lanes if lane), default=None)
 
-    def clear(self) -> list[Message]:
+    def clear(self) -> list[Entry]:
         """Take out everything that waits."""
         messages = [message for lane in self.lanes for message in lane]
         for lane in self.lanes:
@@ -79,23 +86,23 @@ class Queues:
             queue = self.by_name[name] = Queue(name)
         return queue
 
-    def put(self, message: Message, *, now: int, front: bool = False) -> None:
+    def put(self, message: Entry, *, now: int, front: bool = False) -> None:
         """Put a message at the end of its priority's lane, or of the front; it gets a new handle."""
         queue = self[message.queue]
         message.handle = next(self._handles)
-        message.entered = now
+        message.entered = queue.used = now
         queue.lanes[_FRONT if front else _PRIORITIES - message.priority].append(message)
         queue.waiting += 1
         self._wake(message.queue)
 
-    def take(self, names: Sequence[str], limit: int) -> list[Message]:
+    def take(self, names: Sequence[str], limit: int) -> list[Entry]:
         """Lend out up to `limit` messages, higher priorities first.
 
         Queues take turns at being first, so that one which is always full starves none beside it.
         """
         start, self._turn = self._turn % max(len(names), 1), self._turn + 1
         queues = [self[name] for name in (*names[start:], *names[:start])]
-        taken: list[Message] = []
+        taken: list[Entry] = []
         for number in range(_LANES):
             for queue in queues:
                 lane = queue.lanes[number]
@@ -104,6 +111,22 @@ class Queues:
                     queue.waiting -= 1
                     queue.running += 1
         return taken
+
+    def ids(self, names: Sequence[str]) -> set[str]:
+        """The tasks that wait in these queues."""
+        queues = [self.by_name[name] for name in names if name in self.by_name]
+        return {message.id for queue in queues for lane in queue.lanes for message in lane}
+
+    def withdraw(self, id: str) -> list[Entry]:
+        """Take out the messages of a task, wherever they wait."""
+        found: list[Entry] = []
+        for queue in self.by_name.values():
+            for lane in queue.lanes:
+                for message in [one for one in lane if one.id == id]:
+                    lane.remove(message)
+                    queue.waiting -= 1
+                    found.append(message)
+        return found
 
     async def wait(self, names: Iterable[str], timeout: float) -> None:
         """Return when something may have come into one of the queues, or after `timeout` seconds."""

@@ -51,10 +51,22 @@ class Records:
         for watcher in self._watchers.get(id, ()):
             watcher.unseen.put(record)
 
+    def keep(self, id: str, expires: int) -> None:
+        """Keep a record for so long from now on; 0 is for ever, `UNKEPT` no longer."""
+        if expires == UNKEPT:
+            self.drop(id)
+        elif (kept := self._records.get(id)) is not None:
+            self._records.set(id, kept, expires)
+
     def drop(self, id: str) -> None:
         """Forget a record."""
         with self._lock:
             self._records.remove(id)
+
+    def clear(self) -> None:
+        """Forget all records; who watches goes on watching."""
+        with self._lock:
+            self._records.clear()
 
     @asynccontextmanager
     async def watch(self, id: str) -> AsyncGenerator[Watcher, None]:

@@ -1,7 +1,7 @@
-"""Everything that the memory broker holds, and the steps that change it.
+"""Everything that the memory broker holds, and what changes it atomically.
 
-Each step is a plain function without an `await`, under one lock, so that nothing comes between its parts: that is what
-a script is on a Redis server.
+Each change is a plain function without an `await`, under one lock, so that nothing comes between its parts: that is
+what a script is on a Redis server.
 """
 
 from __future__ import annotations
@@ -13,40 +13,48 @@ from functools import wraps
 from itertools import islice
 from typing import Concatenate, ParamSpec, TypeVar
 
+import msgspec
+
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.leases import Leases
-from aioqueue.brokers.memory.queues import Message, Queues
+from aioqueue.brokers.memory.queues import Entry, Queues
 from aioqueue.brokers.memory.records import Records
+from aioqueue.brokers.memory.schedules import Schedules
+from aioqueue.brokers.memory.shelf import MemoryShelf
 from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
-from aioqueue.brokers.memory.workflows import BadEnd, Revocation, Workflows
 from aioqueue.brokers.protocol import (
+    UNKEPT,
+    UNUSED_FOR,
     Delivery,
+    Due,
+    Left,
     Notice,
     Outgoing,
     QueueStatus,
     Settlement,
+    StampRevoked,
+    TasksRevoked,
     Verdict,
     WorkflowStatus,
 )
-from aioqueue.exceptions import QueueFull
-from aioqueue.workflow import JOIN, LENIENT, REVOKED, Node, Part, Start, Step, Value
+from aioqueue.exceptions import DuplicateTask, QueueFull
+from aioqueue.message import decode_message
+from aioqueue.workflow import JOIN, LENIENT, REVOKED, Node, NoValue, Part, Start, Told, Value
+from aioqueue.workflows import BadEnd, Engine, Revocation
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# For how long the sender of an id of its own may repeat the sending, in ms.
-_MAY_REPEAT = 60_000
 
-
-def _step(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
-    """A step that no other one comes into, from whatever thread."""
+def _atomic(method: Callable[Concatenate[Store, P], R]) -> Callable[Concatenate[Store, P], R]:
+    """Done whole before anything else of the store is, from whatever thread."""
 
     @wraps(method)
-    def step(self: Store, *args: P.args, **kwargs: P.kwargs) -> R:
+    def atomic(self: Store, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.lock:
             return method(self, *args, **kwargs)
 
-    return step
+    return atomic
 
 
 class Store:
@@ -60,27 +68,46 @@ class Store:
         self.records = Records(self.clock.now, self.lock)
         self.dead: OrderedDict[str, bytes] = OrderedDict()
         self._stamps: Expiring[tuple[bytes, int]] = Expiring(self.clock.now)
-        self.workflows = Workflows(self, self.clock.now)
+        self.shelf = MemoryShelf(self.clock.now)
+        self.workflows = Engine(self, self.shelf)
+        self.schedules = Schedules(self.clock.now, self.send)
         self.listeners: set[Inbox[Notice]] = set()
         self._delayed: Timeline[Outgoing] = Timeline()
-        self._lent: defaultdict[str, dict[int, Message]] = defaultdict(dict)
+        self._lent: defaultdict[str, dict[int, Entry]] = defaultdict(dict)
         # How many messages of each id wait in queues or are with workers, and the ids whose messages are to be
         # thrown away when they are met. The second follows the first: a revoked task stays so while it has messages.
         self._present: defaultdict[str, int] = defaultdict(int)
         self._revoked: Expiring[bool] = Expiring(self.clock.now)
-        # Acknowledged before their end, and running still, for as long as a sender may repeat the sending.
-        self._early: Expiring[bool] = Expiring(self.clock.now)
+        # What is called under ids that senders chose, until their ends.
+        self._own: dict[str, str] = {}
+
+    @_atomic
+    def erase(self) -> None:
+        """Hold nothing any more. Who waits or listens goes on doing so."""
+        for held in (self.queues.by_name, self.dead, self._lent, self._present, self._own):
+            held.clear()
+        for expiring in (
+            self._stamps,
+            self._revoked,
+            self._delayed,
+            self.records,
+            self.shelf,
+            self.leases,
+            self.schedules,
+        ):
+            expiring.clear()
 
     # Into the queues
 
-    @_step
+    @_atomic
     def send(self, messages: Sequence[Outgoing], max_length: int | None = None) -> None:
         """Queue messages, or put them by until they are due; all of them or none."""
         now = self.clock.now()
+        self._refuse_other_calls(messages)
         if max_length is not None:
             more: defaultdict[str, int] = defaultdict(int)
             for message in messages:
-                more[message.queue] += _due(message, now) <= now
+                more[message.queue] += _due(message, now) <= now and not self._is_known(message)
             self._check_room(more, max_length)
         for message in messages:
             self._send_one(message, now)
@@ -97,15 +124,12 @@ class Store:
                 )
 
     def _send_one(self, message: Outgoing, now: int, value: bytes | None = None) -> None:
-        waiting = self._delayed.get(message.id)
-        if message.once and (message.id in self._early or (waiting is not None and not waiting.once)):
-            return  # it runs, or waits for its retry
-        waited = self._cancel_delayed(message.id)
         if message.once:
-            if not waited and self._present.get(message.id):
+            if self._is_known(message):
                 return
-            if message.id not in self._revoked:  # else it was revoked before it came
-                self.records.drop(message.id)
+            self._claim(message.id)
+            self._own[message.id] = message.call
+        self._cancel_delayed(message.id)
         due = _due(message, now)
         if due <= now:
             self._enqueue(message, now, value)
@@ -114,11 +138,58 @@ class Store:
         self._delayed.set(message.id, due, message)
         self.queues[message.queue].delayed += 1
         if earliest is None or due < earliest:
-            self.tell(Notice("due"))
+            self.tell(Due())
+
+    # Ids that senders chose
+
+    def _holder(self, id: str) -> str | None:
+        """What is called under an id, as long as its task waits or runs."""
+        if (flow := self.workflows.holder(id)) is not None:
+            return self._own.get(id) or flow.call or "unknown"
+        if id not in self._own or id in self._revoked or self.records.has_ended(id):
+            return None
+        there = self._present.get(id) or self._delayed.get(id) is not None
+        return self._own[id] if there else None
+
+    @_atomic
+    def going_on(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are ids of tasks that wait or run."""
+        return [self._holder(id) is not None for id in ids]
+
+    def _is_known(self, message: Outgoing) -> bool:
+        """Whether its task waits or runs already. What waits as it was sent is replaced."""
+        if not message.once or self._holder(message.id) is None:
+            return False
+        waiting = self._delayed.get(message.id)
+        return waiting is None or not waiting.once
+
+    def _refuse_other_calls(self, messages: Sequence[Outgoing]) -> None:
+        calls: dict[str, str] = {}
+        for message in messages:
+            if message.once:
+                held = self._holder(message.id)
+                if not _same(held, message.call) or not _same(calls.get(message.id), message.call):
+                    raise DuplicateTask.of(message.id)
+                calls[message.id] = message.call
+
+    def _claim(self, id: str) -> None:
+        """The id is a new task's: nothing is known any more of the last one, but for that it was revoked before it
+        came. Its message, if it was revoked and is there still, is taken from whoever has it."""
+        if id in self._revoked and self._present.get(id):
+            for lent in self._lent.values():
+                for message in [one for one in lent.values() if one.id == id]:
+                    del lent[message.handle]
+                    self.queues[message.queue].running -= 1
+                    self._forget_message(message)
+            for message in self.queues.withdraw(id) if self._present.get(id) else ():
+                self._forget_message(message)
+        if id not in self._revoked:
+            self.records.drop(id)
+        self.workflows.release(id)
 
     def _enqueue(self, message: Outgoing, now: int, value: bytes | None = None) -> None:
         self._present[message.id] += 1
-        entry = Message(0, message.id, message.queue, message.priority, message.data, now, value=value)
+        entry = Entry(0, message.id, message.queue, message.priority, message.data, now, value=value)
         self.queues.put(entry, now=now)
 
     def _cancel_delayed(self, id: str) -> bool:
@@ -128,7 +199,7 @@ class Store:
         self.queues[message.queue].delayed -= 1
         return True
 
-    @_step
+    @_atomic
     def promote(self) -> float | None:
         """Queue what is due."""
         now = self.clock.now()
@@ -138,36 +209,39 @@ class Store:
         earliest = self._delayed.earliest()
         return None if earliest is None else (earliest - now) / 1000
 
-    @_step
-    def purge(self, name: str, record: bytes, *, expires: int, step: Step | None) -> int:
+    @_atomic
+    def purge(self, name: str, record: bytes, *, expires: int, told: Told) -> int:
         """Drop what waits in a queue, and end its tasks with a record, if one is given."""
         if name not in self.queues.by_name:
             return 0
         messages = self.queues[name].clear()
         for message in messages:
             self._forget_message(message)
+            self._own.pop(message.id, None)
             if record and not self.records.has_ended(message.id):
-                self.conclude(message.id, record, expires=expires)
-                if step is not None:
-                    end = BadEnd(REVOKED, step.value or b"", step.upstream, step.chord)
-                    self.workflows.abandon(message.id, end)
+                keep = self.workflows.keeping_of(message.id)
+                self.conclude(message.id, record, expires=expires if keep is None else keep)
+                self.workflows.abandon(message.id, BadEnd(REVOKED, told))
         return len(messages)
 
     # To the workers and back
 
-    @_step
+    @_atomic
     def lend(self, worker: str, names: Sequence[str], limit: int) -> list[Delivery]:
         """Take messages out of the queues for a worker."""
-        messages = self.queues.take(names, limit)
+        return self.deliver(worker, self.queues.take(names, limit))
+
+    def deliver(self, worker: str, messages: Sequence[Entry]) -> list[Delivery]:
+        """Messages that were taken out of the queues are a worker's from now on."""
         lent = self._lent[worker]
         for message in messages:
             lent[message.handle] = message
         return [
-            Delivery(m.handle, m.id, m.data, m.queue, m.deliveries + 1, m.id in self._revoked, m.value)
+            Delivery(m.handle, m.id, m.data, m.queue, m.deliveries + 1, m.id in self._revoked, m.value, m.acknowledged)
             for m in messages
         ]
 
-    @_step
+    @_atomic
     def take_back(self, worker: str, *, but: Iterable[int] = (), counts: bool = False) -> int:
         """Put what is lent to a worker at the front of its queues, except some; `counts` if that was a delivery."""
         lent = self._lent.get(worker, {})
@@ -183,66 +257,105 @@ class Store:
             self._lent.pop(worker, None)
         return len(handles)
 
-    def _put_back(self, message: Message, now: int) -> None:
+    @_atomic
+    def left(self, worker: str, queues: Sequence[str]) -> Left:
+        """What is left in some queues that a worker cannot fetch now."""
+        now = self.clock.now()
+        delayed = [(at, message) for at, message in self._delayed.all() if message.queue in queues]
+        retries = [at for at, message in delayed if _is_retry(message)]
+        held = {
+            id: sum(message.queue in queues for message in lent.values())
+            for id, lent in self._lent.items()
+            if id != worker
+        }
+        return Left(
+            retries=len(retries),
+            due=max(0, min(retries, default=now) - now) / 1000,
+            delayed=len(delayed) - len(retries),
+            holders={id: self.leases.end_of(id) for id, count in held.items() if count},
+            held=sum(held.values()),
+        )
+
+    def _put_back(self, message: Entry, now: int) -> None:
         self.queues[message.queue].running -= 1
         self.queues.put(message, now=now, front=True)
 
-    @_step
+    @_atomic
     def take_over(self, worker: str) -> None:
         """Declare silent workers fallen, and put what they held back into the queues."""
         for fallen in self.leases.end_silent(self.clock.now(), by=worker):
             self.take_back(fallen.id, counts=True)
             self.queues.wake_all(fallen.queues)
 
-    @_step
+    @_atomic
     def settle(self, worker: str, settlement: Settlement, dead_letters_max_length: int) -> Verdict:
         """Apply a settlement whole, or not at all."""
         id, handle = settlement.delivery.id, settlement.delivery.handle
         lent = self._lent.get(worker, {})
         message = lent.get(handle)
-        if message is None and settlement.guarded:
+        if message is None:
             return Verdict.FENCED
         revoked = id in self._revoked
         if settlement.if_revoked and not revoked:  # no more: its workflow was resumed
-            if message is not None:
-                self._put_back(lent.pop(handle), self.clock.now())
+            message.acknowledged = False  # it is to run again
+            self._put_back(lent.pop(handle), self.clock.now())
             return Verdict.REVOKED
-        if settlement.final or settlement.sends:
-            self._early.remove(id)
-        if message is not None and settlement.acknowledge:
+        if settlement.final and not revoked:
+            self._own.pop(id, None)
+        if settlement.acknowledge or (settlement.early and revoked):
             del lent[handle]
             self.queues[message.queue].running -= 1
             self._forget_message(message)
+        if settlement.early and not revoked:
+            message.acknowledged = True
         if revoked:
-            # With its last message gone it was forgotten above. A task whose message was acknowledged early has none:
-            # the news of its end is the last that can be refused.
-            if settlement.final and not self._present.get(id):
-                self._revoked.remove(id)
             return Verdict.REVOKED
-        if settlement.record is not None:
-            self.records.write(id, settlement.record, final=settlement.final, expires=settlement.expires)
+        untimely = settlement.step is not None and self.workflows.is_untimely(settlement.step)
+        if settlement.record is not None and not untimely:
+            expires = self._keep(settlement)
+            self.records.write(id, settlement.record, final=settlement.final, expires=expires)
         if settlement.dead is not None:
             self._bury(id, settlement.dead, dead_letters_max_length)
         self.send(settlement.sends)
-        if settlement.acknowledge and not settlement.final and not settlement.sends:
-            self._early.set(id, True, _MAY_REPEAT)
         if settlement.step is not None:
             self.workflows.step(settlement.step)
         return Verdict.APPLIED
 
-    def _forget_message(self, message: Message) -> None:
+    def _keep(self, settlement: Settlement) -> int:
+        """For how long to keep a record: that of a workflow's task for as long as the workflow goes on, and from then
+        on as that says. What error handlers give is nobody's but their own."""
+        step = settlement.step
+        if step is None or settlement.expires == UNKEPT or "." in step.node:
+            return settlement.expires
+        keep = self.workflows.keeping(step.workflow)
+        return settlement.expires if keep is None else keep
+
+    def _forget_message(self, message: Entry) -> None:
         self._present[message.id] -= 1
         if not self._present[message.id]:
             del self._present[message.id]
             self._revoked.remove(message.id)
 
-    @_step
+    @_atomic
     def use(self, names: Iterable[str]) -> None:
         """Make queues, which are from now on among those that have been used."""
         for name in names:
             self.queues[name]
 
-    @_step
+    @_atomic
+    def tidy(self) -> int:
+        """Drop queues that are empty, that nobody consumes, and that were not used for a while; returns how many."""
+        now, consumed = self.clock.now(), self.leases.queues()
+        dropped = 0
+        for queue in list(self.queues.by_name.values()):
+            if queue.name not in consumed and not (queue.waiting or queue.running or queue.delayed):
+                queue.used = queue.used or now
+                if now - queue.used >= UNUSED_FOR:
+                    del self.queues.by_name[queue.name]
+                    dropped += 1
+        return dropped
+
+    @_atomic
     def all_queues(self) -> list[QueueStatus]:
         """The queues that have been used, by name."""
         return [
@@ -258,58 +371,78 @@ class Store:
 
     # Ends that come from outside
 
-    @_step
-    def revoke(
-        self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, step: Step | None = None
-    ) -> list[bool]:
+    @_atomic
+    def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, told: Told) -> list[bool]:
         """End tasks that have not ended, and what comes after them in their workflows."""
-        end = BadEnd(REVOKED, step.value or b"", step.upstream, step.chord) if step else BadEnd(REVOKED)
+        end = BadEnd(REVOKED, told)
         answers: list[bool] = []
-        told: list[str] = []
+        stopped: list[str] = []
         for id in ids:
             whole = self.workflows.is_whole(id)
             ended = self.workflows.has_ended(id) or (not whole and self.records.has_ended(id))
             answers.append(not ended)
             if ended:
                 continue
+            self._own.pop(id, None)
             if not whole:  # else each of its tasks is
-                self.records.write(id, record, final=True, expires=expires)
+                keep = self.workflows.keeping_of(id)
+                self.records.write(id, record, final=True, expires=expires if keep is None else keep)
                 if not self.workflows.is_waiting(id):
                     self.stop(id, expires=expires)
-                    told.append(id)
+                    stopped.append(id)
             self.workflows.revoke(id, Revocation(record, terminate), end)
-        if told:
-            self.tell_revoked(told, terminate=terminate)
+        if stopped:
+            self.tell_revoked(stopped, terminate=terminate)
         return answers
 
-    @_step
+    @_atomic
     def is_revoked(self, id: str) -> bool:
         """Whether a task was revoked and a message of it may still be met."""
         return id in self._revoked
 
     # Workflows
 
-    @_step
-    def store_workflow(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> None:
-        """Keep a part of a workflow, and begin it with the last one."""
+    @_atomic
+    def store_workflow(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> str:
+        """Keep a part of a workflow, and begin it with the last one; returns its id, or that of the one that it is."""
+        if start is not None and (same := self._same_workflow(start)):
+            return same
         if start is not None and max_length is not None:
             self._check_room(start.queues, max_length)
         if start is not None:
             self.use(start.queues)
+        # One that is held may never begin: it may be of a run that was taken for dead, while another run has ended.
+        for name in start.claims if start is not None and not start.held else ():
+            self._cancel_delayed(name)
+            self._own.pop(name, None)
+            self._claim(name)
         self.workflows.store(workflow, part, start)
+        return workflow
 
-    @_step
+    def _same_workflow(self, start: Start) -> str:
+        """The workflow that goes on and is the same, by the ids that were chosen."""
+        same = ""
+        for name in start.claims:
+            if self._holder(name) is None:
+                continue
+            flow = self.workflows.holder(name)
+            if flow is None or not start.call or flow.call != start.call:
+                raise DuplicateTask.of(name)
+            same = flow.id
+        return same
+
+    @_atomic
     def discard(self, workflow: str) -> None:
         """Drop the parts of a workflow that has not begun."""
         self.workflows.drop(workflow)
 
-    @_step
+    @_atomic
     def workflow_status(self, workflow: str) -> WorkflowStatus | None:
         """A workflow's nodes and their states; what has not begun exists for nobody."""
         flow = self.workflows.get(workflow)
         return flow.status() if flow is not None and flow.end else None
 
-    @_step
+    @_atomic
     def workflow_members(self, workflow: str, node: int) -> list[Node] | None:
         """A join's members."""
         flow = self.workflows.get(workflow)
@@ -318,28 +451,28 @@ class Store:
             return None
         return [flow.nodes[member] for member in flow.members[node]]
 
-    @_step
+    @_atomic
     def workflow_value(self, workflow: str, node: int) -> Value | None:
         """What a node gave."""
         return self.workflows.value(workflow, node)
 
-    @_step
-    def workflow_failure(self, workflow: str, subject: str) -> Value | None:
+    @_atomic
+    def workflow_failure(self, workflow: str, subject: str) -> NoValue | None:
         """The failure of a node, for an error handler."""
         return self.workflows.failure(workflow, subject)
 
-    @_step
+    @_atomic
     def resume(self, workflow: str, node: int | None) -> int:
         """Run again what ended badly."""
         return self.workflows.resume(workflow, node)
 
-    @_step
+    @_atomic
     def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
         """Remember a stamp, and tell the workers."""
         self._stamps.set(stamp.hex(), (stamp, self.clock.now()), expires)
-        self.tell(Notice("stamp", terminate=terminate))
+        self.tell(StampRevoked(terminate))
 
-    @_step
+    @_atomic
     def revoked_stamps(self) -> list[tuple[bytes, int]]:
         """The stamps that were revoked, and when."""
         return sorted(self._stamps.values(), key=lambda stamp: stamp[1])
@@ -352,6 +485,17 @@ class Store:
         """Store the record of a task that will not run."""
         self.records.write(id, record, final=True, expires=expires)
 
+    def keep(self, id: str, *, expires: int) -> None:
+        """Keep the record of a task for so long from now on; `UNKEPT` is no longer."""
+        self.records.keep(id, expires)
+
+    @_atomic
+    def forget(self, ids: Sequence[str]) -> list[bool]:
+        """Drop records, and of those that stand for whole workflows all that is known of these."""
+        for id in ids:
+            self.records.drop(id)
+        return [self.workflows.forget(id) for id in ids]
+
     def stop(self, id: str, *, expires: int) -> bool:
         """Take out a task's message, or have it thrown away when it is met: then True."""
         if self._cancel_delayed(id):
@@ -361,7 +505,7 @@ class Store:
 
     def tell_revoked(self, ids: Collection[str], *, terminate: bool) -> None:
         """Tell the workers which tasks to throw away."""
-        self.tell(Notice("revoked", tuple(ids), terminate))
+        self.tell(TasksRevoked(tuple(ids), terminate))
 
     def readmit(self, id: str) -> bool:
         """Forget a task's end. True: a message of it that was to be thrown away is there, and runs."""
@@ -373,18 +517,21 @@ class Store:
 
     # Dead letters
 
-    @_step
+    @_atomic
     def requeue_dead(self, message: Outgoing) -> bool:
         """Give a dead letter another life: no record, no revocation of the old one."""
-        if self.dead.pop(message.id, None) is None:
+        if message.id not in self.dead:
             return False
+        if message.once and self._holder(message.id) is not None:
+            raise DuplicateTask.of(message.id)
+        del self.dead[message.id]
         self.records.drop(message.id)
         if not self._present.get(message.id):
             self._revoked.remove(message.id)
         self.send([message])
         return True
 
-    @_step
+    @_atomic
     def letters(self, limit: int) -> list[tuple[str, bytes]]:
         """The newest dead letters."""
         return list(islice(reversed(self.dead.items()), limit))
@@ -395,18 +542,30 @@ class Store:
         while len(self.dead) > max_length:
             self.dead.popitem(last=False)
 
-    @_step
+    @_atomic
     def tell(self, notice: Notice) -> None:
         """Give a notice to all consumers."""
         for listener in tuple(self.listeners):
             listener.put(notice)
 
-    @_step
+    @_atomic
     def shift_clock(self, milliseconds: int) -> None:
         """Move the clock; what waits for its time may be due now."""
         self.clock.shift += milliseconds
         if self._delayed:
-            self.tell(Notice("due"))
+            self.tell(Due())
+
+
+def _same(call: str | None, other: str) -> bool:
+    """Whether two calls may be one; "" is any."""
+    return not call or not other or call == other
+
+
+def _is_retry(message: Outgoing) -> bool:
+    try:
+        return decode_message(message.data).retries > 0
+    except msgspec.MsgspecError:  # none of ours
+        return False
 
 
 def _due(message: Outgoing, now: int) -> int:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from aioqueue import clock
+
 V = TypeVar("V")
 
 _SLACK = 64
@@ -14,14 +16,15 @@ _SLACK = 64
 
 
 class Clock:
-    """The wall clock in ms since the epoch, which tests may shift."""
+    """ms since the epoch: the wall clock as it was in the beginning, and what has passed since; tests may shift it."""
 
     def __init__(self) -> None:
         self.shift = 0
+        self._began = time.time() - clock.seconds()
 
     def now(self) -> int:
         """The moment."""
-        return time.time_ns() // 1_000_000 + self.shift
+        return int((self._began + clock.seconds()) * 1000) + self.shift
 
 
 class Timeline(Generic[V]):
@@ -44,6 +47,10 @@ class Timeline(Generic[V]):
         """A value, or None."""
         entry = self._entries.get(key)
         return None if entry is None else entry[2]
+
+    def all(self) -> list[tuple[int, V]]:
+        """All values with their moments, in no order."""
+        return [(at, value) for at, _, value in self._entries.values()]
 
     def set(self, key: str, at: int, value: V) -> None:
         """Add a value, in the place of the one that the key had."""
@@ -69,6 +76,11 @@ class Timeline(Generic[V]):
             heapq.heappop(self._heap)
         return None
 
+    def clear(self) -> None:
+        """Take out everything."""
+        self._entries.clear()
+        self._heap.clear()
+
     def pop_until(self, now: int) -> Iterator[tuple[str, V]]:
         """Take out what has its moment now or had it before."""
         while (at := self.earliest()) is not None and at <= now:
@@ -93,6 +105,8 @@ class Expiring(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The value, or None."""
+        if not self._values:
+            return None
         self._sweep()
         return self._values.get(key)
 
@@ -114,6 +128,11 @@ class Expiring(Generic[V]):
         """Forget a value now."""
         self._values.pop(key, None)
         self._ends.remove(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+        self._ends.clear()
 
     def _sweep(self) -> None:
         if self._ends:

@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from time import monotonic
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from operator import attrgetter
+from time import monotonic, time
+from typing import Any, TypeVar, cast
 
 import msgspec
 from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from aioqueue.brokers.protocol import Delivery, Notice, Settlement, Verdict, WorkerStatus
-from aioqueue.brokers.redis import keys, values
-from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient, pack
-from aioqueue.brokers.redis.outbox import rows
-from aioqueue.brokers.redis.scripts import script
+from aioqueue import clock
+from aioqueue.brokers.protocol import UNUSED_FOR, Delivery, Left, Notice, Settlement, Verdict, WorkerStatus
+from aioqueue.brokers.redis import plans, values
+from aioqueue.brokers.redis.keys import GROUP, Keys, queue_of, streams
+from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient, pack, text
+from aioqueue.brokers.redis.notices import notices
+from aioqueue.brokers.redis.outbox import rows, weight_of
+from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.brokers.redis.server import Server
-from aioqueue.brokers.redis.subscription import listen
-from aioqueue.exceptions import LeaseLost
+from aioqueue.brokers.shares import shares
+from aioqueue.clock import BrokerClock
+from aioqueue.exceptions import LeaseLost, PayloadError
 from aioqueue.logs import logger
-from aioqueue.workflow import DONE, FAILED, REVOKED, Step, Value, encode_node
+from aioqueue.message import Record, State, encode_record
+from aioqueue.payload.failure import Failure
+from aioqueue.shortcuts import nothing_beside
+from aioqueue.workflow import FAILED, KEEP_BROKEN, REVOKED, WRECKED, FailedCall, NoValue, Step, Value, encode_node, told
 
 _TIMEOUT = 10.0
+_T = TypeVar("_T")
+
 # Lua unpacks so many values into one command's arguments, and no script should take longer than 5 ms.
 _MOST_SETTLEMENTS = 1000
 _TAKE_OVER_AT_ONCE = 200
+_PAGE = 200
+_QUEUES_AT_ONCE = 20
 _AUDIT_EVERY = 120.0
 _MANY = 20
+# What is broken is looked at so often, and told of so often.
+_LOOK_AGAIN = 1.0
+_POLL = 0.1
+_SAY_AGAIN = 60.0
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
 _ALL = 100_000
+
+# For how long an end waits for a stream that takes no more; then it is refused, so that its worker is free of it.
+_BLOCKED_FOR = 10.0
 
 # Refused whatever is settled, until somebody mends it: wait, and lose nothing.
 _NOT_THE_DATA = (NoPermissionError, NoScriptError)
 # What a script is not allowed to do is an ERR, not a NOPERM.
 _NO_RIGHTS = re.compile("ACL failure in script|The user executing the script")
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
+_serial = attrgetter("serial")
 
 
 class Handle(msgspec.Struct, frozen=True, gc=False):
-    """An entry of a stream, and its place among all that this consumer has read."""
+    """An entry of a stream, and which it is of all that this consumer has read."""
 
     stream: str
     entry: str
@@ -52,21 +73,24 @@ class RedisConsumer:
     def __init__(
         self,
         server: Server,
-        prefix: str,
+        keys: Keys,
         worker: WorkerStatus,
         *,
         visibility_timeout: float,
         dead_letters_max_length: int,
         offset: Callable[[], int],
+        broker_clock: BrokerClock,
     ) -> None:
         self._server = server
-        self._prefix = prefix
+        self._keys = keys
         self._worker = worker
         self._lease = int(visibility_timeout * 1000)
         self._most_dead = dead_letters_max_length
         self._offset = offset
-        self._streams = keys.streams(worker.queues)
-        self._queues = [keys.queue_of(stream) for stream in self._streams]
+        self._clock = broker_clock
+        self._streams = streams(worker.queues)
+        self._stream_keys = [keys.stream(stream) for stream in self._streams]
+        self._queues = [queue_of(stream) for stream in self._streams]
         self._reader = Link(server)
         self._commands = Link(server)
         self._settler = Link(server)
@@ -75,6 +99,8 @@ class RedisConsumer:
         self._number = 0
         self._idle = False
         self._steady = False
+        self._has_damage = False
+        self._complaints = Complaints()
         self._lease_end = 0
         self._audit_at = monotonic() + random.uniform(0.1, 1.0) * _AUDIT_EVERY
 
@@ -84,9 +110,11 @@ class RedisConsumer:
 
     async def join(self) -> None:
         about = msgspec.msgpack.encode(self._worker)
+        asked, offset = clock.seconds(), self._offset()
         now: int = await self._run(
-            "join", self.id, self._lease, self._offset(), about, *self._streams, "", *self._worker.queues
+            "join", self.id, self._lease, offset, about, *self._streams, "", *self._worker.queues
         )
+        self._clock.learn(now - offset, asked)
         self._lease_end = now + self._lease
 
     # Fetching
@@ -101,6 +129,9 @@ class RedisConsumer:
             deliveries = await (self._plain_read(limit, limit) if self._steady else self._read(limit))
             if deliveries or wait <= 0:
                 return deliveries
+        if self._has_damage:  # the others cannot be waited for in one command
+            await asyncio.sleep(min(wait, _POLL))
+            return await self._read(limit)
         self._idle = self._steady = False
         # COUNT is for each stream, so all of them together stay within the limit (or one each).
         count = max(1, limit // len(self._streams))
@@ -110,7 +141,9 @@ class RedisConsumer:
         return deliveries
 
     async def _read(self, limit: int) -> list[Delivery]:
-        reply = await self._reader.run(script("fetch"), self._prefix, self.id, limit, *self._streams, timeout=_TIMEOUT)
+        reply = await self._reader.run(
+            script("fetch"), self._keys.prefix, self.id, limit, *self._streams, timeout=_TIMEOUT
+        )
         if reply == b"lost":
             raise LeaseLost(self._lease_lost)
         deliveries: list[Delivery] = []
@@ -118,28 +151,36 @@ class RedisConsumer:
             self._collect(position - 1, entries, deliveries)
         self._mark(deliveries, {id.decode(errors="replace") for id in reply[1]})
         self._steady = len(reply[0]) == 1 and len(deliveries) >= _MANY
+        self._has_damage = bool(reply[2])
+        if self._has_damage:
+            self._steady = False
+            self._complaints.tell(
+                "Worker %s cannot fetch from a queue (%s); it goes on with the others, and with this one when that is "
+                "mended.",
+                self._worker.name,
+                _shown(reply[2]),
+            )
         return deliveries
 
     async def _plain_read(self, limit: int, count: int, wait: float = 0) -> list[Delivery]:
         """Read so many of each stream, and wait for them if there are none; more than the limit goes back."""
-        names = [self._prefix + stream for stream in self._streams]
         block: tuple[Argument, ...] = ("BLOCK", max(1, int(wait * 1000))) if wait > 0 else ()
         read: tuple[Argument, ...] = (
-            *("XREADGROUP", "GROUP", keys.GROUP, self.id, "COUNT", count, *block),
-            *("STREAMS", *names, *(">" for _ in names)),
+            *("XREADGROUP", "GROUP", GROUP, self.id, "COUNT", count, *block),
+            *("STREAMS", *self._stream_keys, *(">" for _ in self._stream_keys)),
         )
         try:
             reply, revoked, lease = await self._reader.calls(
                 (
                     read,
-                    ("ZCARD", self._prefix + "revoked"),
-                    ("ZSCORE", self._prefix + "leases", self.id),
+                    ("ZCARD", self._keys.revoked),
+                    ("ZSCORE", self._keys.leases, self.id),
                 ),
                 timeout=wait + 5.0,
             )
         except ResponseError as error:
-            if "NOGROUP" in str(error) or "UNBLOCKED" in str(error):
-                return await self._read(limit)  # makes the groups again
+            if any(word in str(error) for word in ("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
+                return await self._read(limit)  # makes the groups again, and goes without what is no stream
             raise
         if lease is None:
             await self.leave()  # what was read just now belongs to a worker that nobody watches
@@ -149,7 +190,7 @@ class RedisConsumer:
         deliveries: list[Delivery] = []
         streams = cast("Any", reply).items() if isinstance(reply, dict) else reply
         for name, entries in streams:
-            position = self._streams.index(name.decode()[len(self._prefix) :])
+            position = self._stream_keys.index(name.decode())
             self._collect(position, entries, deliveries)
         if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
             await self._hand_back("these", *self._streams, "", *_names(deliveries[limit:]))
@@ -190,22 +231,20 @@ class RedisConsumer:
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         verdicts: list[Verdict] = []
-        for start in range(0, len(settlements), _MOST_SETTLEMENTS):
-            verdicts += await self._settle(settlements[start : start + _MOST_SETTLEMENTS])
+        for share in shares(settlements, _weight):
+            verdicts += await self._settle(share)
         return verdicts
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         self._number += 1
         try:
-            alone = len(settlements) == 1 and _is_plain(settlements[0])
-            arguments = self._single(settlements[0]) if alone else self._plan(settlements)
+            applied, arguments = self._request(settlements)
         except Exception as error:  # one that cannot be encoded must not hold up the others
             return await self._settle_apart(settlements, error)
-        applied = script("settle_one" if alone else "settle")
         backoff = Backoff()
         while True:
             try:
-                letters: bytes = await self._settler.run(applied, self._prefix, *arguments, timeout=_TIMEOUT)
+                letters: bytes = await self._settler.run(applied, self._keys.prefix, *arguments, timeout=_TIMEOUT)
                 return [_VERDICTS[letter] for letter in letters.decode()]
             except (RedisError, OSError) as error:
                 if (
@@ -224,18 +263,36 @@ class RedisConsumer:
                 await backoff.wait()
 
     async def _settle_apart(self, settlements: Sequence[Settlement], error: Exception) -> list[Verdict]:
-        """One of them is refused, and must not hold up the others."""
+        """One of them cannot be applied, and must not hold up the others."""
         if len(settlements) > 1:
             middle = len(settlements) // 2
             return await self._settle(settlements[:middle]) + await self._settle(settlements[middle:])
-        logger.error(
-            "The broker refuses the end of task %s: %s. Its message stays in the queue %r, and is delivered again "
-            "when this worker stops.",
-            settlements[0].delivery.id,
-            error,
-            settlements[0].delivery.queue,
+        [settlement] = settlements
+        settlement.problem = _problem(error)
+        return [self._judged(settlement, error)]
+
+    def _judged(self, settlement: Settlement, error: Exception) -> Verdict:
+        """Whether one that was not applied can be, later."""
+        about = str(error)
+        if not isinstance(error, RedisError) or about.startswith("REFUSED"):
+            return Verdict.REFUSED
+        now = monotonic()
+        if settlement.blocked is None:
+            settlement.blocked = now
+        if about.startswith("BLOCKED") and now - settlement.blocked > _BLOCKED_FOR:
+            return Verdict.REFUSED
+        self._complaints.tell(
+            "The end of task %s waits for the broker: %s. It is kept, and tried again.",
+            settlement.delivery.id,
+            settlement.problem,
         )
-        return [Verdict.FENCED]
+        return Verdict.BLOCKED
+
+    def _request(self, settlements: Sequence[Settlement]) -> tuple[Script, list[Argument]]:
+        """What applies them, and its arguments."""
+        if len(settlements) == 1 and _is_plain(settlements[0]):
+            return script("settle_one"), self._single(settlements[0])
+        return script("settle"), self._plan(settlements)
 
     def _single(self, settlement: Settlement) -> list[Argument]:
         """ARGV of the script for a plain one: see settle_one.lua."""
@@ -246,23 +303,15 @@ class RedisConsumer:
     def _plan(self, settlements: Sequence[Settlement]) -> list[Argument]:
         """ARGV of the script: see settle.lua."""
         data: list[Argument] = []
-        positions: dict[str, int] = {}
-        first: list[Handle] = []
-        last: list[Handle] = []
-        table: list[tuple[Any, ...]] = []
+        streams: dict[str, tuple[int, list[Handle]]] = {}
+        ends: list[plans.End] = []
         for settlement in settlements:
             handle: Handle = settlement.delivery.handle
-            position = 0
-            if settlement.guarded:
-                position = positions.get(handle.stream, 0)
-                if not position:
-                    position = positions[handle.stream] = len(positions) + 1
-                    first.append(handle)
-                    last.append(handle)
-                elif handle.serial < first[position - 1].serial:
-                    first[position - 1] = handle
-                elif handle.serial > last[position - 1].serial:
-                    last[position - 1] = handle
+            found = streams.get(handle.stream)
+            if found is None:
+                found = streams[handle.stream] = (len(streams) + 1, [])
+            position, handles = found
+            handles.append(handle)
             record = dead = 0
             if settlement.record is not None:
                 data.append(_stored(settlement))
@@ -271,7 +320,7 @@ class RedisConsumer:
                 data.append(settlement.dead)
                 dead = len(data) + 1
             step = _step(settlement.step, data) if settlement.step is not None else 0
-            row = (
+            end = plans.End(
                 position,
                 handle.entry,
                 settlement.delivery.id,
@@ -281,26 +330,35 @@ class RedisConsumer:
                 settlement.expires,
                 step,
             )
-            if settlement.sends or dead or settlement.if_revoked:
-                row += (rows(settlement.sends, data), dead, 1 if settlement.if_revoked else 0)
-            table.append(row)
-        streams = [
-            (stream, first[position - 1].entry, last[position - 1].entry, _ALL)
-            for stream, position in positions.items()
+            if not _is_short(settlement):
+                end = plans.WholeEnd(
+                    *msgspec.structs.astuple(end),
+                    sends=rows(settlement.sends, data),
+                    letter=dead,
+                    if_revoked=int(settlement.if_revoked),
+                    own=int(settlement.own_id),
+                    early=int(settlement.early),
+                )
+            ends.append(end)
+        spans = [
+            plans.Stream(stream, min(handles, key=_serial).entry, max(handles, key=_serial).entry, _ALL)
+            for stream, (_, handles) in streams.items()
         ]
-        plan = (self.id, self._number, self._offset(), self._most_dead, streams, table)
+        plan = plans.Settle(self.id, self._number, self._offset(), self._most_dead, spans, ends)
         return [msgspec.msgpack.encode(plan), *data]
 
     # Leases
 
     def renew(self) -> bool:
         text = script("renew")
-        arguments = (self._prefix, self.id, self._lease, self._offset())
+        asked, offset = clock.seconds(), self._offset()
+        arguments = (self._keys.prefix, self.id, self._lease, offset)
         try:
             reply = self._renew_call("EVALSHA", text.sha, 1, *arguments)
         except NoScriptError:
             reply = self._renew_call("EVAL", text.text, 1, *arguments)
         if reply:
+            self._clock.learn(reply - offset, asked)
             self._lease_end = reply + self._lease
         return bool(reply)
 
@@ -328,17 +386,27 @@ class RedisConsumer:
         audit = monotonic() >= self._audit_at
         if audit:
             self._audit_at = monotonic() + random.uniform(0.8, 1.2) * _AUDIT_EVERY
-        moved, more, next_end = await self._run(
-            "take_over", self.id, self._lease, self._offset(), _TAKE_OVER_AT_ONCE, int(audit), self._lease_end
+        moved, more, next_end, problem = await self._run(
+            *("take_over", self.id, self._lease, self._offset(), _TAKE_OVER_AT_ONCE, int(audit), self._lease_end),
+            *self._worker.queues,
         )
         if moved:
             logger.warning("Took over %d tasks of workers that have been silent for longer than their lease.", moved)
+        if problem:
+            self._complaints.tell(
+                "What a dead worker held cannot be queued again: %s. It stays where it is, and is tried again.",
+                _shown(problem),
+            )
+            return _LOOK_AGAIN
         if more:
             return 0.0
         # A lease that is taken out from now on ends no earlier than the shortest there is. Apart, so that not all
         # workers ask in the same moment.
         in_ms = next_end if 0 <= next_end < self._lease else self._lease
         return in_ms / 1000 + random.uniform(0.01, 0.25)
+
+    async def tidy(self) -> int:
+        return await self._run("tidy", self._offset(), UNUSED_FOR, _QUEUES_AT_ONCE)
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         return await self._hand_back("keep", *self._streams, "", *_names(held))
@@ -349,49 +417,113 @@ class RedisConsumer:
     async def _hand_back(self, mode: str, *arguments: Argument) -> int:
         total, more = 0, 1
         while more:
-            moved, more = await self._run("hand_back", self.id, _TAKE_OVER_AT_ONCE, mode, *arguments)
+            moved, more, problem = await self._run("hand_back", self.id, _TAKE_OVER_AT_ONCE, mode, *arguments)
             total += moved
+            if problem:
+                self._complaints.tell("Worker %s cannot hand back all: %s", self._worker.name, _shown(problem))
+                if not moved:  # nor will it at once
+                    break
         return total
 
     # Time, news
 
     async def promote(self) -> float | None:
-        moved, next_due = await self._run("promote", self._offset(), _TAKE_OVER_AT_ONCE)
+        reply = await self._run("promote", self._offset(), _TAKE_OVER_AT_ONCE)
+        if reply[2]:
+            reply = await self._run("promote", self._offset(), _TAKE_OVER_AT_ONCE, *self._for_aside())
+        moved, next_due, _, set_aside, problem = reply
+        for id, why in set_aside:
+            logger.error("%s was set aside, see the dead letters: %s", _shown(id), _shown(why))
+        if problem:
+            self._complaints.tell("What is due cannot be queued: %s. It waits, and is tried again.", _shown(problem))
+            return min(_LOOK_AGAIN, next_due / 1000) if next_due > 0 else _LOOK_AGAIN
         if moved >= _TAKE_OVER_AT_ONCE:
             return 0.0
         return next_due / 1000 if next_due >= 0 else None
 
-    async def notices(self) -> AsyncIterator[Notice]:
-        backoff = Backoff()
+    def _for_aside(self) -> list[Argument]:
+        """What a script has to know to set something aside: see aside.lua."""
+        now = int(time() * 1000) + self._offset()
+        error = PayloadError("What the broker held of this task cannot be read. It was moved to the dead letters.")
+        failed = FailedCall(id="", task="", failure=Failure.of(error))
+        hear = told(failed, now=now)
+        record = Record(
+            state=State.FAILURE,
+            failure=failed.failure,
+            reason=failed.failure.message,
+            worker=self._worker.name,
+            ended=now,
+            dead=True,
+        )
+        encode = msgspec.msgpack.encode
+        head = [
+            *("queue", "", "deliveries", 0, "died_at", now, "worker", self._worker.name, "raw"),
+        ]
+        start = bytes([0x80 + 6]) + b"".join(map(encode, head))
+        return [encode_record(record), KEEP_BROKEN, hear.failure, hear.upstream, hear.chord, start]
+
+    async def left(self) -> Left:
+        held, *pairs = await self._run("left", self.id, *self._streams)
+        holders = {text(worker): int(float(end)) for worker, end in zip(pairs[::2], pairs[1::2], strict=True)}
+        looked_at = retries = others = 0
+        due = -1
         while True:
-            try:
-                async for news in listen(self._server, self._prefix + "notices"):
-                    backoff.reset()
-                    yield _notice(news)
-            except (RedisError, OSError):
-                await backoff.wait()
+            last = looked_at + _PAGE - 1
+            count, more, first, rest = await self._run(
+                "left_delayed", self._offset(), looked_at, last, *dict.fromkeys(self._worker.queues)
+            )
+            looked_at, retries, others = looked_at + count, retries + more, others + rest
+            due = first if due < 0 else due
+            if count < _PAGE:
+                break
+        return Left(retries=retries, due=max(0, due) / 1000, delayed=others, holders=holders, held=held)
+
+    def notices(self) -> AsyncIterator[Notice]:
+        return notices(self._server, self._keys.notices)
 
     async def revoked(self, ids: Sequence[str]) -> list[bool]:
         flags: list[bool] = []
         for start in range(0, len(ids), _MOST_SETTLEMENTS):
             part = ids[start : start + _MOST_SETTLEMENTS]
-            scores: list[Any] = await self._commands.call("ZMSCORE", self._prefix + "revoked", *part, timeout=_TIMEOUT)
+            scores: list[Any] = await self._commands.call("ZMSCORE", self._keys.revoked, *part, timeout=_TIMEOUT)
             flags += [score is not None for score in scores]
+        return flags
+
+    async def queued(self, ids: Sequence[str]) -> list[bool]:
+        flags: list[bool] = []
+        for start in range(0, len(ids), _MOST_SETTLEMENTS):
+            part = ids[start : start + _MOST_SETTLEMENTS]
+            flags += map(bool, await self._run("queued", len(self._streams), *self._streams, *part))
         return flags
 
     async def stamps(self) -> list[tuple[bytes, int]]:
         found: list[Any] = await self._commands.call(
-            "ZRANGE", self._prefix + "revoked:stamps", 0, -1, "WITHSCORES", timeout=_TIMEOUT
+            "ZRANGE", self._keys.revoked_stamps, 0, -1, "WITHSCORES", timeout=_TIMEOUT
         )
         # RESP3 answers with pairs.
         flat = [part for pair in found for part in pair] if found and isinstance(found[0], list) else found
         return [(stamp, int(float(score))) for stamp, score in zip(flat[::2], flat[1::2], strict=True)]
 
     async def value(self, workflow: str, node: int) -> Value | None:
-        return await values.load(self._values_call, self._prefix, workflow, str(node))
+        return await self._value(values.load, workflow, str(node))
 
-    async def handled(self, workflow: str, subject: str) -> Value | None:
-        return await values.load_failure(self._values_call, self._prefix, workflow, subject)
+    async def failure(self, workflow: str, subject: str) -> NoValue | None:
+        return await self._value(values.load_failure, workflow, subject)
+
+    async def _value(self, load: Callable[..., Awaitable[_T | None]], workflow: str, node: str) -> _T | None:
+        """What is loaded of a workflow, whose keys may be broken for a while, or for good."""
+        until = monotonic() + _BLOCKED_FOR
+        while True:
+            try:
+                return await load(self._values_call, self._keys, workflow, node)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:
+                raise _unreadable(workflow, error) from None
+            except ResponseError as error:
+                if is_transient(error) or isinstance(error, _NOT_THE_DATA):
+                    raise
+                if monotonic() > until:
+                    raise _unreadable(workflow, error) from None
+                await asyncio.sleep(_LOOK_AGAIN)
 
     async def _values_call(self, *arguments: Argument) -> Any:
         return await self._commands.call(*arguments, timeout=_TIMEOUT)
@@ -403,14 +535,32 @@ class RedisConsumer:
         self._end_renewals()
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
-        return await self._commands.run(script(name), self._prefix, *arguments, timeout=_TIMEOUT)
+        return await self._commands.run(script(name), self._keys.prefix, *arguments, timeout=_TIMEOUT)
+
+
+def _weight(settlement: Settlement) -> int:
+    """How many bytes go to the broker with it, all but."""
+    step = settlement.step
+    size = len(settlement.record or b"") + len(settlement.dead or b"")
+    if step is not None:
+        told = step.told
+        size += len(step.value or b"") + len(told.failure) + len(told.upstream) + len(told.chord)
+    return size + sum(map(weight_of, settlement.sends)) if settlement.sends else size
+
+
+# What the broker notes of a settlement itself is not a part of it.
+_NOTES = ("problem", "blocked")
+# Whether what settle_one.lua takes is all there is of a settlement.
+_is_end_alone = nothing_beside(Settlement, "delivery", "record", "expires", *_NOTES, final=True)
+# Whether the first eight parts of a row of settle.lua are.
+_is_short = nothing_beside(Settlement, "delivery", "acknowledge", "record", "final", "expires", "step", *_NOTES)
+# Whether a step says of its task only that it has ended well.
+_is_done = nothing_beside(Step, "workflow", "node", "value")
 
 
 def _is_plain(settlement: Settlement) -> bool:
     """Whether it acknowledges a message and keeps a record, and that is all."""
-    usual = settlement.guarded and settlement.acknowledge and settlement.final and not settlement.if_revoked
-    more = settlement.sends or settlement.step is not None or settlement.dead is not None
-    return usual and not more and settlement.record is not None and settlement.expires >= 0
+    return settlement.record is not None and settlement.expires >= 0 and _is_end_alone(settlement)
 
 
 def _stored(settlement: Settlement) -> bytes:
@@ -418,23 +568,25 @@ def _stored(settlement: Settlement) -> bytes:
     return (b"1" if settlement.final else b"0") + (settlement.record or b"")
 
 
-def _step(step: Step, data: list[Argument]) -> tuple[Any, ...]:
+def _step(step: Step, data: list[Argument]) -> plans.Done:
     """A step as settle.lua takes it; its data are added to `data`."""
 
     def index(part: bytes) -> int:
         data.append(part)
         return len(data) + 1
 
-    value = index(step.value) if step.value is not None else 0
-    if step.state == DONE and not step.additions:
-        return step.workflow, step.node, DONE, value
-    bad = step.state in (FAILED, REVOKED)
-    after, chord = (index(step.upstream), index(step.chord)) if bad else (0, 0)
+    after = chord = 0
+    if step.state in (FAILED, REVOKED, WRECKED):
+        value, after, chord = index(step.told.failure), index(step.told.upstream), index(step.told.chord)
+    else:
+        value = index(step.value) if step.value is not None else 0
+        if _is_done(step):
+            return plans.Done(step.workflow, step.node, step.state, value)
     additions = [
-        (addition.workflow, addition.group[0], str(addition.group[1]), index(encode_node(addition.node)))
+        plans.Addition(addition.workflow, addition.group[0], str(addition.group[1]), index(encode_node(addition.node)))
         for addition in step.additions
     ]
-    return step.workflow, step.node, step.state, value, after, chord, step.graft, additions
+    return plans.Step(step.workflow, step.node, step.state, value, after, chord, step.graft, additions)
 
 
 def _names(deliveries: Sequence[Delivery]) -> list[str]:
@@ -442,22 +594,56 @@ def _names(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def _unusual(handle: Handle, fields: list[bytes] | None, queue: str) -> Delivery:
-    """An entry that was handed back, or that somebody else wrote: then it may lack an id, or count without end."""
+    """An entry that was handed back, or that somebody else wrote: then it may lack an id, or count without end. Where
+    there is no message, all that there is takes its place: it cannot be read, but it is kept."""
     values = dict(zip(fields[::2], fields[1::2], strict=False)) if fields else {}
+    data = values.get(b"m", b"")
+    if not data and values.keys() - {b"i", b"m", b"d", b"e", b"v"}:
+        data = msgspec.msgpack.encode(values)
     before = values.get(b"d", b"0")[:9]
     return Delivery(
         handle,
         values.get(b"i", b"").decode(errors="replace") or f"unnamed-{handle.entry}",
-        values.get(b"m", b""),
+        data,
         queue,
         int(before) + 1 if before.isdigit() else 1,
+        acknowledged=b"e" in values,
     )
 
 
-def _notice(news: bytes | None) -> Notice:
-    if news is None:
-        return Notice("connected")
-    if news == b"due":
-        return Notice("due")
-    kind, ids, terminate = msgspec.msgpack.decode(news, type=tuple[str, tuple[str, ...], bool])
-    return Notice(kind, ids, terminate)
+def _unreadable(workflow: str, error: Exception) -> PayloadError:
+    return PayloadError(
+        f"What comes before the arguments cannot be read, for the workflow {_shown(workflow[:36])} is broken "
+        f"({_problem(error)}). The task was moved to the dead letters."
+    )
+
+
+class Complaints:
+    """Says what does not go away by itself: at once, and then now and again."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def tell(self, text: str, *arguments: object) -> None:
+        """Say it, unless something of the kind has just been said."""
+        now = monotonic()
+        if now - self._told.get(text, float("-inf")) >= _SAY_AGAIN:
+            self._told[text] = now
+            logger.warning(text, *arguments)
+
+
+_CALL_SITE = re.compile(r",? ?(on @user_script:\d+|script: [0-9a-f]+,?)\.?")
+
+
+def _problem(error: Exception) -> str:
+    """What a script says of what is wrong, without its own code."""
+    about = str(error)
+    for word in ("REFUSED ", "BLOCKED "):
+        about = about.removeprefix(word)
+    return _shown(re.sub(r"^(\w+:\d+:|user_script:\d+:) ?", "", _CALL_SITE.sub("", about)))
+
+
+def _shown(text: bytes | str) -> str:
+    """A text from elsewhere, fit for a log."""
+    shown = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in shown)[:500]

@@ -15,9 +15,11 @@ from typing import Any, cast
 import hiredis
 from redis import exceptions as redis_errors
 
+from aioqueue import clock
 from aioqueue.brokers.redis.scripts import Script
 from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.wire import Wire
+from aioqueue.clock import BrokerClock
 
 Argument = str | bytes | int | float
 
@@ -39,8 +41,16 @@ _TRANSIENT_PREFIXES = (
 
 
 def pack(*arguments: Argument) -> bytes:
-    """A command as it goes over the wire."""
-    return _pack(arguments)
+    """A command as it goes over the wire. Text that was read from bytes which are no text goes back as those bytes."""
+    try:
+        return _pack(arguments)
+    except UnicodeEncodeError:
+        return _pack(tuple(one.encode(errors="surrogateescape") if isinstance(one, str) else one for one in arguments))
+
+
+def text(data: bytes) -> str:
+    """Bytes from the broker as text; what is no text stays what it is, and `pack` makes the same bytes of it again."""
+    return data.decode(errors="surrogateescape")
 
 
 def is_transient(error: BaseException) -> bool:
@@ -77,10 +87,15 @@ class Link:
 
     A call that does not get its reply (an error, a timeout, a cancellation) closes the connection: the reply may yet
     arrive, and must not be taken for that of the next call. The next call connects again.
+
+    Args:
+        server: where it connects.
+        broker_clock: with each connection it learns what time the server has: that may be another one by then.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, broker_clock: BrokerClock | None = None) -> None:
         self._server = server
+        self._clock = broker_clock
         self._wire: Wire | None = None
         self._lock = asyncio.Lock()
 
@@ -95,11 +110,11 @@ class Link:
         Raises:
             redis.exceptions.RedisError: the server's error, or none of its replies within `timeout` seconds.
         """
-        return (await self._exchange(_pack(arguments), 1, timeout))[0]
+        return (await self._exchange(pack(*arguments), 1, timeout))[0]
 
     async def calls(self, commands: Sequence[tuple[Argument, ...]], *, timeout: float) -> list[Any]:
         """Send several commands at once; the first error among the replies is raised after all were read."""
-        return await self._exchange(b"".join([_pack(command) for command in commands]), len(commands), timeout)
+        return await self._exchange(b"".join([pack(*command) for command in commands]), len(commands), timeout)
 
     async def _exchange(self, packed: bytes, count: int, timeout: float) -> list[Any]:
         async with self._lock:
@@ -129,6 +144,13 @@ class Link:
         except redis_errors.NoScriptError:
             return await self.call("EVAL", script.text, 1, key, *arguments, timeout=timeout)
 
+    async def learn_time(self, *, timeout: float) -> None:
+        """Ask what time the server has."""
+        asked = clock.seconds()
+        said = await self.call("TIME", timeout=timeout)
+        if self._clock is not None:
+            self._clock.learn(_milliseconds(said), asked)
+
     async def close(self) -> None:
         """Close the connection; a later call would open it again."""
         await self._drop()
@@ -138,9 +160,20 @@ class Link:
         async with asyncio.timeout(timeout):
             connection = await self._server.connect()
         self._wire = wire = Wire(connection)
+        if self._clock is not None:
+            asked = clock.seconds()
+            deadline = asyncio.get_running_loop().time() + timeout
+            [said] = await wire.exchange(_pack(("TIME",)), 1, deadline)
+            if isinstance(said, list):  # else the command itself hears of what is wrong
+                self._clock.learn(_milliseconds(cast("list[bytes]", said)), asked)
         return wire
 
     async def _drop(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
             await wire.close()
+
+
+def _milliseconds(said: list[bytes]) -> int:
+    """The answer to TIME."""
+    return int(said[0]) * 1000 + int(said[1]) // 1000

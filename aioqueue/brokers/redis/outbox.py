@@ -16,18 +16,16 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 import msgspec
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from aioqueue.brokers.protocol import Outgoing
+from aioqueue.brokers.redis import plans
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
 from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.brokers.redis.server import NotTrusted
-from aioqueue.exceptions import AioQueueError, BrokerUnavailable, QueueFull
-
-MOST_MESSAGES = 1000
-_MOST_BYTES = 4 * 1024 * 1024
-
-Row = tuple[str, str, int, int, int, int, int]
+from aioqueue.brokers.shares import MOST_BYTES, MOST_ITEMS, shares
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, DuplicateTask, QueueFull
+from aioqueue.shortcuts import nothing_beside
 
 
 class _Parcel(msgspec.Struct, eq=False):
@@ -81,12 +79,11 @@ class Outbox:
         self._known_queues: set[str] = set()
 
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None) -> None:
-        """Send messages, 1,000 at a time, each thousand whole or not at all."""
+        """Send messages, share by share, each whole or not at all."""
         loop = asyncio.get_running_loop()
-        for start in range(0, len(messages), MOST_MESSAGES):
+        for part in shares(messages, weight_of):
             if self._over:
                 raise _never_sent()
-            part = messages[start : start + MOST_MESSAGES] if len(messages) > MOST_MESSAGES else messages
             parcel = _Parcel(part, max_length or 0, timeout, monotonic() + timeout, loop.create_future())
             if self._busy or self._waiting or self._unfinished is not None or not self._link.connected:
                 self._waiting.append(parcel)
@@ -150,14 +147,15 @@ class Outbox:
         """As many parcels as fit into one request, at least one; those given up by their senders are left out."""
         parcels: list[_Parcel] = []
         messages = size = 0
-        while self._waiting and messages < MOST_MESSAGES and size < _MOST_BYTES:
-            if parcels and messages + len(self._waiting[0].messages) > MOST_MESSAGES:
-                break
-            parcel = self._waiting.popleft()
+        while self._waiting:
+            parcel = self._waiting[0]
             if not parcel.sent.done():
-                parcels.append(parcel)
                 messages += len(parcel.messages)
-                size += sum(len(message.data) for message in parcel.messages)
+                size += sum([len(message.data) for message in parcel.messages])
+                if parcels and (messages > MOST_ITEMS or size > MOST_BYTES):
+                    break
+                parcels.append(parcel)
+            self._waiting.popleft()
         return parcels
 
     def _request(self, parcels: list[_Parcel]) -> _Request:
@@ -168,13 +166,13 @@ class Outbox:
             if _is_plain(message) and message.queue in self._known_queues:
                 return self._of_one(parcels, message)
         data: list[Argument] = []
-        groups: list[tuple[int, list[Row]]] = []
+        groups: list[plans.Group] = []
         queues: set[str] = set()
         for parcel in parcels:
-            groups.append((parcel.max_length, rows(parcel.messages, data)))
+            groups.append(plans.Group(parcel.max_length, rows(parcel.messages, data)))
             queues.update([message.queue for message in parcel.messages])
         queues -= self._known_queues
-        plan = (self._client, self._number, self._offset(), sorted(queues), groups)
+        plan = plans.Send(self._client, self._number, self._offset(), sorted(queues), groups)
         return _Request(parcels, script("send"), [msgspec.msgpack.encode(plan), *data], queues, Backoff())
 
     def _of_one(self, parcels: list[_Parcel], message: Outgoing) -> _Request:
@@ -194,9 +192,14 @@ class Outbox:
             self._failed(request, error)
             return request.over
         self._known_queues |= request.new_queues
-        for parcel, letter in zip(parcels, letters.decode(), strict=True):
+        answers, *reasons = letters.decode(errors="backslashreplace").split("\n")
+        for parcel, letter in zip(parcels, answers, strict=True):
             if letter == "f":
                 parcel.fail(_full(parcel))
+            elif letter == "d":
+                parcel.fail(DuplicateTask.of(reasons.pop(0)))
+            elif letter == "x":
+                parcel.fail(self._refused(ResponseError(reasons.pop(0).removeprefix("BLOCKED "))))
             elif not parcel.sent.done():
                 parcel.sent.set_result(None)
         return True
@@ -228,20 +231,25 @@ class Outbox:
         return BrokerUnavailable(f"{self._description} refused: {error}. Nothing was sent.")
 
 
-def rows(messages: Sequence[Outgoing], data: list[Argument]) -> list[Row]:
+def weight_of(message: Outgoing) -> int:
+    """How many bytes a message is, all but."""
+    return len(message.data)
+
+
+def rows(messages: Sequence[Outgoing], data: list[Argument]) -> list[plans.Message]:
     """Messages as the scripts take them; their data are added to `data`, which follow a plan in ARGV[1]."""
-    made: list[Row] = []
+    made: list[plans.Message] = []
     for message in messages:
         data.append(message.data)
         delay = max(0, message.delay or 0)
-        once = 1 if message.once else 0
-        made.append((message.id, message.queue, message.priority, len(data) + 1, message.due or 0, delay, once))
+        call: int | str = message.call or 1 if message.once else 0
+        due = message.due or 0
+        made.append(plans.Message(message.id, message.queue, message.priority, len(data) + 1, due, delay, call))
     return made
 
 
-def _is_plain(message: Outgoing) -> bool:
-    """Whether it has only to be queued."""
-    return message.due is None and message.delay is None and not message.once
+# Whether a message has only to be queued: what send_one.lua takes is all there is of it.
+_is_plain = nothing_beside(Outgoing, "id", "queue", "priority", "data")
 
 
 def _never_sent() -> BrokerUnavailable:

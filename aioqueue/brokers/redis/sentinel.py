@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry as BlockingRetry
 
-from aioqueue.brokers.url import SENTINEL
+from aioqueue.url import SENTINEL
 
 _PORT = 26379
 # One that does not answer must not keep the others from being asked.
@@ -40,27 +40,19 @@ class Addresses(NamedTuple):
 
 def split(url: str) -> tuple[str, Addresses | None]:
     """A URL as it would be if the primary's host were known, and who knows it; None when it names the server itself.
-
-    Raises:
-        ValueError: it cannot be read.
+    The URL is one that `check_address` has seen.
     """
     parts = urlsplit(url)
     if parts.scheme not in SENTINEL:
         return url, None
     user, at, hosts = parts.netloc.rpartition("@")
     name, _, database = parts.path.lstrip("/").partition("/")
-    if not name:
-        raise ValueError("it does not say which primary the Sentinels are to be asked for")
     addresses: list[tuple[str, int]] = []
     for host in hosts.split(","):
         place = urlsplit(f"//{host}")
-        if not place.hostname:
-            raise ValueError("it names no Sentinel, or an empty one")
-        addresses.append((place.hostname, place.port or _PORT))
+        addresses.append((place.hostname or "", place.port or _PORT))
     options = parse_qsl(parts.query, keep_blank_values=True)
     theirs = {name.removeprefix("sentinel_"): value for name, value in options if name.startswith("sentinel_")}
-    if unknown := theirs.keys() - {"username", "password"}:
-        raise ValueError(f"the option sentinel_{min(unknown)} is unknown")
     query = urlencode([(name, value) for name, value in options if not name.startswith("sentinel_")])
     scheme = parts.scheme.partition("+")[0]
     address = f"{scheme}://{user}{at}the-primary/{database}{'?' + query if query else ''}"

@@ -5,8 +5,9 @@ redis-py makes them: authentication, TLS, RESP2 or 3, name resolution, and askin
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import redis
@@ -17,12 +18,14 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry as BlockingRetry
 
+from aioqueue.brokers.redis.address import check_address
+from aioqueue.brokers.redis.certificates import check_files
 from aioqueue.brokers.redis.sentinel import Sentinels, split
-from aioqueue.brokers.url import masked
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.url import masked
 
 CONNECT_TIMEOUT = 5.0
-_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_REVIVE_AGAIN = 1.0
 
 
 class NotTrusted(redis_errors.AuthenticationError):
@@ -35,32 +38,33 @@ class Server:
     Args:
         url: `redis://`, `rediss://` or `unix://`, with redis-py's options; `redis+sentinel://` or `rediss+sentinel://`.
 
+        revive: tries to start the server again, if that is this process's affair; returns whether it answers.
+
     Raises:
         ConfigurationError: the URL cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, revive: Callable[[], Awaitable[bool]] | None = None) -> None:
         self.url = url
+        self._revive = revive
+        self._reviving: asyncio.Future[bool] | None = None
+        self._tried_at = 0.0
         self._options: dict[str, Any] = {
             "retry": Retry(NoBackoff(), 0),
             "socket_connect_timeout": CONNECT_TIMEOUT,
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
         }
+        check_address(url)
+        self._address, sentinels = split(url)
+        if not url.lower().startswith("unix:"):
+            self._options["socket_keepalive"] = True
         try:
-            self._address, sentinels = split(url)
-            if not url.startswith("unix:"):
-                self._options["socket_keepalive"] = True
             self._pool = cast("Any", aioredis.ConnectionPool).from_url(self._address, **self._options)
-        except (ValueError, TypeError) as error:
-            raise ConfigurationError(
-                f"The broker's URL {masked(url)} cannot be used: {error}. "
-                "It looks like redis://[user:password@]host[:6379][/0], rediss://… with TLS, unix:///path, or "
-                "redis+sentinel://host[:26379],host…/name[/0]."
-            ) from None
-        for option in _FILES:
-            file = self._pool.connection_kwargs.get(option)
-            if file is not None and not Path(file).is_file():
-                raise ConfigurationError(f"{option}={file} in the broker's URL {masked(url)} is no file.")
+            self._pool.make_connection()  # which connects to nothing yet, but knows the options
+        except (ValueError, TypeError, redis_errors.RedisError) as error:
+            raise ConfigurationError(f"The broker's URL {masked(url)} cannot be used: {error}.") from None
+        check_files(url, self._pool.connection_kwargs)
+        self._pool.connection_kwargs.pop("decode_responses", None)  # "false" is true to redis-py
         # A socket timeout in the URL would end a blocking read; each call has its own deadline instead.
         self._pool.connection_kwargs["socket_timeout"] = None
         self._sentinels = Sentinels(sentinels, self._tls()) if sentinels is not None else None
@@ -75,6 +79,25 @@ class Server:
             NotTrusted: the server's certificate is not accepted.
             redis.exceptions.RedisError: there is none to be had now.
         """
+        if self._revive is None:
+            return await self._connect()
+        try:
+            return await self._connect()
+        except (redis_errors.ConnectionError, OSError):
+            if not await self._revived():
+                raise
+            return await self._connect()
+
+    async def _revived(self) -> bool:
+        """Whether the server was started again; tried once for all who ask meanwhile, and not again and again."""
+        assert self._revive is not None
+        loop = asyncio.get_running_loop()
+        if self._reviving is None or (self._reviving.done() and loop.time() - self._tried_at > _REVIVE_AGAIN):
+            self._tried_at = loop.time()
+            self._reviving = asyncio.ensure_future(self._revive())
+        return await asyncio.shield(self._reviving)
+
+    async def _connect(self) -> Any:
         if self._sentinels is not None:
             host, port = await self._sentinels.primary()
             self._pool.connection_kwargs.update(host=host, port=port)
@@ -96,7 +119,8 @@ class Server:
         options = self._options | {"socket_connect_timeout": timeout, "retry": BlockingRetry(NoBackoff(), 0)}
         options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
         pool = cast("Any", redis.ConnectionPool).from_url(self._address, **options)
-        pool.connection_kwargs["socket_timeout"] = timeout
+        pool.connection_kwargs.update(socket_timeout=timeout, socket_connect_timeout=timeout)
+        pool.connection_kwargs.pop("decode_responses", None)
         if self._sentinels is not None:
             host, port = self._sentinels.primary_blocking()
             pool.connection_kwargs.update(host=host, port=port)

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
-from aioqueue.brokers.redis.link import Backoff, Link
+from aioqueue.brokers.redis.keys import Keys
+from aioqueue.brokers.redis.link import Backoff, Link, text
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.subscription import listen
@@ -56,14 +57,15 @@ class RedisWatch:
 class Watches:
     """All watches of a client. `run` must be running."""
 
-    def __init__(self, server: Server, prefix: str, client: str, offset: Callable[[], int]) -> None:
+    def __init__(self, server: Server, keys: Keys, client: str, offset: Callable[[], int]) -> None:
         self._server = server
         self._link: Link = Link(server)
-        self._prefix = prefix
+        self._keys = keys
         self._client = client
         self._offset = offset
         self._watches: dict[str, set[RedisWatch]] = {}
         self._unregistered: dict[str, None] = {}
+        self._told: set[str] = set()  # of what has come while a registration is on its way
         self._wake = asyncio.Event()
         self._subscribed = asyncio.Event()
         self._over = False
@@ -109,7 +111,7 @@ class Watches:
         backoff = Backoff()
         while True:
             try:
-                async for news in listen(self._server, f"{self._prefix}done:{self._client}"):
+                async for news in listen(self._server, self._keys.done(self._client)):
                     if news is None:
                         backoff.reset()
                         self._subscribed.set()
@@ -122,14 +124,22 @@ class Watches:
 
     def _tell(self, news: bytes) -> None:
         length, _, rest = news.partition(b":")
+        if not length.isdigit() or len(length) > 9 or len(rest) < int(length):
+            return  # none of ours: anybody may publish anything
         size = int(length)
-        id = rest[:size].decode()
+        id = text(rest[:size])
         value = rest[size:]
         if value:
+            self._told.add(id)
             self._put(id, value)
         elif id in self._watches:  # too large to be sent along
             self._unregistered[id] = None
             self._wake.set()
+
+    def _put_found(self, id: str, value: bytes) -> None:
+        """What a registration has found: older than what was told meanwhile, if it is no end."""
+        if id not in self._told or _is_end(value):
+            self._put(id, value)
 
     def _put(self, id: str, value: bytes) -> None:
         for watch in self._watches.get(id, ()):
@@ -152,18 +162,26 @@ class Watches:
                 continue
             for id in ids:
                 del self._unregistered[id]
+            self._told.clear()
             try:
                 values: list[bytes | None] = await self._link.run(
-                    script("wait"), self._prefix, self._client, self._offset(), *ids, timeout=_TIMEOUT
+                    script("wait"), self._keys.prefix, self._client, self._offset(), *ids, timeout=_TIMEOUT
                 )
             except Exception:
                 self._unregistered |= dict.fromkeys(id for id in ids if id in self._watches)
                 await backoff.wait()
                 continue
-            backoff.reset()
-            for id, value in zip(ids, values, strict=True):
+            found, problem = values[: len(ids)], values[len(ids) :]
+            for id, value in zip(ids, found, strict=True):
                 if value is not None:
-                    self._put(id, value)
+                    self._put_found(id, value)
+            if problem:  # nobody tells us, so look again
+                self._unregistered |= dict.fromkeys(
+                    id for id, value in zip(ids, found, strict=True) if id in self._watches and not _is_end(value)
+                )
+                await backoff.wait()
+            else:
+                backoff.reset()
 
     async def _register_again(self) -> None:
         while True:
@@ -175,3 +193,7 @@ class Watches:
         self._unregistered |= dict.fromkeys(self._watches)
         if self._unregistered:
             self._wake.set()
+
+
+def _is_end(value: bytes | None) -> bool:
+    return value is not None and value[:1] == b"1"

@@ -4,8 +4,11 @@
 -- flags: allow-oom
 -- use: clock
 -- use: epoch
+-- use: kinds
 local prefix, worker = KEYS[1], ARGV[1]
 local now = clock(tonumber(ARGV[3]))
+local wrong = wrong_kind(prefix, { leases = 'zset', workers = 'hash', queues = 'set', epoch = 'hash' })
+if wrong then return wrong end
 note_epoch(prefix, now, tonumber(ARGV[2]))
 redis.call('ZADD', prefix .. 'leases', now + tonumber(ARGV[2]), worker)
 redis.call('HSET', prefix .. 'workers', worker, ARGV[4])
@@ -13,7 +16,10 @@ redis.call('DEL', prefix .. 'answer:' .. worker)
 local at = 5
 while ARGV[at] ~= '' do
   local made = redis.pcall('XGROUP', 'CREATE', prefix .. ARGV[at], 'workers', '0', 'MKSTREAM')
-  if made.err and not string.find(made.err, 'BUSYGROUP') then return redis.error_reply(made.err) end
+  -- One that is no stream is told of by `fetch`, and holds up nobody.
+  if made.err and not string.find(made.err, 'BUSYGROUP') and not string.find(made.err, 'WRONGTYPE') then
+    return redis.error_reply(made.err)
+  end
   at = at + 1
 end
 for i = at + 1, #ARGV do redis.call('SADD', prefix .. 'queues', ARGV[i]) end

@@ -8,5 +8,5 @@ local prefix, worker = KEYS[1], ARGV[1]
 if not redis.call('ZSCORE', prefix .. 'leases', worker) then return 0 end
 local now = clock(tonumber(ARGV[3]))
 redis.call('ZADD', prefix .. 'leases', 'XX', now + tonumber(ARGV[2]), worker)
-note_epoch(prefix, now, tonumber(ARGV[2])) -- a restart is noticed at once, not at the first death after it (D4)
+pcall(note_epoch, prefix, now, tonumber(ARGV[2])) -- a restart is noticed at once, not at the first death after it (D4)
 return now

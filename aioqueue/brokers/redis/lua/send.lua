@@ -1,41 +1,37 @@
 -- Sends messages: all of a group or none of it.
--- KEYS[1] prefix    ARGV[1] plan {client, number, clock offset, new queue names, groups}
---   a group is {most messages in a queue or 0, messages}
+-- KEYS[1] prefix    ARGV[1] plan (SEND, in `plans.py`, with its rows: GROUP, MESSAGE)
 -- ARGV[2..] the messages' data
--- Returns a letter per group: '1' sent, 'f' refused because a queue of it is full.
+-- Returns a letter per group: '1' sent, 'f' refused because a queue of it is full, 'x' because a key of it is not what it
+-- should be, 'd' because an id of it is that of another call; after the letters a line for each of the last two, why.
 -- D1: once this has answered, the tasks are in the broker. Repeated with the same number it changes nothing.
 -- flags:
 -- use: clock
+-- use: kinds
 -- use: once
 -- use: delayed
+-- use: mending
+-- use: queue_names
+-- use: adding
+-- use: streams
+-- use: own_ids
 -- use: enqueue
 -- use: lengths
+-- use: sending
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
-local client, number, offset, queues, groups = unpack(plan, 1, 5)
+local client, number, queues = plan[SEND.client], plan[SEND.number], plan[SEND.queues]
 
 local before = answered(prefix, client, number)
 if before then return before end
 
-local lengths = {}
-local function fits(group, max_length)
-  local more = {}
-  for _, message in ipairs(group) do more[message[2]] = (more[message[2]] or 0) + 1 end
-  for queue, count in pairs(more) do
-    lengths[queue] = lengths[queue] or length_of(prefix, queue)
-    if lengths[queue] + count > max_length then return false end
-  end
-  for queue, count in pairs(more) do lengths[queue] = lengths[queue] + count end
-  return true
+if #queues > 0 then
+  local wrong = wrong_kind(prefix, { queues = 'set' })
+  if wrong then return wrong end
 end
-
-local now, letters = clock(offset), {}
-for i, group in ipairs(groups) do
-  if group[1] > 0 and not fits(group[2], group[1]) then
-    letters[i] = 'f'
-  else
-    enqueue(prefix, now, group[2])
-    letters[i] = '1'
-  end
+local send, letters, reasons = sending(prefix, clock(plan[SEND.offset])), {}, ''
+for i, group in ipairs(plan[SEND.groups]) do
+  local letter, reason = send(group[GROUP.messages], group[GROUP.most])
+  letters[i] = letter
+  if reason then reasons = reasons .. '\n' .. reason end
 end
 if #queues > 0 then redis.call('SADD', prefix .. 'queues', unpack(queues)) end
-return answer(prefix, client, number, table.concat(letters))
+return answer(prefix, client, number, table.concat(letters) .. reasons)

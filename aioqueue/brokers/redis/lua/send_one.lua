@@ -5,9 +5,22 @@
 -- D1: once this has answered, the task is in the broker. Repeated with the same number it changes nothing.
 -- flags:
 -- use: once
+-- use: mending
+-- use: queue_names
 local prefix, client, number = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local before = answered(prefix, client, number)
 if before then return before end
 
-redis.call('XADD', prefix .. 'q:' .. ARGV[3] .. ':' .. ARGV[4], '*', 'i', ARGV[5], 'm', ARGV[6])
+local stream = prefix .. 'q:' .. ARGV[3] .. ':' .. ARGV[4]
+local entry = redis.pcall('XADD', stream, 'NOMKSTREAM', '*', 'i', ARGV[5], 'm', ARGV[6])
+if not entry then
+  note_queue(prefix, stream)
+  entry = redis.pcall('XADD', stream, '*', 'i', ARGV[5], 'm', ARGV[6])
+end
+if type(entry) == 'table' then
+  stream = instead_of(stream, entry.err)
+  if not stream then return entry end
+  note_queue(prefix, stream)
+  redis.call('XADD', stream, '*', 'i', ARGV[5], 'm', ARGV[6])
+end
 return answer(prefix, client, number, '1')

@@ -19,12 +19,10 @@ if pending.err and not string.find(pending.err, 'NOGROUP') then return redis.err
 if not pending[1] then return answer(prefix, worker, number, '0') end
 
 local revoked = redis.call('ZMSCORE', prefix .. 'revoked', id)[1]
-local error = forbidden({
-  { 'XACK', stream, 'workers', entry },
-  { 'XDEL', stream, entry },
-  { 'SET', prefix .. 'answer:' .. worker, '' },
-  revoked and { 'ZREM', prefix .. 'revoked', id } or { 'SET', prefix .. 'r:' .. id, '' },
-})
+local error = forbidden('XACK', stream, 'workers', entry) or forbidden('XDEL', stream, entry)
+  or forbidden('SET', prefix .. 'answer:' .. worker, '')
+if revoked then error = error or forbidden('ZREM', prefix .. 'revoked', id)
+else error = error or forbidden('SET', prefix .. 'r:' .. id, '') end
 if error then return error end
 
 redis.call('XACK', stream, 'workers', entry)
@@ -33,5 +31,5 @@ if revoked then
   redis.call('ZREM', prefix .. 'revoked', id)
   return answer(prefix, worker, number, 'r')
 end
-store(prefix, clock(tonumber(ARGV[3])), { { id, ARGV[8], tonumber(ARGV[7]) } })
+keep_records(prefix, clock(tonumber(ARGV[3])), { { id, ARGV[8], tonumber(ARGV[7]) } })
 return answer(prefix, worker, number, '1')

@@ -1,40 +1,86 @@
 -- Stores a part of a workflow, and with the last one begins it.
--- KEYS[1] prefix    ARGV[1] plan {client, number, clock offset, workflow, ms to keep what is never begun, counts, start or 0}
---   counts are {join, for how many ends it waits}
---   start is {end, total, open, ms to keep, names of nodes, 1 to hold it, queues {name, tasks}, most messages in a queue or 0}
+-- KEYS[1] prefix    ARGV[1] plan (STORE, in `plans.py`, with its rows: COUNT, START)
 -- ARGV[2..] fields of the workflow and their values
--- Returns '1' stored, 'f' refused because a queue is full: then this part is not there, and may come again.
+-- Returns '1' stored, 'f' refused because a queue is full: then this part is not there, and may come again; 'd' and a name
+-- that is that of another call; 's' and the workflow that is this same call, which goes on.
 -- D1: all of a workflow exists, or none. Repeated with the same number it changes nothing.
 -- flags:
 -- use: clock
+-- use: kinds
 -- use: once
 -- use: records
 -- use: delayed
+-- use: mending
+-- use: queue_names
+-- use: adding
+-- use: streams
+-- use: own_ids
 -- use: lengths
+-- use: cargo
 -- use: workflow
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
-local client, number, offset, wid, hold, counts, start = unpack(plan, 1, 7)
+local client, number, wid = plan[STORE.client], plan[STORE.number], plan[STORE.workflow]
+local hold, start = plan[STORE.hold], plan[STORE.start] ~= 0 and plan[STORE.start]
 
 local before = answered(prefix, client, number)
 if before then return before end
 
-local now = clock(offset)
+local now = clock(plan[STORE.offset])
 local key, states, values = kept(prefix, wid)
-if start ~= 0 and start[8] > 0 and not fit(prefix, start[7], start[8]) then
+local names = 'wf:' .. wid
+local wrong = wrong_kind(prefix, { queues = 'set', [names] = 'hash', [names .. ':s'] = 'hash', [names .. ':v'] = 'hash' })
+if wrong then return wrong end
+local claims, call = start and start[START.claims] or {}, start and start[START.call] or ''
+if #claims > 0 then
+  local kinds = {}
+  for _, name in ipairs(claims) do own_kinds(kinds, name) end
+  wrong = wrong_kind(prefix, kinds)
+  if wrong then return wrong end
+  local same, other
+  for _, name in ipairs(claims) do
+    local held, flow = holder(prefix, name)
+    if held and flow and call ~= '' and held == call then same = flow else other = other or held and name end
+  end
+  if other then return answer(prefix, client, number, 'd' .. other) end
+  if same then return answer(prefix, client, number, 's' .. same) end
+end
+if start and start[START.most] > 0 and not fit(prefix, start[START.queues], start[START.most]) then
   return answer(prefix, client, number, 'f')
 end
-for at = 2, #ARGV, 1000 do redis.call('HSET', key, unpack(ARGV, at, math.min(#ARGV, at + 999))) end
-for _, count in ipairs(counts) do redis.call('HSET', states, 'c' .. count[1], count[2]) end
-if start ~= 0 then
-  local finish, total, open, keep, names, held, queues = unpack(start, 1, 7)
+-- One that is held may never begin: it may be of a run that was taken for dead, and another run has ended what is called so.
+for _, name in ipairs(start and start[START.held] == 0 and claims or {}) do
+  claim(prefix, name)
+  redis.call('DEL', prefix .. 'sent:' .. name)
+end
+for at = 2, #ARGV, LIMIT.VALUES do redis.call('HSET', key, unpack(ARGV, at, math.min(#ARGV, at + LIMIT.VALUES - 1))) end
+for at = 3, #ARGV, 2 do
+  if #ARGV[at] > LIMIT.HEAVY then
+    redis.call('HSET', states, 'heavy', 1)
+    break
+  end
+end
+for _, count in ipairs(plan[STORE.counts]) do redis.call('HSET', states, 'c' .. count[COUNT.join], count[COUNT.ends]) end
+if start then
+  local finish, total, open, keep = start[START.finish], start[START.total], start[START.open], start[START.keep]
+  local names = start[START.names]
   redis.call('HSET', key, 'end', finish, 'total', total, 'keep', keep)
-  redis.call('HSET', states, 'open', open)
-  if next(names) then redis.call('HSET', key, 'names', cmsgpack.pack(names)) end
-  for queue in pairs(queues) do redis.call('SADD', prefix .. 'queues', queue) end
-  if held == 0 then
-    local flows = workflows(prefix, now, 500)
-    flows.start(wid)
-    flows.work()
+  redis.call('HSET', states, 'open', open, 'end', finish, 'total', total, 'keep', keep)
+  if call ~= '' then redis.call('HSET', key, 'call', call) end
+  if next(names) then
+    local packed = cmsgpack.pack(names)
+    redis.call('HSET', key, 'names', packed)
+    redis.call('HSET', states, 'names', packed)
+  end
+  for queue in pairs(start[START.queues]) do redis.call('SADD', prefix .. 'queues', queue) end
+  if start[START.held] == 0 then
+    local flows = workflows(prefix, now)
+    wrong = flows.decide(function() flows.start(wid) end) or flows.add(adding())
+    if wrong then -- it has not begun, and may come again
+      redis.call('PEXPIRE', key, hold)
+      redis.call('PEXPIRE', states, hold)
+      return wrong
+    end
+    flows.write()
     return answer(prefix, client, number, '1')
   end
 end

@@ -1,7 +1,10 @@
 -- How many messages a queue holds, waiting and running.
 local function length_of(prefix, queue)
-  local total = redis.call('XLEN', prefix .. 'q:' .. queue .. ':front')
-  for priority = 0, 9 do total = total + redis.call('XLEN', prefix .. 'q:' .. queue .. ':' .. priority) end
+  local total = 0
+  for _, stream in ipairs(streams_of(prefix, queue)) do
+    local length = redis.pcall('XLEN', stream)
+    if type(length) == 'number' then total = total + length end -- what is no stream holds no message
+  end
   return total
 end
 

@@ -4,14 +4,15 @@
 local KEEP_ANSWERS = 600000
 
 local function answered(prefix, client, number)
-  local last = redis.call('GET', prefix .. 'answer:' .. client)
-  if not last then return nil end
-  local before, answer = string.match(last, '^(%d+):(.*)$')
-  if tonumber(before) >= number then return answer end
+  local last = redis.pcall('GET', prefix .. 'answer:' .. client)
+  if type(last) ~= 'string' then return nil end
+  local before, answer = string.match(last, '^(%d+):(.*)$') -- else it is none of ours, and is replaced
+  if before and tonumber(before) >= number then return answer end
   return nil
 end
 
 local function answer(prefix, client, number, text)
-  redis.call('SET', prefix .. 'answer:' .. client, string.format('%d:%s', number, text), 'PX', KEEP_ANSWERS)
+  -- Not by '%s', which ends at a NUL.
+  redis.call('SET', prefix .. 'answer:' .. client, string.format('%d:', number) .. text, 'PX', KEEP_ANSWERS)
   return text
 end

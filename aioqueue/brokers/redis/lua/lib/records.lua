@@ -9,27 +9,28 @@ local function waiter_keys(prefix, now)
   return { prefix .. 'waiters:' .. minute, prefix .. 'waiters:' .. (minute - 1) }
 end
 
--- records: {id, what is stored, ms to keep it, 0 for ever or -1 to tell only those who wait}, all of them already allowed.
-local function store(prefix, now, records)
+-- records: each a KEPT of `plans.py`, all of them already allowed.
+local function keep_records(prefix, now, records)
   if #records == 0 then return end
   local text, of
   for _, record in ipairs(records) do
-    local keep = record[3]
+    local keep = record[KEPT.keep]
     if keep > 0 then
       if keep ~= of then text, of = tostring(keep), keep end
-      redis.call('SET', prefix .. 'r:' .. record[1], record[2], 'PX', text)
+      redis.call('SET', prefix .. 'r:' .. record[KEPT.id], record[KEPT.stored], 'PX', text)
     elseif keep == 0 then
-      redis.call('SET', prefix .. 'r:' .. record[1], record[2])
+      redis.call('SET', prefix .. 'r:' .. record[KEPT.id], record[KEPT.stored])
     end
   end
   for _, waiters in ipairs(waiter_keys(prefix, now)) do
     if redis.call('EXISTS', waiters) == 1 then
       local ids = {}
-      for i, record in ipairs(records) do ids[i] = record[1] end
-      local found = redis.call('HMGET', waiters, unpack(ids))
+      for i, record in ipairs(records) do ids[i] = record[KEPT.id] end
+      -- What is no hash tells nobody: those who wait look again.
+      local found = redis.pcall('HMGET', waiters, unpack(ids))
       for i, clients in ipairs(found) do
         if clients then
-          local id, value, keep = unpack(records[i])
+          local id, value, keep = records[i][KEPT.id], records[i][KEPT.stored], records[i][KEPT.keep]
           local told = (#value <= INLINE or keep < 0) and value or ''
           for client in string.gmatch(clients, '%S+') do
             redis.pcall('PUBLISH', prefix .. 'done:' .. client, #id .. ':' .. id .. told)

@@ -1,0 +1,123 @@
+"""What a worker has of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from time import monotonic
+from typing import Any
+
+from aioqueue.brokers.pair.relay import Relay
+from aioqueue.brokers.pair.store import Claims
+from aioqueue.brokers.pair.transport import Reader, Ticket
+from aioqueue.brokers.passing import PassingConsumer
+from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
+from aioqueue.exceptions import BrokerUnavailable
+
+
+class PairConsumer(PassingConsumer):
+    """Claims what the transport delivers, and acknowledges it when the store has its end."""
+
+    def __init__(self, claims: Claims, reader: Reader, relay: Relay) -> None:
+        super().__init__(claims)
+        self._claims = claims
+        self._reader = reader
+        self._relay = relay
+        # What was delivered, by the handle of what was claimed for it.
+        self._tags: dict[Any, Any] = {}
+
+    # Out of the queues, and back
+
+    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
+        deadline = monotonic() + wait
+        await self._claims.claim([])  # no lease, no messages: they are others' then
+        found: list[Delivery] = []
+        while len(found) < limit:
+            left = 0.0 if found else max(0.0, deadline - monotonic())
+            try:
+                tickets = await self._reader.receive(limit - len(found), wait=left)
+            except BrokerUnavailable:
+                if not found:
+                    raise
+                break
+            if not tickets:
+                break
+            found += await self._claim(tickets)
+        return found
+
+    async def _claim(self, tickets: Sequence[Ticket]) -> list[Delivery]:
+        """What the store gives for tickets; those for which it gives nothing are over."""
+        try:
+            claimed = await self._claims.claim([ticket.number for ticket in tickets])
+        except BaseException:
+            self._reader.give_back([ticket.tag for ticket in tickets])
+            raise
+        found = [delivery for delivery in claimed if delivery is not None]
+        over: list[Any] = []
+        for ticket, delivery in zip(tickets, claimed, strict=True):
+            if delivery is None:
+                over.append(ticket.tag)
+            else:
+                self._tags[delivery.handle] = ticket.tag
+        await self._acknowledge(over)
+        return found
+
+    async def hand_back(self, held: Sequence[Delivery]) -> int:
+        count = await self._claims.hand_back(held)
+        await self._put_back({delivery.handle for delivery in held})
+        return count
+
+    async def leave(self) -> int:
+        count = await self._claims.leave()
+        await self._put_back(())
+        return count
+
+    async def _put_back(self, held: Collection[Any]) -> None:
+        """The store has made new tickets of all but these."""
+        await self._relay.run()
+        await self._acknowledge([self._tags.pop(handle) for handle in list(self._tags) if handle not in held])
+
+    # Ends
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
+        verdicts = await self._claims.settle(settlements)
+        await self._relay.run()
+        over = [
+            self._tags.pop(settlement.delivery.handle, None)
+            for settlement, verdict in zip(settlements, verdicts, strict=True)
+            if _is_over(settlement, verdict)
+        ]
+        await self._acknowledge([tag for tag in over if tag is not None])
+        return verdicts
+
+    async def _acknowledge(self, tags: Sequence[Any]) -> None:
+        """Last of all. What the transport does not hear of it delivers again, and it is claimed no more."""
+        if tags:
+            try:
+                await self._reader.acknowledge(tags)
+            except BrokerUnavailable:
+                pass
+
+    # What waits for its time, and what silent workers held
+
+    async def promote(self) -> float | None:
+        seconds = await self._claims.promote()
+        await self._relay.run()
+        return seconds
+
+    async def take_over(self) -> float:
+        seconds = await self._claims.take_over()
+        await self._relay.run()
+        return seconds
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._claims.close()
+
+
+def _is_over(settlement: Settlement, verdict: Verdict) -> bool:
+    """Whether a delivery is this worker's no more."""
+    if verdict is Verdict.FENCED:
+        return True
+    if verdict is Verdict.REVOKED:
+        return settlement.acknowledge or settlement.early
+    return verdict is Verdict.APPLIED and settlement.acknowledge

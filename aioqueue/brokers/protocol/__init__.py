@@ -1,0 +1,115 @@
+"""What a broker promises.
+
+A broker holds queues of messages, messages that wait for their time, the records of what became of tasks, workflows,
+schedules, and the dead letters. It knows nothing of Python functions. Everything that happens at the end of a task
+reaches it as one `Settlement`, which it applies whole, at most once, and only while the delivery belongs to the worker
+that settles it (promise D2); the rules of what a settlement holds are the worker's.
+
+`tests/brokers/` is the specification: each broker passes it whole.
+
+By subject, a module each; a `Broker` is what a client has of all of them, a `Consumer` what a worker has:
+
+                client          worker
+sending         Sending
+fetching                        Fetching
+settling                        Settling
+delays                          Delays
+records         Records
+workflows       Workflows       Inputs
+revocations     Revocations     Revoked
+letters         DeadLetters
+schedules       Schedules
+leases                          Leases
+looking         Looking         Upkeep
+
+data            messages, deliveries, settlements, notices
+capabilities    what not every broker can do
+statuses        what can be seen of what a broker holds
+broker          the sums of it all
+"""
+
+from aioqueue.brokers.protocol.broker import Broker, Consumer, TestableBroker
+from aioqueue.brokers.protocol.capabilities import Capabilities
+from aioqueue.brokers.protocol.data import (
+    UNKEPT,
+    Connected,
+    Delivery,
+    Due,
+    Notice,
+    Outgoing,
+    Settlement,
+    StampRevoked,
+    TasksRevoked,
+    Verdict,
+)
+from aioqueue.brokers.protocol.delays import Delays
+from aioqueue.brokers.protocol.fetching import Fetching
+from aioqueue.brokers.protocol.leases import Leases
+from aioqueue.brokers.protocol.letters import DeadLetters
+from aioqueue.brokers.protocol.looking import UNUSED_FOR, Looking, Upkeep
+from aioqueue.brokers.protocol.records import Records, Watch
+from aioqueue.brokers.protocol.revocations import Revocations, Revoked
+from aioqueue.brokers.protocol.schedules import (
+    ABANDONED_AFTER,
+    FROM_CODE,
+    MOST_MESSAGES,
+    Claim,
+    Claimed,
+    ClaimVerdict,
+    Lead,
+    Schedules,
+    StoredSchedule,
+    unfit,
+)
+from aioqueue.brokers.protocol.sending import Sending
+from aioqueue.brokers.protocol.settling import Settling
+from aioqueue.brokers.protocol.statuses import Left, QueueStatus, StoredLetter, WorkerStatus, WorkflowStatus
+from aioqueue.brokers.protocol.workflows import UNBEGUN_FOR, Inputs, Workflows
+
+__all__ = [
+    "ABANDONED_AFTER",
+    "FROM_CODE",
+    "MOST_MESSAGES",
+    "UNBEGUN_FOR",
+    "UNKEPT",
+    "UNUSED_FOR",
+    "Broker",
+    "Capabilities",
+    "Claim",
+    "ClaimVerdict",
+    "Claimed",
+    "Connected",
+    "Consumer",
+    "DeadLetters",
+    "Delays",
+    "Delivery",
+    "Due",
+    "Fetching",
+    "Inputs",
+    "Lead",
+    "Leases",
+    "Left",
+    "Looking",
+    "Notice",
+    "Outgoing",
+    "QueueStatus",
+    "Records",
+    "Revocations",
+    "Revoked",
+    "Schedules",
+    "Sending",
+    "Settlement",
+    "Settling",
+    "StampRevoked",
+    "StoredLetter",
+    "StoredSchedule",
+    "TasksRevoked",
+    "TestableBroker",
+    "Upkeep",
+    "Verdict",
+    "Watch",
+    "WorkerStatus",
+    "WorkflowStatus",
+    "Workflows",
+    "unfit",
+]

@@ -1,0 +1,87 @@
+-- Bad ends: what comes after a node that failed or was revoked cannot run any more, and its error handlers are called. Adds
+-- its functions to `self`, on demand.
+local function bad_ends(self)
+  local get, set, path, node, meta = self.get, self.set, self.path, self.node, self.meta
+
+  -- A node cannot run, since the end of `origin` was a bad one.
+  function self.upstream(wid, n, from, origin)
+    local def = node(wid, n)
+    if not def then return self.is_missing(wid, 'node ' .. n) end
+    if def[NODE.kind] == KIND.LENIENT then return self.go(wid, n, from) end
+    if self.ended(wid, n) then return end
+    local states, values = path(wid).states, path(wid).values
+    set(states, n, STATE.UPSTREAM .. origin)
+    if def[NODE.kind] == KIND.TASK then
+      local before = node(wid, tostring(from))
+      local body = before and before[NODE.kind] ~= KIND.TASK
+      local record = get(values, (body and 'x' or 'u') .. origin)
+      if record then table.insert(self.records, { def[NODE.id], '1' .. record, self.keeping(wid) or meta(wid).keep }) end
+      local first = node(wid, origin)
+      if body and #def[NODE.on_error] > 0 and first and string.sub(get(states, origin) or '', 1, 1) == STATE.FAILED then
+        local heard = {}
+        for _, h in ipairs(first[NODE.on_error]) do heard[tostring(h)] = true end
+        self.call_handlers(wid, def, n, nil, heard)
+      end
+    end
+    self.spread(wid, n, def, 'upstream', n, origin)
+    local about = meta(wid)
+    if about.finish == n and about.parent then
+      local letter = string.sub(get(states, origin) or STATE.FAILED, 1, 1)
+      local failure, after, chord = get(values, 'f' .. origin), get(values, 'u' .. origin), get(values, 'x' .. origin)
+      self.todo('failed', about.parent, about.place, { letter, failure or '', after or '', chord or '' })
+    end
+    self.less(wid, 1)
+  end
+
+  -- Those who handle the errors of a node hear of a failure, and so do those of what it is a part of.
+  local function tell_handlers(wid, n, def, failure)
+    self.call_handlers(wid, def, n, failure)
+    local about, subject, inner, depth = meta(wid), n, def, 0
+    -- It is a part of what others handle the errors of, unless it belongs to a link there.
+    while about.parent and inner and not inner[NODE.linked] do
+      depth = depth + 1
+      if depth > 1000 then error('it is a part of itself') end
+      local outer = node(about.parent, about.place)
+      subject = about.place .. '.' .. subject
+      if outer and #outer[NODE.on_error] > 0 then
+        -- The failure is kept there as well: a handler that is called again has to find it.
+        set(path(about.parent).values, 'f' .. subject, failure)
+        self.call_handlers(about.parent, outer, subject, failure)
+      end
+      about, inner = meta(about.parent), outer
+    end
+  end
+
+  -- A task has ended badly by itself (FAILED), or was revoked (REVOKED). `quiet` is for one whose handlers have heard.
+  function self.failed(wid, n, letter, failure, after, chord, quiet)
+    if is_call(n) then return self.handler_ended(wid, n) end
+    local def, at = node(wid, n), path(wid)
+    if self.ended(wid, n) then return end
+    if not def then
+      if get(at.states, n) then self.is_missing(wid, 'node ' .. n) end
+      return
+    end
+    if not get(at.states, 'open') then error('the states of its nodes are missing') end
+    set(at.states, n, letter)
+    set(at.states, 'bad', 1)
+    set(at.values, 'f' .. n, failure)
+    set(at.values, 'u' .. n, after)
+    set(at.values, 'x' .. n, chord)
+    if letter == STATE.FAILED and not quiet then tell_handlers(wid, n, def, failure) end
+    self.spread(wid, n, def, 'upstream', n, n)
+    local about = meta(wid)
+    if about.finish == n and about.parent then
+      self.todo('failed', about.parent, about.place, { letter, failure, after, chord })
+    end
+    self.less(wid, 1)
+  end
+
+  -- The message of a task was dropped: it ends as revoked, with a record that is kept for so long, if one is given.
+  function self.abandon(id, failure, after, chord, record, keep)
+    local wid, n = place_of(self.prefix, id)
+    if record then table.insert(self.records, { id, record, wid and self.perhaps_keeping(wid) or keep }) end
+    if wid then return self.failed(wid, n, STATE.REVOKED, failure, after, chord) end
+    local of, call = call_of(id)
+    if of then self.handler_ended(of, call) end
+  end
+end

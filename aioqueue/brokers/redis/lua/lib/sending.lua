@@ -1,0 +1,31 @@
+-- Sends groups of messages, each whole or not at all. Returns a function that does so with one, and at most so many messages
+-- in a queue (0: any number); it returns a letter: '1' sent, 'f' refused because a queue of it is full, 'd' because an id of
+-- it is that of another call, 'x' because a key of it is not what it should be; and after the last two, which and why.
+local function sending(prefix, now)
+  local lengths = {}
+
+  local function fits(group, max_length, known)
+    local more = {}
+    for i, message in ipairs(group) do
+      local queue = message[MESSAGE.queue]
+      if not known[i] then more[queue] = (more[queue] or 0) + 1 end
+    end
+    for queue, count in pairs(more) do
+      lengths[queue] = lengths[queue] or length_of(prefix, queue)
+      if lengths[queue] + count > max_length then return false end
+    end
+    for queue, count in pairs(more) do lengths[queue] = lengths[queue] + count end
+    return true
+  end
+
+  return function(group, max_length)
+    local kinds = kinds_for(group)
+    local wrong, known, other = kinds and wrong_kind(prefix, kinds), nil, nil
+    if kinds and not wrong then known, other = known_already(prefix, group) end
+    if other then return 'd', other end
+    if not wrong and max_length > 0 and not fits(group, max_length, known or {}) then return 'f' end
+    wrong = wrong or enqueue(prefix, now, group, adding(), known)
+    if wrong then return 'x', (string.gsub(wrong.err, '\n', ' ')) end
+    return '1'
+  end
+end

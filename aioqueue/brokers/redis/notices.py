@@ -1,0 +1,51 @@
+"""What workers are told at once, on a channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import msgspec
+from redis.exceptions import RedisError
+
+from aioqueue.brokers.protocol import Connected, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol.data import tag_of
+from aioqueue.brokers.redis.link import Backoff
+from aioqueue.brokers.redis.server import Server
+from aioqueue.brokers.redis.subscription import listen
+from aioqueue.logs import logger
+
+# What is published is the word of a kind: that of `Due` as it is, the others packed, with ids and whether to terminate.
+_DUE = tag_of(Due).encode()
+_decode = msgspec.msgpack.Decoder(tuple[str, tuple[str, ...], bool]).decode
+
+
+async def notices(server: Server, channel: str) -> AsyncGenerator[Notice]:
+    """What workers are told; subscribes again whenever the connection is lost, for ever."""
+    backoff = Backoff()
+    while True:
+        try:
+            async for news in listen(server, channel):
+                backoff.reset()
+                if (notice := _read(news) if news is not None else Connected()) is not None:
+                    yield notice
+        except (RedisError, OSError):
+            await backoff.wait()
+
+
+def of_stamp(terminate: bool) -> bytes:
+    """What is published when a stamp was revoked."""
+    return msgspec.msgpack.encode((tag_of(StampRevoked), (), terminate))
+
+
+def _read(news: bytes) -> Notice | None:
+    """What the news say; None if they are none of ours, for anybody may publish anything."""
+    if news == _DUE:
+        return Due()
+    try:
+        word, ids, terminate = _decode(news)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        logger.debug("A notice could not be understood: %r", news[:200])
+        return None
+    if word == tag_of(TasksRevoked):
+        return TasksRevoked(ids, terminate)
+    return StampRevoked(terminate) if word == tag_of(StampRevoked) else None

@@ -1,0 +1,65 @@
+"""`aioqueue beat`: fire schedules."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import click
+
+from aioqueue.cli.celery import OF_BEAT, Option, tell_without_effect, without_effect
+from aioqueue.cli.groups import Command
+from aioqueue.cli.logs import log_options, set_up_logging
+from aioqueue.cli.running import end, run
+from aioqueue.cli.target import target, target_options
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+
+_logger = logging.getLogger("aioqueue.beat")
+
+_WITHOUT_EFFECT = (
+    *OF_BEAT,
+    Option(("--max-interval",), "it sleeps until something is due, or changes"),
+    Option(("--pidfile",), "any number of schedulers may run"),
+)
+
+
+@without_effect(_WITHOUT_EFFECT)
+@click.command(cls=Command)
+@target_options
+@log_options
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | None, **others: object) -> None:
+    """Fire the app's schedules until stopped.
+
+    Any number of them may run, and workers with --beat beside them: one fires, the others wait to take its place. Each
+    due time fires once.
+    """
+    about = target()
+    if rest := about.take(words, first=True):
+        raise click.UsageError(f"One argument too many: {' '.join(rest)}")
+    set_up_logging(loglevel, logformat, logfile)
+    app = about.app()
+    tell_without_effect(_WITHOUT_EFFECT, others)
+    end(run(_beat(app), fast=True))
+
+
+async def _beat(app: AioQueue) -> int:
+    from aioqueue.beat.running import beat as run_beat
+
+    async with app:
+        broker = await app.broker()
+        known = await known_schedules(app)
+        _logger.info("Beat of the app %s starts on %s, with %s", app.name, broker.description, known)
+        return await run_beat(app)
+
+
+async def known_schedules(app: AioQueue) -> str:
+    """How many schedules there are, in the code and in the broker, as text."""
+    from aioqueue.beat.declaring import code_of
+
+    broker = await app.broker()
+    code = code_of(app, broker.now())
+    names = {one.name for one in code.schedules} | {one.name for one in await broker.schedules()}
+    return f"{len(names)} {'schedule' if len(names) == 1 else 'schedules'}"

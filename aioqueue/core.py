@@ -1,0 +1,281 @@
+"""What every room needs of an app: its name, settings, tasks and connections, and the way out for what it sends.
+
+`AioQueue` is the public face above it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+
+from aioqueue.brokers.address import Address
+from aioqueue.brokers.connect import connect, refuse_what_it_cannot
+from aioqueue.brokers.protocol import Broker, Outgoing
+from aioqueue.connections import Connections
+from aioqueue.exceptions import ConfigurationError, NotRegistered, suggest
+from aioqueue.logs import logger
+from aioqueue.options import SendOptions, arguments, checked
+from aioqueue.settings import Settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aioqueue.canvas.base import Canvas
+    from aioqueue.canvas.signatures import Signature
+    from aioqueue.periodic import Declared
+    from aioqueue.result import AsyncResult
+    from aioqueue.sync import Portal
+    from aioqueue.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Observer = Callable[["Task[..., Any] | str", tuple[Any, ...], dict[str, Any], Mapping[str, Any], Outgoing], None]
+
+
+class WayOut(Protocol):
+    """How what is sent leaves the app."""
+
+    async def send(
+        self,
+        target: Task[..., Any] | str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Mapping[str, Any],
+    ) -> AsyncResult[Any]:
+        """Send a task, or a name, with checked options."""
+        ...
+
+    async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
+        """See `Core.send_many`."""
+        ...
+
+    async def send_canvas(
+        self, canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        """Send a canvas whole."""
+        ...
+
+    async def again(self, message: Outgoing) -> bool:
+        """Send again what lies among the dead letters. False: it does not, any more."""
+        ...
+
+
+class Core(ABC):
+    """An app, as its rooms know it.
+
+    Attributes:
+        name: names the app; also the default prefix of its keys in the broker.
+        conf: its settings.
+        tasks: those that are registered, by name.
+        include: modules that are imported before a worker starts.
+        lifespan: called with the app, gives what a worker process enters once.
+        observers: called with each message that was sent.
+        declared: the schedules of `@app.periodic`; None where there are none.
+    """
+
+    declared: Declared | None = None
+
+    def __init__(
+        self,
+        name: str,
+        conf: Settings,
+        *,
+        include: tuple[str, ...] = (),
+        lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
+    ) -> None:
+        self.name = name
+        self.conf = conf
+        self.include = include
+        self.lifespan = lifespan
+        self.tasks: dict[str, Task[..., Any]] = {}
+        self.observers: list[Observer] = []
+        self._connections = Connections(self._connect)
+        self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found
+
+    @property
+    @abstractmethod
+    def out(self) -> WayOut:
+        """How what is sent leaves the app."""
+
+    @abstractmethod
+    def make_signature(
+        self,
+        task: Task[..., R],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        *,
+        immutable: bool,
+    ) -> Signature[R]:
+        """A call of a task; `task.s` and the others end here."""
+
+    # Tasks
+
+    def register(self, task: Task[P, R]) -> Task[P, R]:
+        """Add a task.
+
+        Raises:
+            ConfigurationError: another function has its name.
+        """
+        known = self.tasks.get(task.name)
+        if known is not None:
+            from aioqueue.task import check_definition
+
+            check_definition(known, task)
+        self.tasks[task.name] = task
+        return task
+
+    def find(self, name: str) -> Task[..., Any]:
+        """The task of that name.
+
+        Raises:
+            NotRegistered: there is none; with the nearest name there is.
+        """
+        task = self.tasks.get(name)
+        if task is None:
+            raise NotRegistered(self.not_registered(name))
+        return task
+
+    def not_registered(self, name: str) -> str:
+        """What is wrong with a name, and what it was probably meant to be."""
+        known = ", ".join(sorted(self.tasks)[:5]) or "none"
+        more = f" and {len(self.tasks) - 5} more" if len(self.tasks) > 5 else ""
+        return f"No task {name!r} in the app {self.name!r}.{suggest(name, self.tasks)} Known here: {known}{more}."
+
+    def result_converter(self, name: str) -> Callable[[Any], Any] | None:
+        """What makes a decoded result into the type that the task's function returns, if it is known here."""
+        task = self.tasks.get(name)
+        return task.parameters.result_converter if task is not None else None
+
+    def import_tasks(self) -> None:
+        """Import what `include` names.
+
+        Raises:
+            ConfigurationError: a module is not there.
+        """
+        for module in self.include:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name and not module.startswith(error.name):
+                    raise
+                raise ConfigurationError(f"include={list(self.include)!r}: there is no module {module!r}.") from error
+
+    # Connections
+
+    @property
+    def namespace(self) -> str:
+        """The prefix of the app's keys in the broker."""
+        return self.conf.namespace or self.name
+
+    async def open(self) -> Broker:
+        """Connect, in this event loop; `close` once for each `open`."""
+        return await self._connections.enter()
+
+    async def close(self) -> None:
+        """Undo one `open`; the last one disconnects."""
+        await self._connections.leave()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def broker(self) -> Broker:
+        """The broker in this event loop; connects first if nobody has, and then stays open as long as the loop."""
+        return self._connections.broker or await self.open()
+
+    async def _connect(self, stack: AsyncExitStack) -> Broker:
+        conf = self.conf
+        conf.check()
+        address = Address(
+            url="memory://" if conf.task_always_eager else conf.broker or "",
+            app=self.name,
+            namespace=self.namespace,
+            timeout=conf.send_timeout,
+            kept=self._kept,
+        )
+        broker = await connect(address, stack)
+        refuse_what_it_cannot(broker, conf)
+        for warning in broker.warnings:
+            logger.warning("%s", warning)
+        return broker
+
+    def connect_through(self, connections: Connections) -> Connections:
+        """Connect another way from now on; returns the way before, to be put back like this. For tests."""
+        before, self._connections = self._connections, connections
+        return before
+
+    @cached_property
+    def portal(self) -> Portal:
+        """For `task.sync`."""
+        from aioqueue.sync import Portal
+
+        return Portal(self)
+
+    # What tasks and their callers do with it
+
+    async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
+        """Send many tasks, a thousand or some MiB in a round trip; each such share whole or not at all.
+
+        Returns:
+            A result for each, in order. Canvases, and signatures with links, are sent one by one.
+
+        Raises:
+            ConfigurationError: a task is another app's. Nothing was sent.
+            AioQueueError: one of the shares could not be sent; `sent` of the error has the ids of those before it.
+        """
+        return await self.out.send_many(signatures)
+
+    async def send_task(
+        self,
+        name: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[Any]:
+        """Send a task by its name; its code need not be here."""
+        return await self.out.send(self.tasks.get(name) or name, *arguments(args, kwargs), checked(options))
+
+    def result(self, id: str) -> AsyncResult[Any]:
+        """The result of a task, from its id."""
+        from aioqueue.result import AsyncResult
+
+        return AsyncResult(self, id)
+
+    @overload
+    def signature(
+        self,
+        task: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Signature[Any]: ...
+    @overload
+    def signature(self, task: Mapping[str, Any]) -> Canvas[Any]: ...
+    def signature(
+        self,
+        task: str | Mapping[str, Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> Canvas[Any]:
+        """A call of a task by its name; or a canvas from what its `to_dict` gave."""
+        from aioqueue.canvas.dicts import signature
+
+        if isinstance(task, str):
+            return signature(task, args, kwargs, immutable=immutable, app=self, **options)
+        return signature(task, app=self)

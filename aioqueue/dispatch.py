@@ -1,0 +1,228 @@
+"""The one way out: what is sent alone or by the thousand, canvases, replacements and additions, and dead letters.
+
+Whatever it is, it leaves in batches, and each batch goes through `Dispatch.hand_over`: there it waits for room in a
+full queue, and those who watch hear of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from aioqueue.brokers.protocol import Broker, Outgoing
+from aioqueue.brokers.shares import shares
+from aioqueue.canvas.base import Canvas
+from aioqueue.canvas.carried import as_message
+from aioqueue.canvas.plan import At, Plan
+from aioqueue.canvas.signatures import Signature
+from aioqueue.context import current
+from aioqueue.core import Core
+from aioqueue.exceptions import AioQueueError, QueueFull
+from aioqueue.group_result import result_of
+from aioqueue.result import AsyncResult
+from aioqueue.sending import Role, outgoing
+from aioqueue.shape import Shape
+from aioqueue.task import Task
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_FULL_AGAIN = 0.05
+# How much of what is sent at once is held ready, in bytes.
+_MOST_HELD = 16 * 1024 * 1024
+
+
+class Sending(msgspec.Struct, frozen=True, gc=False):
+    """A call, and the message that it became. Of those there are many at once, and the collector need not look at them:
+    nothing that they have knows of them.
+
+    Attributes:
+        let_go: how many bytes of the message are made again when it is its turn, and are not held until then.
+    """
+
+    target: Task[..., Any] | str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: Mapping[str, Any]
+    message: Outgoing
+    let_go: int = 0
+
+
+class Dispatch:
+    """How what an app sends reaches its broker.
+
+    Attributes:
+        in_batches: many single tasks leave together, and not one after the other.
+    """
+
+    in_batches: ClassVar[bool] = True
+
+    def __init__(self, app: Core) -> None:
+        self._app = app
+
+    async def hand_over(self, batch: Sequence[Sending], give: Callable[[], Awaitable[T]]) -> T:
+        """Give a batch to the broker, once there is room for it, and tell those who watch.
+
+        Raises:
+            QueueFull: there is none; with `queue_full="wait"` not within `send_timeout` either.
+        """
+        given = await self._when_there_is_room(give)
+        for observer in self._app.observers:
+            for sending in batch:
+                observer(sending.target, sending.args, sending.kwargs, sending.options, sending.message)
+        return given
+
+    async def _when_there_is_room(self, give: Callable[[], Awaitable[T]]) -> T:
+        conf, loop = self._app.conf, asyncio.get_running_loop()
+        deadline = loop.time() + conf.send_timeout
+        while True:
+            try:
+                return await give()
+            except QueueFull:
+                if conf.queue_full == "raise" or loop.time() + _FULL_AGAIN > deadline:
+                    raise
+            await asyncio.sleep(_FULL_AGAIN)
+
+    # Single tasks
+
+    async def send(
+        self,
+        target: Task[..., Any] | str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Mapping[str, Any],
+    ) -> AsyncResult[Any]:
+        """Send a task, or a name, with checked options."""
+        app = self._app
+        if "link" in options or "link_error" in options:
+            name = target if isinstance(target, str) else target.name
+            call: Signature[Any] = Signature(app, name, args, kwargs, options)
+            return await call.send()
+        broker = await app.broker()
+        message = outgoing(app, target, args, kwargs, options, broker.now())
+        await self._send(broker, (Sending(target, args, kwargs, options, message),))
+        return self._result(target, message.id, options)
+
+    async def _send(self, broker: Broker, batch: Sequence[Sending]) -> None:
+        conf = self._app.conf
+        messages = tuple([sending.message for sending in batch])
+        await self.hand_over(
+            batch, lambda: broker.send(messages, timeout=conf.send_timeout, max_length=conf.queue_max_length)
+        )
+
+    async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
+        """See `AioQueue.send_many`."""
+        calls = list(signatures)
+        targets = [call.target_in(self._app) if type(call) is Signature else "" for call in calls]
+        if not self.in_batches or not all(as_message(call) is not None for call in calls):
+            return await self._one_by_one(calls)
+        return await self._send_shares(await self._app.broker(), targets, calls)
+
+    async def _one_by_one(self, calls: Sequence[Signature[R]]) -> list[AsyncResult[R]]:
+        """Send each on its own."""
+        done: list[AsyncResult[R]] = []
+        for call in calls:
+            try:
+                done.append(await call.send())
+            except AioQueueError as error:
+                raise error.after([one.id for one in done], len(calls)) from error.__cause__
+        return done
+
+    async def _send_shares(
+        self, broker: Broker, targets: Sequence[Task[..., Any] | str], calls: Sequence[Signature[R]]
+    ) -> list[AsyncResult[R]]:
+        """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
+        on its way: the rest is made again when it is its turn."""
+        now, held = broker.now(), 0
+        drafts: list[Sending] = []
+        for target, call in zip(targets, calls, strict=True):
+            message = outgoing(self._app, target, call.args, call.kwargs, call.options, now)
+            size, let_go = len(message.data), 0
+            held += size
+            if held > _MOST_HELD:
+                message, let_go = msgspec.structs.replace(message, data=b""), size
+            drafts.append(Sending(target, call.args, call.kwargs, call.options, message, let_go))
+        results: list[AsyncResult[R]] = []
+        for share in shares(drafts, _weight):
+            batch = [self._made_again(sending, now) if sending.let_go else sending for sending in share]
+            try:
+                await self._send(broker, batch)
+            except AioQueueError as error:
+                raise error.after([one.id for one in results], len(calls)) from error.__cause__
+            results += [self._result(sending.target, sending.message.id, sending.options) for sending in batch]
+        return results
+
+    def _made_again(self, sending: Sending, now: int) -> Sending:
+        about = sending.target, sending.args, sending.kwargs, sending.options
+        made = outgoing(self._app, *about, now, again=True)
+        return Sending(*about, msgspec.structs.replace(sending.message, data=made.data))
+
+    def _result(self, target: Task[..., Any] | str, id: str, options: Mapping[str, Any]) -> AsyncResult[Any]:
+        ignored = options.get("ignore_result")
+        if isinstance(target, str):
+            return AsyncResult(self._app, id, name=target, sent=True, ignored=bool(ignored))
+        if ignored is None:
+            ignored = self._app.conf.task_ignore_result if target.ignore_result is None else target.ignore_result
+        keeps = ignored and target.keeps_errors
+        return AsyncResult(self._app, id, name=target.name, sent=True, ignored=ignored, keeps_errors=keeps)
+
+    # Canvases
+
+    async def send_canvas(
+        self, canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> AsyncResult[Any]:
+        """Send a canvas whole; its parts are stored as they are made, and with the last one it begins."""
+        parent = current.get()
+        inherited = Role()
+        if parent is not None and parent.id:
+            inherited = Role(parent_id=parent.id, root_id=parent.root_id, stamps=parent.stamps)
+        shape = await self.store(canvas, At(args=args, kwargs=kwargs, stamps=inherited.stamps), inherited)
+        if parent is not None and parent.id:
+            parent.children.append(shape.id_of(shape.end))
+        return result_of(self._app, shape)
+
+    async def store(self, canvas: Canvas[Any], at: At, inherited: Role, *, held: bool = False) -> Shape:
+        """Store a canvas as a workflow; `held` until something else starts it.
+
+        Raises:
+            AioQueueError: as `Canvas.send`; then nothing of it is left.
+        """
+        app, conf = self._app, self._app.conf
+        broker = await app.broker()
+        timeout = conf.send_timeout
+        plan = Plan(app, now=broker.now(), keep=int((conf.result_expires or 0) * 1000), inherited=inherited)
+        shape = plan.shape
+        stored = False
+        try:
+            for part in plan.parts(canvas, at):
+                await broker.store(shape.id, part, None, timeout=timeout)
+                stored = True
+            part, start = plan.last(held=held)
+            id = await self.hand_over(
+                [] if held else [Sending(*about) for about in plan.sent],
+                lambda: broker.store(shape.id, part, start, timeout=timeout, max_length=conf.queue_max_length),
+            )
+            if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
+                if stored:
+                    await broker.discard(shape.id)
+                shape.id = id
+            return shape
+        except BaseException:
+            if stored:
+                await broker.discard(shape.id)
+            raise
+
+    # Dead letters
+
+    async def again(self, message: Outgoing) -> bool:
+        """Send again what lies among the dead letters. False: it does not, any more."""
+        broker = await self._app.broker()
+        return await broker.requeue_dead(message)
+
+
+def _weight(sending: Sending) -> int:
+    """How many bytes go to the broker."""
+    return sending.let_go or len(sending.message.data)

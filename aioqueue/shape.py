@@ -1,0 +1,46 @@
+"""What is left of a workflow with those who sent it."""
+
+from __future__ import annotations
+
+from array import array
+
+import msgspec
+
+from aioqueue.workflow import START
+
+
+class Shape(msgspec.Struct, eq=False):
+    """How the nodes of a workflow that was sent belong together, for the results of its tasks: their names and numbers,
+    and nothing of what was sent.
+
+    Attributes:
+        id: the workflow's.
+        end: the node at its end.
+        after: the node before each.
+        tasks: the name of each one's task, "" for a join.
+        names: the ids that were given to nodes.
+        joins: the members of each join.
+        lenient: the joins that let failures through.
+        ignored: tasks of which no result is kept.
+        keeping_errors: those of them of which errors are.
+    """
+
+    id: str
+    end: int = START
+    after: array[int] = msgspec.field(default_factory=lambda: array("q", [START]))
+    tasks: list[str] = msgspec.field(default_factory=lambda: [""])
+    names: dict[int, str] = {}
+    joins: dict[int, array[int]] = {}
+    lenient: set[int] = set()
+    ignored: set[int] = set()
+    keeping_errors: set[int] = set()
+
+    def add(self, after: int, task: str) -> int:
+        """One node more; returns its number."""
+        self.after.append(after)
+        self.tasks.append(task)
+        return len(self.after) - 1
+
+    def id_of(self, node: int) -> str:
+        """The id of a node."""
+        return self.names.get(node) or f"{self.id}.{node}"

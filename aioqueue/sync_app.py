@@ -1,0 +1,89 @@
+"""An app for threads and for programs without an event loop: `app.sync`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from aioqueue.dead_letters import DeadLetters, DeadTask
+from aioqueue.options import SendOptions
+from aioqueue.sync import Portal, SyncResult
+
+if TYPE_CHECKING:
+    from aioqueue.beat.sync import SyncSchedules
+    from aioqueue.canvas.signatures import Signature
+    from aioqueue.core import Core
+
+R = TypeVar("R")
+
+
+class SyncApp:
+    """What an app does, with methods that wait. The tasks' own are `task.sync.send(...)`."""
+
+    def __init__(self, app: Core) -> None:
+        self._app = app
+
+    @property
+    def _portal(self) -> Portal:
+        return self._app.portal
+
+    def send_many(self, signatures: Iterable[Signature[R]]) -> list[SyncResult[R]]:
+        """Send many tasks; see `AioQueue.send_many`."""
+        portal = self._portal
+        return [SyncResult.of(portal, result) for result in portal.run(self._app.send_many(signatures))]
+
+    def send_task(
+        self,
+        name: str,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[SendOptions],
+    ) -> SyncResult[Any]:
+        """Send a task by its name; its code need not be here."""
+        portal = self._portal
+        return SyncResult.of(portal, portal.run(self._app.send_task(name, args, kwargs, **options)))
+
+    def result(self, id: str) -> SyncResult[Any]:
+        """The result of a task, from its id."""
+        return SyncResult.of(self._portal, self._app.result(id))
+
+    @cached_property
+    def dead_letters(self) -> SyncDeadLetters:
+        """Tasks that cannot be run."""
+        return SyncDeadLetters(DeadLetters(self._app), self._portal)
+
+    @cached_property
+    def schedules(self) -> SyncSchedules:
+        """What fires at its time."""
+        from aioqueue.beat.sync import SyncSchedules
+
+        return SyncSchedules(self._app, self._portal)
+
+
+class SyncDeadLetters:
+    """`app.dead_letters`, whose methods wait."""
+
+    def __init__(self, letters: DeadLetters, portal: Portal) -> None:
+        self._letters = letters
+        self._portal = portal
+
+    def list(self, queue: str | None = None, limit: int = 100) -> list[DeadTask]:
+        """The newest dead letters, of one queue or of all."""
+        return self._portal.run(self._letters.list(queue, limit))
+
+    def get(self, id: str) -> DeadTask | None:
+        """The dead letter of a task, or None."""
+        return self._portal.run(self._letters.get(id))
+
+    def requeue(self, id: str) -> bool:
+        """Send the task again, as if it had never run; see `DeadLetters.requeue`."""
+        return self._portal.run(self._letters.requeue(id))
+
+    def remove(self, id: str) -> bool:
+        """Drop a dead letter. False: there is none."""
+        return self._portal.run(self._letters.remove(id))
+
+    def purge(self, queue: str | None = None) -> int:
+        """Drop all dead letters, or those of one queue; returns how many."""
+        return self._portal.run(self._letters.purge(queue))

@@ -1,0 +1,101 @@
+"""Where a task's function is called: in the event loop, or in a thread.
+
+Each way begins a call and gives what is awaited of it; one that runs elsewhere leaves a `Job` in `run.job`, by which it
+can be interrupted.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.run import Run
+from aioqueue.worker.threads import Threads
+
+
+class Way(Protocol):
+    """A way to call functions."""
+
+    def start(self, run: Run, args: tuple[Any, ...]) -> Awaitable[Any]:
+        """Call the function of a run; awaiting it gives what that gives, and raises what that raises."""
+        ...
+
+
+class Calls:
+    """Calls the function of each run in the way that it is made for."""
+
+    def __init__(self) -> None:
+        self._threads = Threads("aioqueue-task")
+        self._inline: Way = Inline()
+        self._in_thread: Way = InThread(self._threads)
+
+    def start(self, run: Run) -> Awaitable[Any]:
+        """Call it; awaiting what comes back gives its result."""
+        task = run.task
+        args = (run.context, *run.args) if task.bind else run.args
+        return (self._inline if task.is_coroutine else self._in_thread).start(run, args)
+
+    def close(self) -> None:
+        """No more are called."""
+        self._threads.close()
+
+
+class Inline:
+    """Coroutines, in the event loop."""
+
+    def start(self, run: Run, args: tuple[Any, ...]) -> Awaitable[Any]:
+        coroutine: Coroutine[Any, Any, Any]
+        if run.message.spread is None:
+            coroutine = run.task.function(*args, **run.kwargs)
+        else:
+            coroutine = _each_awaited(run.task.function, args, run.kwargs)
+        return coroutine if run.soft_time_limit is None else interruptible(coroutine, run)
+
+
+class InThread:
+    """Plain functions, each in a thread while it runs."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
+    async def start(self, run: Run, args: tuple[Any, ...]) -> Any:
+        function, kwargs = run.task.function, run.kwargs
+        if run.message.spread is not None:
+            function = partial(_each, function)
+            kwargs = {"kwargs": kwargs}
+            args = (args,)
+        run.job = self._threads.start(lambda: function(*args, **kwargs), contextvars.copy_context())
+        value = await run.job.future
+        if run.message.spread is None:
+            if inspect.isawaitable(value):  # a plain function that returns a coroutine, such as a partial of one
+                return await _goes_on(run, value)
+        elif any(map(inspect.isawaitable, value)):
+            return [await _goes_on(run, one) if inspect.isawaitable(one) else one for one in value]
+        return value
+
+
+def _goes_on(run: Run, value: Awaitable[Any]) -> Awaitable[Any]:
+    """Await what a function has returned: the body goes on, on the event loop."""
+    run.job = None
+    if run.soft_due and run.coroutine is not None:  # it fell due when the function had just returned
+        run.coroutine.cancel()
+    return value if run.soft_time_limit is None else interruptible(_await(value), run)
+
+
+def _each(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """Call a function for each list of arguments; the last of `args` has them, after the context if it takes one."""
+    *context, calls = args
+    return [function(*context, *call, **kwargs) for call in calls]
+
+
+async def _each_awaited(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    *context, calls = args
+    return [await function(*context, *call, **kwargs) for call in calls]
+
+
+async def _await(value: Awaitable[Any]) -> Any:
+    return await value

@@ -1,0 +1,203 @@
+"""The life of one task, step by step: complete its input, begin, call, classify, tell, settle.
+
+A step gives the outcome when it decides it; those after it pass it on to where it is told, and settled as it was
+decided. What counts for nothing any more (from `VOID` on) has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioqueue.brokers.protocol import Consumer, Verdict
+from aioqueue.context import TaskContext, current
+from aioqueue.exceptions import Replace
+from aioqueue.logs import logger
+from aioqueue.message import State
+from aioqueue.worker.acks import Acknowledgements
+from aioqueue.worker.calls import Calls
+from aioqueue.worker.ends import lost
+from aioqueue.worker.grafting import store_replacement
+from aioqueue.worker.inputs import complete, fetched
+from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.leaves import let_go, said
+from aioqueue.worker.limits import Limits
+from aioqueue.worker.outcome import SUCCESS, Outcome
+from aioqueue.worker.rules import Rules
+from aioqueue.worker.run import ENDING, RUNNING, VOID, Run
+from aioqueue.worker.runtime import Hands, WorkerRuntime
+from aioqueue.worker.telling import Telling, hook
+
+if TYPE_CHECKING:
+    from aioqueue.core import Core
+
+_Decided = TypeVar("_Decided", bound="Outcome | None")
+# For how long the hooks of one that was given up may run before its end is settled.
+_LAST_WORDS = 5.0
+
+
+class Execution:
+    """Leads runs through their lives.
+
+    Args:
+        end: called with a run and its outcome when it is over: that is told and settled, and the run's slot is free.
+        leave: called with a run when nothing of it goes on: its slot is free, if it was not already.
+    """
+
+    def __init__(
+        self,
+        app: Core,
+        rules: Rules,
+        consumer: Consumer,
+        hands: Hands,
+        limits: Limits,
+        telling: Telling,
+        end: Callable[[Run, Outcome], None],
+        leave: Callable[[Run], None],
+        *,
+        hostname: str,
+        is_eager: bool,
+        now: Callable[[], int],
+        state: Any,
+    ) -> None:
+        self._app = app
+        self._rules = rules
+        self._consumer = consumer
+        self._hands = hands
+        self._acks: Acknowledgements = hands.acks
+        self._limits = limits
+        self._end = end
+        self._leave = leave
+        self._hostname = hostname
+        self._is_eager = is_eager
+        self._now = now
+        self._state = state
+        self._track = app.conf.task_track_started
+        self.calls = Calls()
+        self._telling = telling
+
+    async def execute(self, run: Run) -> None:
+        """The whole life."""
+        try:
+            run.started = self._now()
+            run.started_at = self._hands.loop.time()
+            outcome = await self._complete(run) if run.partial is not None else None
+            if run.partial is None:
+                outcome = self._begin(run) or await self._call(run)
+            if outcome is None:
+                return  # it counts for nothing
+            run.outcome = outcome
+            if run.task.hooks:
+                await self._telling.hooks(run, outcome)
+            if outcome.state is SUCCESS:
+                self._end(run, outcome)
+                return
+            if run.context is not None:
+                run.context.asked = None
+            self._end(run, outcome)
+            if outcome.value is not None:
+                let_go(outcome.value)
+        except BaseException as error:  # of our own: no run is left without an end, and no slot is lost
+            logger.exception("The end of task %s[%s] failed", run.task.name, run.delivery.id)
+            self._end(run, self._rules.last_resort(run, error, self._now()))
+        finally:
+            self._leave(run)
+
+    # The steps
+
+    async def _complete(self, run: Run) -> Outcome | None:
+        """Get what is to come before the arguments; `run.partial` is None then. Else it is over."""
+        assert run.partial is not None
+        try:
+            value = await fetched(self._consumer, run)
+            run.args, run.kwargs = complete(self._app, run.task, run.message, run.partial, value)
+        except asyncio.CancelledError as error:
+            return await self._classify(run, error)
+        except Exception as error:
+            return self._rules.buried(run.delivery, run.message, error, self._now())
+        if run.phase is RUNNING:
+            run.partial = None
+        return None
+
+    def _begin(self, run: Run) -> Outcome | None:
+        """Make what the task sees of itself. What was acknowledged by a worker that is dead has its end."""
+        run.context = context = TaskContext(
+            run.task,
+            run.delivery.id,
+            run.message,
+            run.args,
+            run.kwargs,
+            WorkerRuntime(self._hands, run),
+            self._hostname,
+            run.delivery.deliveries,
+            self._is_eager,
+            self._state,
+        )
+        current.set(context)
+        return self._decided(self._rules.failed, run, lost(run)) if run.delivery.acknowledged else None
+
+    async def _call(self, run: Run) -> Outcome | None:
+        """Acknowledge it if that is to be early, call its function under its limits, and classify what comes of it."""
+        task, context = run.task, run.context
+        assert context is not None
+        try:
+            if not run.acks_late and await self._acks.early(run) is not Verdict.APPLIED:
+                run.phase = VOID
+                return None
+            if self._track if task.track_started is None else task.track_started:
+                self._acks.mention(run, State.STARTED)
+            if run.soft_time_limit is not None or run.time_limit is not None:
+                self._limits.watch(run)
+            if "before_start" in task.hooks:
+                before = hook(task.before_start, context.id, run.args, run.kwargs)
+                await (before if run.soft_time_limit is None else interruptible(before, run))
+            value = await self.calls.start(run)
+        except BaseException as error:
+            # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
+            return await self._classify(run, error)
+        if run.ending is None and run.phase is RUNNING:
+            run.phase = ENDING
+            return self._decided(self._rules.returned, run, value)
+        return await self._classify(run, asyncio.CancelledError())
+
+    async def _classify(self, run: Run, error: BaseException) -> Outcome | None:
+        """What follows from what was raised; None when it counts for nothing."""
+        if run.phase >= VOID:
+            return None
+        run.phase = ENDING
+        if run.ending is not None:
+            return self.ended(run)
+        error = said(error)
+        if not isinstance(error, Replace):
+            return self._decided(self._rules.raised, run, error)
+        if run.context is not None:
+            run.context.asked = None
+        try:
+            shape = await store_replacement(self._app, run, error.canvas)
+        except BaseException as problem:
+            if run.ending is not None:
+                return await self._classify(run, problem)
+            return self._decided(self._rules.raised, run, problem)
+        return self._rules.replaced(run, error, shape.id)
+
+    # Ends that do not come from the function
+
+    def ended(self, run: Run) -> Outcome | None:
+        """What it means that a run was ended from outside; None: nothing is said of it, for it is run again."""
+        return self._decided(self._rules.ended, run, run.ending)
+
+    async def last_words(self, run: Run, outcome: Outcome) -> None:
+        """Call the hooks of one that was given up."""
+        if run.task.hooks:
+            try:
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._telling.hooks(run, outcome)
+            except TimeoutError:
+                pass
+
+    def _decided(self, rule: Callable[[Run, Any, int], _Decided], run: Run, ended_with: Any) -> _Decided | Outcome:
+        try:
+            return rule(run, ended_with, self._now())
+        except Exception as error:  # an end that cannot be made, as of Retry(countdown="10"), is a failure
+            return self._rules.last_resort(run, error, self._now())

@@ -1,0 +1,85 @@
+"""Ending a run from outside: its limits, a revocation, a worker that stops. What does not end is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded
+from aioqueue.logs import logger
+from aioqueue.worker.deadlines import Deadlines
+from aioqueue.worker.run import ENDING, GIVEN_UP, Ending, Run
+
+# For how long a cancelled task may clean up before it is given up.
+_GRACE = 0.5
+
+_ERRORS: dict[Ending, type[BaseException]] = {
+    Ending.REVOKED: TaskRevoked,
+    Ending.REVOKED_BY_STAMP: TaskRevoked,
+    Ending.TIME_LIMIT: TimeLimitExceeded,
+    Ending.HANDED_BACK: LeaseLost,
+    Ending.LEASE_LOST: LeaseLost,
+}
+
+
+class Limits:
+    """Watches over runs.
+
+    Args:
+        give_up: called with a run that ignores that it is to end.
+    """
+
+    def __init__(self, give_up: Callable[[Run], None]) -> None:
+        self._deadlines = Deadlines()
+        self._give_up = give_up
+
+    def watch(self, run: Run) -> None:
+        """It begins: its limits count from now on."""
+        if run.soft_time_limit is not None:
+            self._deadlines.add(run.soft_time_limit, run, self._soften)
+        if run.time_limit is not None:
+            self._deadlines.add(run.time_limit, run, self._exceed)
+
+    def cancel(self, run: Run, ending: Ending) -> None:
+        """End a run; it is given up if it has not ended after a moment."""
+        if run.phase >= GIVEN_UP or run.ending is not None:
+            return
+        run.ending = ending
+        # A thread's function is waited for while it cleans up; if it does not come back it is given up, and counted.
+        if not (run.job is not None and run.job.interrupt(_ERRORS[ending])) and run.coroutine is not None:
+            run.coroutine.cancel()
+        self._deadlines.add(_GRACE, run, self._too_late)
+
+    def close(self) -> None:
+        """Nothing is watched any more."""
+        self._deadlines.close()
+
+    def _soften(self, run: Run) -> None:
+        if run.phase is ENDING:  # hooks, a replacement that is stored, the settlement: none of it is the task's own
+            return
+        logger.info(
+            "Task %s[%s] has run for its soft limit of %g s", run.task.name, run.delivery.id, run.soft_time_limit
+        )
+        if run.job is not None:
+            run.soft_due = not run.job.soften(_too_long_softly(run))
+        elif run.coroutine is not None:
+            run.soft_due = True
+            run.coroutine.cancel()
+
+    def _exceed(self, run: Run) -> None:
+        run.soft_due = False
+        self.cancel(run, Ending.TIME_LIMIT)
+
+    def _too_late(self, run: Run) -> None:
+        logger.warning(
+            "Task %s[%s] did not end when it was told to (%s); it is given up, and may run on unheard",
+            run.task.name,
+            run.delivery.id,
+            run.ending.value if run.ending is not None else "",
+        )
+        self._give_up(run)
+
+
+def _too_long_softly(run: Run) -> SoftTimeLimitExceeded:
+    return SoftTimeLimitExceeded(
+        f"soft_time_limit={run.soft_time_limit or 0:g} s was over before a thread had begun with it; it did not run"
+    )

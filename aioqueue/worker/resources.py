@@ -1,0 +1,57 @@
+"""What a worker may use up before it stops: memory, and how many tasks it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.logs import logger
+from aioqueue.worker.runner import Runner
+
+if TYPE_CHECKING:
+    from aioqueue.worker.worker import Worker
+
+_LOOK_EVERY = 1.0
+
+
+def resident_memory() -> int:
+    """Bytes that are resident now; where the system does not say, the most there have ever been."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
+
+
+def check_memory(most: int | None) -> None:
+    """A process that has more than its limit before the first task would stop at once, again and again.
+
+    Raises:
+        ConfigurationError: it would.
+    """
+    if most is not None and (memory := resident_memory()) > most:
+        raise ConfigurationError(
+            f"worker_max_memory is {most} bytes, and this process has {memory} before its first task. Bytes are meant, "
+            'where Celery counts kilobytes: 200_000 of those are "200MB" here. No task was taken.'
+        )
+
+
+async def stop_when_used_up(worker: Worker, runner: Runner, stop: asyncio.Event) -> None:
+    """Stop the worker when it has run as many tasks, or taken as much memory, as it may; until cancelled."""
+    conf = worker.app.conf
+    if conf.worker_max_tasks is None and conf.worker_max_memory is None:
+        return
+    while not stop.is_set():
+        if conf.worker_max_tasks is not None and runner.started >= conf.worker_max_tasks:
+            logger.info("Worker %s has run %d tasks, its limit; it stops", worker.hostname, runner.started)
+            stop.set()
+        if conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
+            logger.info("Worker %s has %d bytes of memory, over its limit; it stops", worker.hostname, memory)
+            stop.set()
+        await asyncio.sleep(_LOOK_EVERY)

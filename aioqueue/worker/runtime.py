@@ -1,0 +1,68 @@
+"""From a running task to those who run it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from aioqueue.context import Done, Runtime
+from aioqueue.group_result import result_of
+from aioqueue.worker.acks import Acknowledgements
+from aioqueue.worker.grafting import store_addition
+from aioqueue.worker.run import Run
+from aioqueue.worker.standstill import Standstill
+
+if TYPE_CHECKING:
+    from aioqueue.canvas import Canvas
+    from aioqueue.core import Core
+    from aioqueue.result import AsyncResult
+
+_T = TypeVar("_T")
+
+
+class Hands(NamedTuple):
+    """What a task's words reach: the same for all runs of a worker."""
+
+    app: Core
+    acks: Acknowledgements
+    standstill: Standstill
+    loop: asyncio.AbstractEventLoop
+
+
+class WorkerRuntime(Runtime):
+    """What a run in a worker reaches."""
+
+    _hands: Hands
+    _run: Run
+
+    async def report(self, state: str, meta: Any) -> None:
+        await self._hands.acks.report(self._run, state, meta)
+
+    async def acknowledge(self) -> None:
+        await self._hands.acks.asked(self._run)
+
+    def waits(self, subject: str, begins: bool) -> None:
+        mark: Callable[[Run, str, bool], None] = self._hands.standstill.mark
+        if asyncio._get_running_loop() is self._hands.loop:
+            mark(self._run, subject, begins)
+        else:
+            with suppress(RuntimeError):  # the worker has gone
+                self._hands.loop.call_soon_threadsafe(mark, self._run, subject, begins)
+
+    async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
+        shape, addition = await store_addition(self._hands.app, self._run, canvas)
+        self._run.additions.append(addition)
+        return result_of(self._hands.app, shape)
+
+    def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
+        # Where the caller is decides, not what the task's function is: a plain one may return a coroutine, a coroutine
+        # may go into a thread, and a thread may have an event loop of its own.
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            return Done(asyncio.run_coroutine_threadsafe(action, self._hands.loop).result())
+        if here is self._hands.loop:
+            return action
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action, self._hands.loop))

@@ -1,0 +1,164 @@
+"""What is written of an end: records and dead letters, and the settlements that carry them to the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aioqueue.arguments import arguments_text, calls_text
+from aioqueue.brokers.protocol import UNKEPT, Delivery, Outgoing, Settlement
+from aioqueue.exceptions import AioQueueError, PayloadError
+from aioqueue.message import DeadLetter, Message, Record, encode_message, encode_record
+from aioqueue.payload.codec import encode_call, to_marked
+from aioqueue.payload.failure import Failure
+from aioqueue.worker.run import Run
+from aioqueue.workflow import FailedCall, Step, handler_call, node_of
+
+if TYPE_CHECKING:
+    from aioqueue.core import Core
+
+
+class Settlements:
+    """Makes them, for one worker.
+
+    Args:
+        app: whose tasks they are.
+        hostname: the name of the worker.
+    """
+
+    def __init__(self, app: Core, hostname: str) -> None:
+        self._app = app
+        self._hostname = hostname
+        self._keep = int((app.conf.result_expires or 0) * 1000)  # ms; 0 is for ever
+        self._hidden = frozenset(word.lower() for word in app.conf.hidden_arguments)
+
+    def of(self, delivery: Delivery, message: Message | None, record: Record) -> Settlement:
+        """That of an end which no run has come to; `message` is None if it cannot be read."""
+        return Settlement(
+            delivery,
+            record=encode_record(record),
+            final=True,
+            expires=self._keep,
+            step=step_of(delivery, message),
+            early=delivery.acknowledged,
+            own_id=message is None or message.own_id,  # of what cannot be read nobody knows
+        )
+
+    def letter(
+        self, delivery: Delivery, message: Message | None, reason: str, failure: Failure | None, now: int
+    ) -> bytes:
+        """A dead letter, encoded."""
+        letter = DeadLetter(
+            raw=delivery.data,
+            queue=delivery.queue,
+            priority=message.priority if message is not None else 0,
+            reason=reason,
+            deliveries=delivery.deliveries,
+            died_at=now,
+            failure=failure,
+            worker=self._hostname,
+        )
+        return encode_record(letter)
+
+    def news(self, run: Run, state: str, meta: Any) -> Settlement:
+        """The task goes on, and says how it is.
+
+        Raises:
+            PayloadError: `meta` cannot be sent.
+        """
+        record = self.record(run, state)
+        try:
+            record.meta, record.marked = to_marked(meta)
+            data = encode_record(record)
+        except Exception as error:
+            raise PayloadError(
+                f"The meta of {run.task.name} cannot be sent ({error}): use numbers, text, and lists or dicts of them."
+            ) from None
+        return Settlement(run.delivery, acknowledge=False, record=data, expires=self._keep)
+
+    def early(self, run: Run) -> Settlement:
+        """The message is acknowledged before the end: it is not run again, but its end is not there yet."""
+        return Settlement(run.delivery, acknowledge=False, early=True, own_id=run.message.own_id)
+
+    def settlement(self, run: Run) -> Settlement:
+        """That of any end."""
+        step = step_of(run.delivery, run.message) if run.message.workflow is not None else None
+        if step is not None and run.additions:
+            step.additions = run.additions
+        own = run.message.own_id
+        return Settlement(run.delivery, expires=self._keep, step=step, early=run.delivery.acknowledged, own_id=own)
+
+    def failed_call(self, run: Run, error: BaseException) -> FailedCall:
+        """The failed task, as its error handlers are to see it."""
+        call = FailedCall(
+            id=run.delivery.id, task=run.task.name, failure=Failure.of(error), retries=run.message.retries
+        )
+        try:
+            call.body, call.content = encode_call(
+                run.args, run.kwargs, "msgpack", None, self._app.conf.max_payload_size
+            )
+        except AioQueueError:  # such as what a thread of the task's own has put into them
+            pass
+        return call
+
+    def unkept(self, run: Run, record: bytes, step: Step | None = None) -> Settlement:
+        """The settlement of an end of which no record is kept: those who wait for it by its id hear of it (D8)."""
+        settlement = self.settlement(run)
+        if step is not None:
+            settlement.step = step
+        settlement.record, settlement.final, settlement.expires = record, True, UNKEPT
+        return settlement
+
+    def record(self, run: Run, state: str) -> Record:
+        """What is known of a run."""
+        message = run.message
+        record = Record(
+            state=state,
+            task=message.task,
+            retries=message.retries,
+            worker=self._hostname,
+            sent=message.sent,
+            started=run.started,
+        )
+        if message.spread is not None:
+            record.spread = True
+        if run.args or run.kwargs:
+            names = run.task.parameters.positional_names
+            if record.spread:
+                record.arguments = calls_text(run.args[0], run.kwargs, names, self._hidden)
+            else:
+                record.arguments = arguments_text(run.args, run.kwargs, names, self._hidden)
+        if run.context is not None and run.context.children:
+            record.children = run.context.children
+        if message.root_id is not None:
+            record.parent_id, record.root_id = message.parent_id, message.root_id
+        if message.group_id is not None:
+            record.group_id = message.group_id
+        return record
+
+    def again(
+        self, run: Run, retries: int, delay: int | None, due: int | None, max_retries: int | None = None
+    ) -> Settlement:
+        """The settlement that puts the message back into its queue, now or for later."""
+        message = run.message
+        before = message.retries, message.eta, message.max_retries
+        message.retries, message.eta = retries, due
+        if max_retries is not None:
+            message.max_retries = max_retries
+        data = encode_message(message)
+        message.retries, message.eta, message.max_retries = before
+        settlement = self.settlement(run)
+        settlement.step = None  # it goes on
+        settlement.sends = (
+            Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
+        )
+        return settlement
+
+
+def step_of(delivery: Delivery, message: Message | None) -> Step | None:
+    """The place in a workflow whose end the end of this delivery is."""
+    if message is None:
+        place = node_of(delivery.id)
+        return Step(*place) if place is not None else None
+    if message.workflow is None or message.node is None:
+        return None
+    return Step(message.workflow, handler_call(delivery.id, message.workflow, message.node) or str(message.node))

@@ -1,0 +1,102 @@
+"""Who runs, who is next, and how many may: at most so many at once, higher priorities first, else in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aioqueue.brokers.protocol import Delivery
+from aioqueue.worker.run import GIVEN_UP, OVER, Run
+
+_PRIORITIES = 10
+
+
+class Slots:
+    """The slots of a worker, and the runs in its hands.
+
+    Attributes:
+        running: those that have started, and not ended.
+        stuck: those that were given up, and still have not ended, or not been told of.
+        waiting: how many are ready.
+        started, ended: how many have.
+        unsettled: deliveries in hand: ready, running, or ended and not settled yet.
+        accepting: whether anything is to be started.
+        may_start: whether what is held may be started now: not while the lease may have ended, for then others may
+            have it (D3).
+        changed: set when there is more room.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(_PRIORITIES))
+        self._highest = 0  # no task of a higher priority is ready
+        self._starting = False
+        self.waiting: int = 0
+        self.running: set[Run] = set()
+        self.stuck: set[Run] = set()
+        self.started: int = 0
+        self.ended: int = 0
+        self.unsettled: int = 0
+        self.changed = asyncio.Event()
+        self.accepting = True
+        self.may_start: Callable[[], bool] = lambda: True
+
+    def put(self, run: Run) -> None:
+        """It is ready."""
+        self.unsettled += 1
+        self.waiting += 1
+        priority = run.message.priority if 0 <= run.message.priority < _PRIORITIES else 0
+        self._ready[priority].append(run)
+        if priority > self._highest:
+            self._highest = priority
+
+    def fill(self, start: Callable[[Run], None]) -> None:
+        """Start as many as there are slots for."""
+        if self._starting:  # a task that is started eagerly may end within its start; this loop goes on then
+            return
+        self._starting = True
+        try:
+            running, ready = self.running, self._ready
+            while self.waiting and len(running) < self._concurrency and self.accepting and self.may_start():
+                while not (next := ready[self._highest]):
+                    self._highest -= 1
+                self.waiting -= 1
+                start(next.popleft())
+        finally:
+            self._starting = False
+
+    def ready_runs(self) -> list[Run]:
+        """Those that have not started."""
+        return [run for queue in self._ready for run in queue]
+
+    def ready(self) -> list[Delivery]:
+        """The deliveries that have not started."""
+        return [run.delivery for run in self.ready_runs()]
+
+    def drop_ready(self) -> int:
+        """Forget what has not started; the caller hands it back."""
+        dropped, self.waiting = self.waiting, 0
+        self.unsettled -= dropped
+        for queue in self._ready:
+            queue.clear()
+        return dropped
+
+    def give_up(self, run: Run) -> None:
+        """Its slot is free, though it goes on."""
+        run.phase = GIVEN_UP
+        self.stuck.add(run)
+        self.running.discard(run)
+        self.ended += 1
+
+    def forget(self, run: Run) -> None:
+        """It was given up: it is over once it has ended, and its end is on its way."""
+        if run.coroutine is None and run.outcome is None:
+            run.phase = OVER
+            self.stuck.discard(run)
+
+    async def until_settled(self) -> None:
+        """Wait until nothing is in hand."""
+        while self.unsettled:
+            self.changed.clear()
+            await self.changed.wait()

@@ -1,0 +1,92 @@
+"""Who hears of an end: the hooks of its task's class, and the log. Nobody else tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from aioqueue.brokers.protocol import Settlement, Verdict
+from aioqueue.logs import logger
+from aioqueue.message import State
+from aioqueue.payload.failure import Failure
+from aioqueue.worker.outcome import BURIED, EXPIRED, REPLACED, SUCCESS, Outcome
+from aioqueue.worker.run import GIVEN_UP, Run
+
+_HOOKS: dict[str, str] = {State.SUCCESS: "on_success", State.FAILURE: "on_failure", State.RETRY: "on_retry"}
+
+
+async def hook(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a hook, which may be a coroutine function."""
+    result = function(*arguments)
+    if inspect.isawaitable(result):
+        await result
+
+
+class Telling:
+    """Tells of ends as they were decided."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def hooks(self, run: Run, outcome: Outcome) -> None:
+        """Call the hooks that the task's class has for such an end."""
+        task, id, state, value = run.task, run.delivery.id, outcome.state, outcome.value
+        name = _HOOKS.get(state)
+        if name is None:
+            return
+        traceback = "" if state == State.SUCCESS else Failure.of(value).report()
+        calls: list[tuple[str, tuple[Any, ...]]] = [
+            (name, (value, id, run.args, run.kwargs, *(() if state == State.SUCCESS else (traceback,))))
+        ]
+        if state != State.RETRY:
+            calls.append(("after_return", (state, value, id, run.args, run.kwargs, traceback)))
+        for name, arguments in calls:
+            if name in task.hooks:
+                try:
+                    await hook(getattr(task, name), *arguments)
+                except BaseException:
+                    logger.exception("The hook %s of task %s[%s] failed; the task's end stands", name, task.name, id)
+                    if run.phase is GIVEN_UP:  # and is to leave
+                        return
+
+    def tell(self, outcome: Outcome, run: Run | None) -> None:
+        """Tell all others: once of each end, after it was decided and before it is settled. `run` is None if no run
+        has come to it."""
+        state, value = outcome.state, outcome.value
+        if state is SUCCESS:
+            if logger.isEnabledFor(20) and run is not None:
+                self._say(20, outcome, "succeeded in %.3f s", self._loop.time() - run.started_at)
+        elif state == State.FAILURE:
+            self._say(40, outcome, "failed: %s", Failure.of(value).report().rstrip())
+        elif state == BURIED:
+            self._say(40, outcome, "goes to the dead letters: %s", outcome.why)
+        elif state == State.REVOKED:
+            how = "expired" if outcome.why == EXPIRED else "was revoked"
+            self._say(20, outcome, "%s %s", how, "while it ran" if run and run.started else "before it started")
+        elif state == REPLACED:
+            self._say(20, outcome, "was replaced by %r", value.canvas)
+        else:
+            how = "is retried" if state == State.RETRY else state.lower()
+            self._say(20, outcome, "%s: %s", how, Failure.of(value).summary)
+
+    def _say(self, level: int, outcome: Outcome, text: str, *arguments: Any) -> None:
+        name = outcome.message.task if outcome.message is not None else "?"
+        logger.log(level, "Task %s[%s] " + text, name, outcome.settlement.delivery.id, *arguments)
+
+    def void(self, settlement: Settlement, verdict: Verdict) -> None:
+        """Tell of an end that counts for nothing, as the broker has it."""
+        id = settlement.delivery.id
+        if verdict is Verdict.FENCED:
+            logger.warning(
+                "Task %s ended after its lease was lost: another worker has it, and this end counts for nothing", id
+            )
+        elif verdict is Verdict.REFUSED:
+            logger.error(
+                "The broker refuses the end of task %s: %s. Its message stays in the queue %r, and is delivered again "
+                "when this worker stops.",
+                id,
+                settlement.problem,
+                settlement.delivery.queue,
+            )
