@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
@@ -169,6 +169,7 @@ class Incarnation:
     async def _wind_down(self, runner: Runner) -> bool:
         """Everything that ends is settled, everything else is handed back."""
         runner.accepting = False
+        until = asyncio.get_running_loop().time() + self._worker.shutdown_timeout
         if self.lease_lost:
             runner.drop_ready()
             runner.cancel_all(Ending.LEASE_LOST)
@@ -183,7 +184,7 @@ class Incarnation:
             logger.warning("%d tasks are still running; they are cancelled and handed back", len(runner.running))
             runner.cancel_all(Ending.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
-        await self._leave(runner)
+        await self._leave(runner, until)
         return clean and not runner.stuck
 
     async def _until_ended(self, runner: Runner, timeout: float, *, cold: bool = True) -> bool:
@@ -203,8 +204,21 @@ class Incarnation:
             leave_now.cancel()
         return not runner.running
 
-    async def _leave(self, runner: Runner) -> None:
-        await self._try(runner.until_settled(), "settle what has ended")
+    async def _leave(self, runner: Runner, until: float = 0.0) -> None:
+        """What has ended waits for the broker `until` then, in the loop's time: unsettled, it would run again (D3)."""
+        settled = asyncio.ensure_future(runner.until_settled())
+        leave_now = asyncio.ensure_future(self._cold.wait())
+        patience = max(0.0, until - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait({settled, leave_now}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            settled.cancel()
+            raise
+        finally:
+            leave_now.cancel()
+        if settled.done():
+            self._silent = False
+        await self._try(settled, "settle what has ended")
         await self._try(self._consumer.leave(), "hand back the rest")
 
     def _leave_behind(self, runner: Runner) -> None:
@@ -226,7 +240,7 @@ class Incarnation:
                 # Never collected: that would close the coroutine, and to swallow this too may take for ever.
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(run.coroutine))
 
-    async def _try(self, action: Coroutine[Any, Any, Any], what: str) -> None:
+    async def _try(self, action: Awaitable[Any], what: str) -> None:
         """Not for ever: the broker may be away, and what is not handed back comes back when the lease ends."""
         try:
             async with asyncio.timeout(_LEAVE_TIMEOUT_WHEN_SILENT if self._silent else _LEAVE_TIMEOUT):

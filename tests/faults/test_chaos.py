@@ -1,4 +1,4 @@
-"""Everything at once, at random: `AIOQUEUE_CHAOS_SEED` repeats the choices of a run."""
+"""Everything at once, at random: `CHAOS_SEED` repeats the choices of a run."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ class Chaos:
 )
 async def test_chaos(arena: Arena, proxy: Proxy, seconds: float) -> None:
     """Every task that was acknowledged has one end, no end happened twice, and nothing is left over."""
-    seed = int(os.environ.get("AIOQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"AIOQUEUE_CHAOS_SEED={seed}")
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"CHAOS_SEED={seed}")
     chaos = Chaos(arena, proxy, seed)
     for _ in range(_WORKERS):
         await chaos.worker()

@@ -139,3 +139,44 @@ async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
     await arena.worker()
     assert states(await arena.ended(results)) == {"SUCCESS": 5}
     await arena.at_rest()
+
+
+async def test_while_the_broker_is_away_for_a_moment(arena: Arena) -> None:
+    """D3: it waits for the broker, within its timeout, with what has ended: a stop in good order repeats nothing."""
+    worker = await arena.worker(constants={"aioqueue.worker.incarnation._LEAVE_TIMEOUT": 0.1})
+    results = await arena.send("work", 0.5, count=5)
+    await arena.started(results, worker=worker)
+    worker.terminate()
+    await until(lambda: "SIGTERM, it stops" in worker.log)
+    arena.server.kill()
+    await until(lambda: len(arena.score.select("end")) == 5)
+    away = monotonic()
+    # Longer than any of its steps is tried for when nothing has ended.
+    await until(lambda: monotonic() > away + 1.0)
+    assert worker.exit_code is None
+    await arena.server.start()
+    assert await worker.ended() == 0
+    assert {await result.get(timeout=5) for result in results} == {f"{worker.pid}:1"}
+    await arena.worker()
+    await arena.ended(await arena.send("work", count=5))
+    assert not arena.repeated()
+    await arena.at_rest()
+
+
+async def test_second_signal_while_the_broker_is_away(arena: Arena) -> None:
+    """The second SIGTERM ends that wait, too."""
+    worker = await arena.worker(shutdown_timeout=600.0)
+    results = await arena.send("work", 0.5, count=5)
+    await arena.started(results, worker=worker)
+    arena.server.kill()
+    await until(lambda: len(arena.score.select("end")) == 5)
+    worker.terminate()
+    await until(lambda: "SIGTERM, it stops" in worker.log)
+    heard = monotonic()
+    await until(lambda: monotonic() > heard + 0.6)
+    worker.terminate()
+    await worker.ended(20)
+    await arena.server.start()
+    await arena.worker()
+    assert states(await arena.ended(results)) == {"SUCCESS": 5}
+    await arena.at_rest()

@@ -1,4 +1,4 @@
-"""Random canvases while everything breaks at random: `AIOQUEUE_CHAOS_SEED` repeats the choices of a run."""
+"""Random canvases while everything breaks at random: `CHAOS_SEED` repeats the choices of a run."""
 
 from __future__ import annotations
 
@@ -161,8 +161,8 @@ class Season:
 )
 async def test_any_canvas_ends_once_and_as_it_must_whatever_breaks(arena: Arena, proxy: Proxy, seconds: float) -> None:
     """D1, D2, D8: no waiter hangs, each join and each body fires once, and nothing is left over."""
-    seed = int(os.environ.get("AIOQUEUE_CHAOS_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"AIOQUEUE_CHAOS_SEED={seed}")
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"CHAOS_SEED={seed}")
     season = Season(arena, proxy, seed, drawn(seed, int(40 * seconds)))
     for _ in range(_WORKERS):
         await season.worker()

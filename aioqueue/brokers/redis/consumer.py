@@ -258,7 +258,7 @@ class RedisConsumer:
                     logger.warning(
                         "The ends of %d tasks wait for the broker: %s. They are kept, and tried again.",
                         len(settlements),
-                        error,
+                        str(error).rstrip("."),
                     )
                 await backoff.wait()
 
