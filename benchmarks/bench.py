@@ -6,14 +6,14 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from benchmarks.measuring import Counters, Tally, clear_tally, read_tally
+from benchmarks.measuring import Counters, Tally, clear_tally, read_starts, read_tally
 from benchmarks.processes import Tree, clean_environment, running
 from benchmarks.registry import ROOT, Peer
 
@@ -35,6 +35,7 @@ class Sizes:
         depth: of the deep queue.
         workers: that idle.
         round_trips: at most, and for at most `seconds`.
+        beats: due times of a schedule, one each second.
         patience: seconds without any progress after which a peer has failed.
     """
 
@@ -43,13 +44,14 @@ class Sizes:
     workers: int = 50
     round_trips: int = 200
     seconds: float = 4.0
+    beats: int = 60
     patience: float = 20.0
 
     def of(self, count: int) -> int:
         return max(50, round(count * self.share))
 
 
-QUICK = Sizes(share=0.1, depth=20_000, workers=5, round_trips=20, seconds=2.0)
+QUICK = Sizes(share=0.1, depth=20_000, workers=5, round_trips=20, seconds=2.0, beats=5)
 
 
 class Bench:
@@ -82,7 +84,12 @@ class Bench:
     def tally(self) -> Tally:
         return read_tally(self.tally_folder)
 
-    def _environment(self, at_once: int | None = None, sleep: float = 0.05, processes: int = 1) -> dict[str, str]:
+    def starts(self) -> list[tuple[float, float]]:
+        return read_starts(self.tally_folder)
+
+    def _environment(
+        self, at_once: int | None = None, sleep: float = 0.05, processes: int = 1, *, beat: bool = False
+    ) -> dict[str, str]:
         return clean_environment(
             PYTHONPATH=str(ROOT),
             BENCHMARK_URL=self._url,
@@ -91,6 +98,7 @@ class Bench:
             BENCHMARK_AT_ONCE=str(at_once or ""),
             BENCHMARK_SLEEP=str(sleep),
             BENCHMARK_PROCESSES=str(processes),
+            BENCHMARK_BEAT="1" if beat else "",
         )
 
     def _words(self, *words: object) -> list[str]:
@@ -119,6 +127,16 @@ class Bench:
     ) -> AbstractContextManager[Tree]:
         """A worker, for as long as the block lasts."""
         return running(self._words("worker"), self._environment(at_once, sleep, processes), self._folder)
+
+    @contextmanager
+    def beat(self) -> Iterator[list[Tree]]:
+        """A worker, and the scheduler, where that is a process of its own; `tick` is scheduled for each second."""
+        environment = self._environment(beat=True)
+        scheduler = (
+            running(self._words("scheduler"), environment, self._folder) if self.peer.scheduler else nullcontext()
+        )
+        with running(self._words("worker"), environment, self._folder) as worker, scheduler as other:
+            yield [worker, other] if other else [worker]
 
     def watch(self, worker: Tree, expected: int) -> Iterator[Tally]:
         """The tally from the first end on, several times a second, until all have run; then what came in the end.

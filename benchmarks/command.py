@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from benchmarks.adding import Told
 from benchmarks.bench import QUICK, Sizes
 from benchmarks.machine import machine
 from benchmarks.registry import PEERS, ROOT, named
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="3 by default; deep, idle and own are in the first only")
     parser.add_argument("--quick", action="store_true", help="one small round, to see that it works")
     parser.add_argument("--out", type=Path, help="where the page goes; docs/, or build/ for --quick")
+    parser.add_argument("--add", action="store_true", help="the page keeps what it has of the other scenarios")
     parser.add_argument("--here", action="store_true", help="in this interpreter, with what is installed in it")
     return parser
 
@@ -52,12 +54,20 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rounds, sizes = (1, QUICK) if options.quick else (options.rounds, Sizes())
     out = options.out or (ROOT / "build" if options.quick else ROOT / "docs")
-    described = machine()
+    described, earlier = machine(), None
+    if options.add:
+        try:
+            earlier = Told.read(out / FOLDER / DATA)
+        except OSError as error:
+            parser.error(f"There is nothing to add to: {error}")
     results = run(peers, options.scenarios, rounds, sizes, here=options.here)
     plots = importlib.util.find_spec("matplotlib") is not None
     if not plots:
         print("no plots: matplotlib is not installed (the extra `bench` has it)", file=sys.stderr)
-    write(results, out, rounds=rounds, sizes=sizes, machine=described, plots=plots)
+    told = earlier or Told(results, rounds, sizes, described)
+    if earlier:
+        earlier.add(results, options.scenarios, rounds, described)
+    write(told, out, plots=plots)
     print(f"{out / PAGE}, {out / FOLDER / DATA}", file=sys.stderr)
     if not any(figures for found in results.rounds for figures in found.values()):
         sys.exit(1)

@@ -71,6 +71,17 @@ METRICS = (
     Metric(
         "deep_send", "deep", "Send to a deep queue", "tasks/s", "One by one, a million wait.", more=True, brief=False
     ),
+    Metric(
+        "beat_p50",
+        "beat",
+        "Schedule, p50",
+        "ms",
+        "A schedule for each second: from the due time to the start of the task, on an idle system.",
+        brief=False,
+    ),
+    Metric("beat_p99", "beat", "Schedule, p99", "ms", "The same; of 60 due times, the second worst."),
+    Metric("beat_max", "beat", "Schedule, worst", "ms", "The same.", brief=False),
+    Metric("beat_missed", "beat", "Schedule, left out", "%", "Due times for which no task began.", brief=False),
     Metric("idle_commands", "idle", "50 idle workers", "commands/s", "That the server carries out for them all."),
     Metric("idle_cpu", "idle", "CPU of 50 idle workers", "% of a core", "Of the workers, together.", brief=False),
 )
@@ -158,7 +169,7 @@ def _figure(metric: Metric, peer: str, medians: dict[str, float], rounds: list[d
 
 
 def _beats(metric: Metric, other: float, mine: float) -> bool:
-    return other >= mine * APART if metric.more else other * APART <= mine
+    return other != mine and (other >= mine * APART if metric.more else other * APART <= mine)
 
 
 def best_first(metric: Metric, table: dict[str, Figure]) -> list[str]:

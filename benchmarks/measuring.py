@@ -9,6 +9,7 @@ from pathlib import Path
 
 import redis
 
+from benchmarks.peers.starts import PAIR, SUFFIX
 from benchmarks.peers.tally import SLOTS
 
 _SCRIPTS = ("eval", "fcall", "multi", "exec")
@@ -45,6 +46,12 @@ def read_tally(folder: Path) -> Tally:
         return Tally()
     ended, first, last, running, peak = zip(*found, strict=True)
     return Tally(sum(ended), min(number or 1 << 63 for number in first), max(last), sum(running), sum(peak))
+
+
+def read_starts(folder: Path) -> list[tuple[float, float]]:
+    """Of each run of a schedule, its due time and when it began, as `benchmarks.peers.starts` noted them."""
+    contents = [path.read_bytes() for path in folder.glob(f"*{SUFFIX}")]
+    return sorted(pair for content in contents for pair in PAIR.iter_unpack(content[: len(content) // 16 * 16]))
 
 
 def clear_tally(folder: Path) -> None:

@@ -29,6 +29,9 @@ class Peer:
         sends: one by one; how many, about two seconds' worth.
         tasks: that are sent at once and drained; some seconds' worth.
         sleeps: tasks that sleep; None if 500 of them at once are out of reach.
+        beat: how its schedule for each second is made; None if it has none that is as fine, or is not measured.
+        scheduler: it is a process of its own, not a part of the worker.
+        only: the scenario that it is for, if it is not for all of them.
         variant: for a module that can be run in several ways.
     """
 
@@ -42,6 +45,9 @@ class Peer:
     sends: int
     tasks: int
     sleeps: int | None
+    beat: str | None = None
+    scheduler: bool = False
+    only: str | None = None
     variant: str = ""
 
 
@@ -59,6 +65,8 @@ PEERS = (
         sends=12_000,
         tasks=200_000,
         sleeps=15_000,
+        beat="a loop that sleeps until each second, and sends",
+        scheduler=True,
     ),
     Peer(
         "aioqueue",
@@ -71,6 +79,23 @@ PEERS = (
         sends=10_000,
         tasks=120_000,
         sleeps=15_000,
+        beat="`every(1)`, anchored; `aioqueue beat` beside a worker",
+        scheduler=True,
+    ),
+    Peer(
+        "aioqueue worker --beat",
+        "aioqueue",
+        ("-e", str(ROOT), *REDIS, *UVLOOP, "msgspec==0.22.0"),
+        "the same, with the scheduler in the worker",
+        "late; end and result in one atomic step",
+        "run again within 31 s",
+        "stored",
+        sends=10_000,
+        tasks=120_000,
+        sleeps=15_000,
+        beat="`every(1)`, anchored; in the worker",
+        only="beat",
+        variant="beat",
     ),
     Peer(
         "saq",
@@ -83,6 +108,7 @@ PEERS = (
         sends=6000,
         tasks=6000,
         sleeps=6000,
+        beat="`CronJob` with a sixth field, that of the seconds; in the worker, which looks each second",
     ),
     Peer(
         "taskiq",
@@ -95,6 +121,8 @@ PEERS = (
         sends=6000,
         tasks=6000,
         sleeps=5000,
+        beat="`interval` of 1, its shortest; `taskiq scheduler`, which looks at each whole second",
+        scheduler=True,
     ),
     Peer(
         "huey",
@@ -119,6 +147,7 @@ PEERS = (
         sends=5000,
         tasks=6000,
         sleeps=5000,
+        beat="`cron` with all seconds, `microsecond=0`; in the worker, which polls each half second",
     ),
     Peer(
         "dramatiq",
@@ -167,6 +196,8 @@ PEERS = (
         sends=3000,
         tasks=2500,
         sleeps=None,
+        beat="a `schedule` of 1.0, relative; `celery beat`",
+        scheduler=True,
         variant="prefork",
     ),
     Peer(
@@ -180,6 +211,8 @@ PEERS = (
         sends=3000,
         tasks=2500,
         sleeps=4000,
+        beat="a `schedule` of 1.0, relative; `celery beat`",
+        scheduler=True,
         variant="threads",
     ),
     Peer(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aioqueue
-from benchmarks.bench import Sizes
+from benchmarks.adding import Told
 from benchmarks.figures import METRICS, ORDER, OWN, Figure, Metric, best_first, number, summary
 from benchmarks.registry import FLOOR, PEERS, ROOT, Peer
 from benchmarks.scenarios import SCENARIOS
@@ -18,12 +18,12 @@ from benchmarks.suite import Results
 PAGE, FOLDER, DATA = "benchmarks.md", "benchmarks", "results.json"
 
 
-def write(results: Results, out: Path, *, rounds: int, sizes: Sizes, machine: dict[str, str], plots: bool) -> None:
+def write(told: Told, out: Path, *, plots: bool) -> None:
     """`benchmarks.md` in that folder, and beside it a folder with the data, and the plots that the page shows."""
-    tables = summary(results)
+    tables = summary(told.results)
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    data = _data(results, tables, rounds, sizes, machine)
+    data = _data(told, tables)
     (folder / DATA).write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     for old in folder.glob("*.svg"):
         old.unlink()
@@ -33,22 +33,22 @@ def write(results: Results, out: Path, *, rounds: int, sizes: Sizes, machine: di
         for metric in METRICS:
             if metric.name in tables:
                 draw(metric, tables[metric.name], folder / f"{metric.name}.svg")
-    (out / PAGE).write_text("\n".join(_page(results, tables, rounds, sizes, machine, plots)) + "\n")
+    (out / PAGE).write_text("\n".join(_page(told, tables, plots)) + "\n")
 
 
-def _data(
-    results: Results, tables: dict[str, dict[str, Figure]], rounds: int, sizes: Sizes, machine: dict[str, str]
-) -> dict[str, Any]:
+def _data(told: Told, tables: dict[str, dict[str, Figure]]) -> dict[str, Any]:
+    results = told.results
     return {
-        "machine": machine,
+        "machine": told.machine,
         "aioqueue": aioqueue.__version__,
         "packages": {peer.name: versions(peer) for peer in PEERS if peer.name in _present(results)},
-        "rounds": rounds,
-        "sizes": asdict(sizes),
+        "rounds": told.rounds,
+        "sizes": asdict(told.sizes),
         "seconds": round(results.seconds),
         "summary": {name: {peer: asdict(figure) for peer, figure in table.items()} for name, table in tables.items()},
         "measured": results.rounds,
         "failures": results.failures,
+        "added": told.added,
     }
 
 
@@ -59,7 +59,7 @@ def versions(peer: Peer) -> list[str]:
 
 
 def _present(results: Results) -> set[str]:
-    return {peer for found in results.rounds for peer in found} | set(results.failures)
+    return {peer for found in results.rounds for peer in found if found[peer]} | set(results.failures)
 
 
 def _row(*cells: object) -> str:
@@ -70,14 +70,8 @@ def _head(*cells: str) -> list[str]:
     return [_row(*cells), "|" + "---|" * len(cells)]
 
 
-def _page(
-    results: Results,
-    tables: dict[str, dict[str, Figure]],
-    rounds: int,
-    sizes: Sizes,
-    machine: dict[str, str],
-    plots: bool,
-) -> Iterator[str]:
+def _page(told: Told, tables: dict[str, dict[str, Figure]], plots: bool) -> Iterator[str]:
+    results, rounds = told.results, told.rounds
     peers = [peer for peer in PEERS if peer.name in _present(results)]
     yield "# Benchmarks"
     yield ""
@@ -85,7 +79,7 @@ def _page(
     yield "how each figure is measured. Each peer is in the best configuration that its documentation tells of, in an"
     yield "environment of its own, on the same server with the same persistence. What counts was seen to run."
     yield ""
-    if sizes.share < 1:
+    if told.sizes.share < 1:
         yield "!!! warning"
         yield "    A short run (`--quick`), to show that it works: its figures mean little, and there were fewer tasks"
         yield "    and workers than the headings say."
@@ -98,8 +92,9 @@ def _page(
     yield f"It took {max(1, round(results.seconds / 60))} min."
     yield ""
     yield from _head("", "")
-    yield from (_row(key, text) for key, text in machine.items())
+    yield from (_row(key, text) for key, text in told.machine.items())
     yield ""
+    yield from _added(told)
     yield "## At a glance"
     yield ""
     yield from _overview(results, tables, peers)
@@ -107,8 +102,8 @@ def _page(
     yield "Peers closer than 1.3× to one another are not ranked: a place, below, is 1 and the number of peers that are"
     yield "better by at least that. The floor does not compete: it is the least that could be done by hand."
     yield ""
-    yield "“–” was not measured: 500 at once where each takes a process, and an idle floor. Why something failed stands"
-    yield "[below](#failures)."
+    yield "“–” was not measured: 500 at once where each takes a process, schedules where none is that fine, and an idle"
+    yield "floor. Why something failed stands [below](#failures)."
     yield ""
     yield "## What each guarantees, as it was measured"
     yield ""
@@ -118,6 +113,8 @@ def _page(
     yield from (_row(f"**{p.name}**", p.configuration, p.acknowledges, p.killed, p.results) for p in peers)
     yield ""
     for metric in METRICS:
+        if metric.name == "beat_p50":
+            yield from _schedules(tables)
         if metric.name in tables:
             yield from _section(metric, tables[metric.name], results, plots)
     yield from _own(results)
@@ -133,6 +130,29 @@ def _page(
     yield ""
     yield from _head("", "")
     yield from (_row(peer.name, ", ".join(versions(peer))) for peer in peers)
+
+
+def _added(told: Told) -> Iterator[str]:
+    for run in told.added:
+        names = " and ".join(f"`{name}`" for name in run["scenarios"])
+        machine = "".join(f", {key} {text}" for key, text in run["machine"].items())
+        times = "one round" if run["rounds"] == 1 else f"{run['rounds']} rounds"
+        minutes = max(1, round(run["seconds"] / 60))
+        yield f"Measured at another time, by `--add`: {names}; {times}, {minutes} min{machine}."
+        yield ""
+
+
+def _schedules(tables: dict[str, dict[str, Figure]]) -> Iterator[str]:
+    """How each has its schedule, before the figures of it."""
+    shown = [peer for peer in PEERS if peer.beat and peer.name in tables.get("beat_p50", {})]
+    if shown:
+        yield "## Schedules, as they were measured"
+        yield ""
+        yield "A task for each second, as fine as each has it; intervals of polling are left as they are."
+        yield ""
+        yield from _head("", "its schedule")
+        yield from (_row(f"**{peer.name}**", peer.beat) for peer in shown)
+        yield ""
 
 
 def _repeats(results: Results) -> Iterator[str]:

@@ -123,6 +123,41 @@ def idle(bench: Bench, say: Say) -> Figures:
         }
 
 
+def beat(bench: Bench, say: Say) -> Figures:
+    """A task for each second: how late it begins, on a system that has nothing else to do."""
+    count = bench.sizes.beats
+    with bench.beat() as trees:
+        _calm(trees, 0.4)
+        until = time.monotonic() + bench.sizes.patience
+        while not bench.starts():
+            _alive(trees)
+            if time.monotonic() > until:
+                raise Failed(f"no schedule fired in {bench.sizes.patience:.0f} s: {trees[-1].last_words()}")
+            time.sleep(0.1)
+        first = int(time.time()) + 2
+        say(f"watches {count} due times")
+        # And one second more for what is late.
+        time.sleep(first + count + 1 - time.time())
+        _alive(trees)
+        starts = [(round(due), start - due) for due, start in bench.starts() if first <= round(due) < first + count]
+    if not starts:
+        raise Failed(f"no schedule fired in {count} s, after the first time")
+    late, fired = sorted(late for _, late in starts), {due for due, _ in starts}
+    bench.repeated += len(starts) - len(fired)
+    return {
+        "beat_p50": statistics.median(late) * 1e3,
+        "beat_p99": late[int(0.99 * (len(late) - 1))] * 1e3,
+        "beat_max": late[-1] * 1e3,
+        "beat_missed": (count - len(fired)) / count * 100,
+    }
+
+
+def _alive(trees: list[Tree]) -> None:
+    dead = [tree for tree in trees if not tree.alive]
+    if dead:
+        raise Failed(f"{len(dead)} of {len(trees)} processes ended: {dead[0].last_words()}")
+
+
 def _calm(workers: list[Tree], window: float) -> None:
     """Wait until the processes that start have started: until they leave most of the machine idle, for two windows.
 
@@ -134,9 +169,7 @@ def _calm(workers: list[Tree], window: float) -> None:
     calm, before = 0, 0.0
     while calm < 2 and time.monotonic() < until:
         time.sleep(window)
-        dead = [worker for worker in workers if not worker.alive]
-        if dead:
-            raise Failed(f"{len(dead)} of {len(workers)} workers ended: {dead[0].last_words()}")
+        _alive(workers)
         now = sum(worker.cpu() for worker in workers)
         # One that has hardly run yet has not started, however calm it is.
         calm = calm + 1 if now > 0.05 * len(workers) and now - before < bound else 0
@@ -214,6 +247,10 @@ class Scenario:
     once: bool = False
 
     def concerns(self, peer: Peer) -> bool:
+        if peer.only and self is not SCENARIOS[peer.only]:
+            return False
+        if self.run is beat:
+            return peer.beat is not None
         if self.run is own:
             return peer.name == "aioqueue"
         if self.run is io:
@@ -226,6 +263,7 @@ SCENARIOS = {
     "io": Scenario(io),
     "latency": Scenario(latency),
     "deep": Scenario(deep),
+    "beat": Scenario(beat),
     "idle": Scenario(idle, once=True),
     "own": Scenario(own, once=True),
 }

@@ -83,6 +83,7 @@ def run(peers: list[Peer], scenarios: list[str], rounds: int, sizes: Sizes, *, h
         here: in the interpreter that runs this, without environments.
     """
     results, started = Results(), time.monotonic()
+    peers = [peer for peer in peers if any(SCENARIOS[name].concerns(peer) for name in scenarios)]
     pythons = dict.fromkeys((peer.name for peer in peers), Path(sys.executable)) if here else install(peers, results)
     peers = [peer for peer in peers if peer.name in pythons]
     plan = [

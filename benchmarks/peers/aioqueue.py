@@ -6,8 +6,8 @@ import asyncio
 import sys
 import time
 
-from aioqueue import AioQueue, chain, chord, group
-from benchmarks.peers import given, tally
+from aioqueue import AioQueue, TaskContext, chain, chord, every, group
+from benchmarks.peers import given, starts, tally
 
 app = AioQueue("bench", broker=given.URL)
 
@@ -48,6 +48,16 @@ async def collect(numbers: list[int]) -> int:
     return len(numbers)
 
 
+@app.task(bind=True)
+async def tick(ctx: TaskContext) -> None:
+    starts.began(ctx.due_at.timestamp() if ctx.due_at else None)
+
+
+if given.BEAT:
+    # Anchored, so that it is due with each whole second, as those of the others are.
+    app.periodic(every(1, anchor="2026-01-01T00:00Z"))(tick)
+
+
 def _chain(steps: int) -> chain[int]:
     return chain([step.s(0), *(step.s() for _ in range(steps - 1))])
 
@@ -64,7 +74,15 @@ def worker_command() -> list[str]:
     words = [sys.executable, "-m", "aioqueue", "worker", "benchmarks.peers.aioqueue:app", "--loglevel", "warning"]
     if given.PROCESSES > 1:
         words += ["--processes", str(given.PROCESSES)]
+    if given.VARIANT == "beat":
+        words += ["--beat"]
     return [*words, "--concurrency", str(given.AT_ONCE)] if given.AT_ONCE else words
+
+
+def scheduler_command() -> list[str] | None:
+    if given.VARIANT == "beat":
+        return None
+    return [sys.executable, "-m", "aioqueue", "beat", "benchmarks.peers.aioqueue:app", "--loglevel", "warning"]
 
 
 class Sender:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from arq import create_pool
+from arq import create_pool, cron
 from arq.connections import RedisSettings
 
-from benchmarks.peers import given, tally
+from benchmarks.peers import given, starts, tally
 
 
 async def noop(context: dict[str, Any]) -> int:
@@ -25,6 +25,10 @@ async def sleep(context: dict[str, Any]) -> int:
     return 1
 
 
+async def tick(context: dict[str, Any]) -> None:
+    starts.began(context["score"] / 1000)
+
+
 class WorkerSettings:
     """With its default of 10 at once and 100 read each half second, arq is bound to 200 tasks a second."""
 
@@ -33,6 +37,8 @@ class WorkerSettings:
     max_jobs = given.AT_ONCE or 100
     queue_read_limit = 10_000
     log_results = False
+    # By default it is due 0.123456 s after the second.
+    cron_jobs = [cron(tick, second=set(range(60)), microsecond=0)] if given.BEAT else None
 
 
 def worker_command() -> list[str]:
@@ -44,6 +50,10 @@ def worker_command() -> list[str]:
         "--custom-log-dict",
         "benchmarks.peers.arq.LOGGING",
     ]
+
+
+def scheduler_command() -> None:
+    """The worker has it."""
 
 
 LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"arq": {"level": "WARNING"}}}

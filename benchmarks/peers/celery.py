@@ -7,7 +7,7 @@ import time
 
 import celery
 
-from benchmarks.peers import given, tally
+from benchmarks.peers import given, starts, tally
 
 app = celery.Celery("bench", broker=given.URL, backend=given.URL)
 app.conf.update(
@@ -31,6 +31,16 @@ def sleep() -> int:
     return 1
 
 
+@app.task(name="tick")
+def tick() -> None:
+    starts.began()
+
+
+if given.BEAT:
+    # A crontab has minutes. Relative: it is due with the whole second, and not one second after it was last sent.
+    app.conf.beat_schedule = {"tick": {"task": "tick", "schedule": 1.0, "relative": True}}
+
+
 TASKS = {"noop": noop, "sleep": sleep}
 
 
@@ -40,6 +50,10 @@ def worker_command() -> list[str]:
     # Each of many workers on one machine needs a name of its own.
     words += ["--hostname", f"worker-{time.monotonic_ns()}@%h", "--pool", given.VARIANT]
     return [*words, "--concurrency", str(given.AT_ONCE or 2)]
+
+
+def scheduler_command() -> list[str]:
+    return [sys.executable, "-m", "celery", "--app", "benchmarks.peers.celery:app", "beat", "--loglevel", "WARNING"]
 
 
 class Sender:

@@ -1,6 +1,7 @@
 """Runs in a peer's environment: `python -m benchmarks.peers.drive PEER COMMAND`; the last line it prints is JSON.
 
     worker                   becomes the worker
+    scheduler                becomes the scheduler
     one-by-one COUNT         sends COUNT no-ops, each after the other
     many TASK COUNT          sends COUNT of a task as fast as the peer can
     round-trips COUNT SECONDS  sends a no-op and waits for its result, COUNT times or for SECONDS
@@ -94,8 +95,8 @@ def _run(main: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     name, command, *arguments = sys.argv[1:]
     peer = importlib.import_module(f"benchmarks.peers.{name}")
-    if command == "worker":
-        words = peer.worker_command()
+    if command in ("worker", "scheduler"):
+        words = peer.worker_command() if command == "worker" else peer.scheduler_command()
         os.execv(words[0], words)
     print(json.dumps(_run(_send(peer, command, arguments))), flush=True)
     # Some peers leave threads behind that would take seconds to end.

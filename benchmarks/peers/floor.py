@@ -16,7 +16,7 @@ import redis
 import uvloop
 from redis import asyncio as aioredis
 
-from benchmarks.peers import given, tally
+from benchmarks.peers import given, starts, tally
 
 STREAM, GROUP, ME = "floor", "workers", "me"
 
@@ -55,12 +55,20 @@ async def sleep() -> int:
     return 1
 
 
-TASKS = {"noop": noop, "sleep": sleep}
+async def tick(due: float) -> None:
+    starts.began(due)
+
+
+TASKS = {"noop": noop, "sleep": sleep, "tick": tick}
 encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Task).decode
 
 
 def worker_command() -> list[str]:
     return [sys.executable, "-m", "benchmarks.peers.floor"]
+
+
+def scheduler_command() -> list[str]:
+    return [sys.executable, "-m", "benchmarks.peers.floor", "beat"]
 
 
 class Sender:
@@ -108,6 +116,17 @@ async def prepare(client: aioredis.Redis) -> None:
         pass
 
 
+async def beat() -> None:
+    """Sleep until each second, and send."""
+    client = aioredis.Redis.from_url(given.URL)
+    await prepare(client)
+    while True:
+        now = time.time()
+        due = float(int(now) + 1)
+        await asyncio.sleep(due - now)
+        await client.xadd(STREAM, {"m": encode(Task(f"tick:{due}", "tick", [due], {}))})
+
+
 async def work() -> None:
     """Read in batches, run, finish each batch with one script."""
     client = aioredis.Redis.from_url(given.URL, socket_timeout=None)
@@ -132,4 +151,4 @@ def _streams(reply: Any) -> Any:
 
 
 if __name__ == "__main__":
-    uvloop.run(work())
+    uvloop.run(beat() if sys.argv[1:] == ["beat"] else work())

@@ -18,5 +18,8 @@ AT_ONCE = int(os.environ["BENCHMARK_AT_ONCE"]) if os.environ.get("BENCHMARK_AT_O
 PROCESSES = int(os.environ.get("BENCHMARK_PROCESSES", "1"))
 """Of aioqueue alone: how many of them a worker has."""
 
+BEAT = bool(os.environ.get("BENCHMARK_BEAT"))
+"""Whether `tick` is scheduled for each second."""
+
 SLEEP = float(os.environ.get("BENCHMARK_SLEEP", "0.05"))
 """For how long `sleep` sleeps."""

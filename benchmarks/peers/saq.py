@@ -8,7 +8,7 @@ from typing import Any
 
 import saq
 
-from benchmarks.peers import given, tally
+from benchmarks.peers import given, starts, tally
 
 queue = saq.Queue.from_url(given.URL)
 
@@ -25,11 +25,22 @@ async def sleep(context: dict[str, Any]) -> int:
     return 1
 
 
-settings = {"queue": queue, "functions": [noop, sleep], "concurrency": given.AT_ONCE or 20}
+async def tick(context: dict[str, Any]) -> None:
+    starts.began(context["job"].scheduled)
+
+
+settings: dict[str, Any] = {"queue": queue, "functions": [noop, sleep], "concurrency": given.AT_ONCE or 20}
+if given.BEAT:
+    # The sixth field is that of the seconds.
+    settings["cron_jobs"] = [saq.CronJob(tick, cron="* * * * * */1")]
 
 
 def worker_command() -> list[str]:
     return [sys.executable, "-m", "saq", "benchmarks.peers.saq.settings"]
+
+
+def scheduler_command() -> None:
+    """The worker has it."""
 
 
 class Sender:

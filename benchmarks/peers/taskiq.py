@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from taskiq import TaskiqScheduler
+from taskiq.schedule_sources import LabelScheduleSource
 from taskiq.serializers import ORJSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-from benchmarks.peers import given, tally
+from benchmarks.peers import given, starts, tally
 
 broker = (
     RedisStreamBroker(given.URL, xread_count=100)
@@ -31,6 +33,15 @@ async def sleep() -> int:
     return 1
 
 
+# A cron has minutes; this is the shortest interval. The scheduler looks at each whole second.
+@broker.task(task_name="tick", schedule=[{"interval": 1}])
+async def tick() -> None:
+    starts.began()
+
+
+scheduler = TaskiqScheduler(broker, [LabelScheduleSource(broker)])
+
+
 TASKS = {"noop": noop, "sleep": sleep}
 
 
@@ -38,6 +49,11 @@ def worker_command() -> list[str]:
     words = [sys.executable, "-m", "taskiq", "worker", "benchmarks.peers.taskiq:broker", "--workers", "1"]
     at_once = given.AT_ONCE or 100
     return [*words, "--log-level", "WARNING", "--max-async-tasks", str(at_once), "--max-prefetch", str(at_once)]
+
+
+def scheduler_command() -> list[str]:
+    words = [sys.executable, "-m", "taskiq", "scheduler", "benchmarks.peers.taskiq:scheduler"]
+    return [*words, "--log-level", "WARNING"]
 
 
 class Sender:
