@@ -213,10 +213,15 @@ class Testing:
                 "time can run tasks: nest them, or give tests that run at the same time an app each."
             )
 
-    def _describe(self, id: str) -> str:
+    def _describe(self, id: str, idle: bool) -> str:
         sent = self._outbox.get(id)
         if sent is None:
             return f"Task {id} has not ended, and was not sent in this test."
+        if idle:  # of an id that `send` made that is known without a test: who waits for one of their own may be early
+            return (
+                f"Task {sent.task} ({id}) has ended, and nothing is kept of it any more. The setting result_expires is "
+                f"{self.app.conf.result_expires} s: get its result before the clock has moved that far."
+            )
         text = f"Task {sent.task} ({id}) has not ended, and nothing runs it."
         if sent.eta is not None and sent.eta > self.clock.now:
             wait = (sent.eta - self.clock.now).total_seconds()

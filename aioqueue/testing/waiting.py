@@ -22,10 +22,10 @@ class Waiting:
     """Who waits for tasks, and whether anything runs them.
 
     Args:
-        describe: what is known of a task, from its id, as the end of a sentence.
+        describe: what is known of a task, from its id, and from whether nothing waits or runs any more.
     """
 
-    def __init__(self, describe: Callable[[str], str]) -> None:
+    def __init__(self, describe: Callable[[str, bool], str]) -> None:
         self._describe = describe
         self._loop = asyncio.get_running_loop()
         self._busy = 0
@@ -80,14 +80,16 @@ class Waiting:
             # What waits in a queue will be run, and what comes of the tasks that go on is not known.
             goes_on = any(queue.waiting for queue in queues) or sum(q.running for q in queues) > len(self._blocked)
             if self._blocked and not goes_on:
-                raise TimeoutError(f"{self._describe(id)} The tasks that run wait for it, and nothing else goes on.")
+                known = self._describe(id, False)
+                raise TimeoutError(f"{known} The tasks that run wait for it, and nothing else goes on.")
             return
         if await broker.workers():
             return
         if monotonic() - self._quiet_since < PATIENCE:
             return
+        known = self._describe(id, await broker.idle())
         raise TimeoutError(
-            f"{self._describe(id)} In app.testing() tasks are run by `await t.drain()`, `await t.clock.advance(...)` "
+            f"{known} In app.testing() tasks are run by `await t.drain()`, `await t.clock.advance(...)` "
             "and `await t.run(task, ...)`, or by a worker of the test's own (`async with app.worker():`)."
         )
 

@@ -73,6 +73,21 @@ def test_retries(environment: dict[str, str]) -> None:
     ]
 
 
+def test_schedules(environment: dict[str, str]) -> None:
+    lines = run(environment, "schedules.py").splitlines()
+    # One that is due in each hour may come in between.
+    assert [line.partition(" ")[2] for line in lines[:3]] == ["degrees"] * 3
+    assert [line.partition(":")[0] for line in lines[3:]] == ["measure", "report", "water herbs", "water tomatoes"]
+    assert lines[4] == "report: next at Fri 18:00"
+
+
+def test_the_test_of_schedules(environment: dict[str, str], tmp_path: Path) -> None:
+    for name in ("schedules.py", "test_schedules.py"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    out = run(environment, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", tmp_path)
+    assert "5 passed" in out, out
+
+
 def test_files(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "folder" / "deep").mkdir(parents=True)
     for number in range(20):

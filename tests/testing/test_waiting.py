@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from aioqueue import AioQueue
+from aioqueue import AioQueue, every
 from aioqueue.exceptions import TimeoutError
 from aioqueue.testing import Testing
 
@@ -28,6 +28,22 @@ async def test_it_is_an_error_that_says_what_to_do(app: AioQueue, t: Testing) ->
     assert await result == 5
     with pytest.raises(TimeoutError, match=r"clock.advance\(seconds=59"):
         await asyncio.wait_for(later.get(), 10)
+
+
+async def test_a_result_that_has_expired_is_told_as_such() -> None:
+    app = AioQueue("shop", broker="redis://nobody.invalid")
+
+    @app.periodic(every(hours=20), name="report", max_runs=1)
+    async def report() -> str:
+        return "all is well"
+
+    async with app.testing() as t:  # in memory; on a server the clock of a test has no say in what expires
+        await t.clock.advance(hours=20)
+        (sent,) = t.sent(report)
+        assert await app.result(sent.id).get() == "all is well"
+        await t.clock.advance(days=1, seconds=1)
+        with pytest.raises(TimeoutError, match=r"report \(.*\) has ended, .*kept.*result_expires is 86400"):
+            await asyncio.wait_for(app.result(sent.id).get(), 10)
 
 
 async def test_a_worker_of_the_tests_own_gives_it(app: AioQueue, t: Testing) -> None:
