@@ -160,7 +160,7 @@ class _Part:
 
     def before(self, number: int) -> str:
         """The id of the node before one; for the first ones of a graft that before the task whose place it takes."""
-        nodes, before = self.status.nodes, self.status.nodes[number].after
+        nodes, before = self.status.nodes, self.status.nodes[number].before
         return nodes[before].id if before != START and before in nodes else self._after
 
     def group(self, number: int) -> str:

@@ -458,11 +458,11 @@ class ShapeFamily:
 
     def before(self, node: int) -> int:
         """The node before it."""
-        return self.shape.after[node]
+        return self.shape.before[node]
 
     def behind(self, node: int) -> list[int]:
         """The nodes that come directly after it."""
-        return [number for number, before in enumerate(self.shape.after) if before == node and number]
+        return [number for number, before in enumerate(self.shape.before) if before == node and number]
 
     def forget(self, node: int) -> None:
         """Note that a node's result was forgotten; with that at the end, those of all nodes."""

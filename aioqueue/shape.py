@@ -16,7 +16,7 @@ class Shape(msgspec.Struct, eq=False):
     Attributes:
         id: the workflow's.
         end: the node at its end.
-        after: the node before each.
+        before: the node before each.
         tasks: the name of each one's task, "" for a join.
         names: the ids that were given to nodes.
         joins: the members of each join.
@@ -27,7 +27,7 @@ class Shape(msgspec.Struct, eq=False):
 
     id: str
     end: int = START
-    after: array[int] = msgspec.field(default_factory=lambda: array("q", [START]))
+    before: array[int] = msgspec.field(default_factory=lambda: array("q", [START]))
     tasks: list[str] = msgspec.field(default_factory=lambda: [""])
     names: dict[int, str] = {}
     joins: dict[int, array[int]] = {}
@@ -35,11 +35,11 @@ class Shape(msgspec.Struct, eq=False):
     ignored: set[int] = set()
     keeping_errors: set[int] = set()
 
-    def add(self, after: int, task: str) -> int:
+    def add(self, before: int, task: str) -> int:
         """One node more; returns its number."""
-        self.after.append(after)
+        self.before.append(before)
         self.tasks.append(task)
-        return len(self.after) - 1
+        return len(self.before) - 1
 
     def id_of(self, node: int) -> str:
         """The id of a node."""

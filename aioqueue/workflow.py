@@ -54,7 +54,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
         queue, priority: where the task goes.
         due: not to run before; ms since the epoch, 0 is at once.
         delay: ms to wait from when it is its turn.
-        after: the node before it.
+        before: the node before it.
         on_error: its error handlers.
         wanted: somebody takes its value.
         to: the nodes after it; when they are more than a page, they are stored apart,
@@ -63,6 +63,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
         group: the join that it belongs to, 0 for none.
         linked: it belongs to a link, whose failures are told to nobody outside of it.
         joins: of a join, those that its members belong to as well.
+        takes: its message takes the value of the node before it.
         data: the message.
     """
 
@@ -73,7 +74,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
     priority: int = 0
     due: int = 0
     delay: int = 0
-    after: int = START
+    before: int = START
     on_error: Sequence[int] = ()
     wanted: bool = False
     to: Sequence[int] = ()
@@ -82,6 +83,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
     group: int = 0
     linked: bool = False
     joins: Sequence[int] = ()
+    takes: bool = False
     data: bytes = b""
 
 
@@ -326,7 +328,7 @@ _decode_node = msgspec.msgpack.Decoder(Node).decode
 # A task of which all is seen at a glance, unless it ends badly: the second row is of use then only, or of joins.
 _is_simple = nothing_beside(
     Node,
-    *("id", "queue", "priority", "after", "wanted", "to", "data"),
+    *("id", "queue", "priority", "before", "wanted", "to", "takes", "data"),
     *("task", "on_error", "group", "linked", "members", "joins"),
     kind=TASK,
 )
@@ -340,12 +342,12 @@ GLANCE = {
     "priority": "B",
     "id": "I2c0",
     "queue": "I2c0",
-    "after": "Bc0",
+    "successor": "Bc0",
     "size": "I4",
 }
 """What is seen of a node at a glance, in this order, and how it is packed, as Lua's `struct` says it: `I2c0` is a text
-after its length in two bytes. Of what no field is named so: whether it is simple, and takes a value, and how many bytes
-its head has."""
+after its length in two bytes. Of what no field is named so: whether it is simple, the number of the one node after it
+(or ""), and how many bytes its head has."""
 
 # Of each form: how Python's `struct` says it, in how many bytes it or its length is, and whether it is a text.
 _FORMS = {
@@ -377,13 +379,14 @@ def encode_node(node: Node) -> bytes:
     msgpack; and then the message as it is, for Lua's msgpack knows no bytes."""
     to = node.to
     simple = len(to) <= 1 and _is_simple(node)
-    id, queue, after = node.id.encode(), node.queue.encode(), str(to[0]).encode() if simple and to else b""
+    id, queue = node.id.encode(), node.queue.encode()
+    successor = str(to[0]).encode() if simple and to else b""
     kind, _, task, _, *rest = msgspec.structs.astuple(node)[:-1]
     head = _encode((kind, "", task, "", *rest))
     glance = pack(
-        _GLANCE % (len(id), len(queue), len(after)),
-        *(kind.encode(), simple, node.wanted, node.after > START, node.priority),
-        *(len(id), id, len(queue), queue, len(after), after, len(head)),
+        _GLANCE % (len(id), len(queue), len(successor)),
+        *(kind.encode(), simple, node.wanted, node.takes, node.priority),
+        *(len(id), id, len(queue), queue, len(successor), successor, len(head)),
     )
     return b"".join((glance, head, node.data))
 

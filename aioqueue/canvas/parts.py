@@ -96,5 +96,5 @@ class Parts:
             message = decode_message(node.data) if node.data else None
             called = call_digest(message.task, message.body, message.content) if message is not None else ""
             id = self._names.get(number, "")
-            about = f"{number} {node.kind} {node.after} {node.members} {node.on_error} {id} {called}\n"
+            about = f"{number} {node.kind} {node.before} {node.members} {node.on_error} {id} {called}\n"
             self._called.update(about.encode())

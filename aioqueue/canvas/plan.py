@@ -37,7 +37,7 @@ class At(NamedTuple):
     """Where in a workflow a canvas is put, and what it inherits there.
 
     Attributes:
-        after: the node before it.
+        before: the node before it.
         group: the join that it belongs to.
         joins: those that the members of this group belong to as well, as it stands directly in them.
         options: those of the compositions around it.
@@ -51,7 +51,7 @@ class At(NamedTuple):
         linked: it is a link, or a part of one.
     """
 
-    after: int = START
+    before: int = START
     group: int = 0
     joins: tuple[int, ...] = ()
     options: Mapping[str, Any] = {}
@@ -145,7 +145,7 @@ class Plan:
         part, call = self._parts.last()
         return part, Start(
             end=shape.end,
-            total=len(shape.after) - 1,
+            total=len(shape.before) - 1,
             open=self._open,
             keep=self._keep,
             names={name: number for number, name in shape.names.items()},
@@ -164,7 +164,7 @@ class Plan:
             raise ConfigurationError(f"{canvas!r} cannot be sent. Nothing was sent.")
         end = yield from walk(self, canvas, inner)
         for link in canvas.links:
-            linked = yield link, At(after=end, stamps=self._stamps_of(canvas, at), linked=True)
+            linked = yield link, At(before=end, stamps=self._stamps_of(canvas, at), linked=True)
             self._close(linked)
         return end
 
@@ -200,26 +200,26 @@ class Plan:
         elements = list(_flat(canvas))
         if not elements:
             raise ConfigurationError("An empty chain has nothing to do: give it at least one task. Nothing was sent.")
-        end = at.after
+        end = at.before
         for position, element in enumerate(elements):
             last = position == len(elements) - 1
-            inside = at._replace(after=end, id=None, lenient=False)
+            inside = at._replace(before=end, id=None, lenient=False)
             if position:
                 inside = inside._replace(first={}, args=(), kwargs={})
             inside = inside._replace(id=at.id, wanted=at.wanted) if last else inside._replace(wanted=True)
-            before = end
+            previous = end
             if (single := _plain_single(element)) is not None:
                 end = self._task(single, inside)
             else:
                 end = yield element, inside
             if position:
-                self._close(before)
+                self._close(previous)
                 if self._parts.full:
                     yield None
         return end
 
     def _group(self, canvas: group[Any], at: At) -> _Walk:
-        number = self.shape.add(at.after, "")
+        number = self.shape.add(at.before, "")
         kind = LENIENT if at.lenient else JOIN
         if at.lenient:
             self.shape.lenient.add(number)
@@ -229,7 +229,7 @@ class Plan:
             Node(
                 kind=kind,
                 id=self.shape.id_of(number),
-                after=at.after,
+                before=at.before,
                 on_error=at.handlers,
                 wanted=at.wanted,
                 group=at.group,
@@ -271,7 +271,7 @@ class Plan:
                 yield None
         count = join.node.members = len(join.members)
         if not count:
-            self._connect(at.after, number)
+            self._connect(at.before, number)
         self._parts.count(number, count or 1)
         self.shape.joins[number] = join.members
         return number
@@ -285,7 +285,7 @@ class Plan:
         )
         end = yield (
             canvas.body,
-            at._replace(after=header, first={}, args=(), kwargs={}, lenient=False),
+            at._replace(before=header, first={}, args=(), kwargs={}, lenient=False),
         )
         self._close(header)
         return end
@@ -312,15 +312,15 @@ class Plan:
             options = _undelayed(options)
         id = at.id or options.get("task_id")
         shape = self.shape
-        number = shape.add(at.after, signature.task)
+        number = shape.add(at.before, signature.task)
         if id:
             self._name(number, id)
         args, kwargs = signature.args, signature.kwargs
         if (at.args or at.kwargs) and not signature.immutable:
             args, kwargs = signature.complete(at.args, at.kwargs)
-        takes = at.after if at.after != START and not signature.immutable else None
-        before = self._drafts.get(at.after)
-        parent = before.node.id if before is not None and before.node.kind == TASK else self._inherited.parent_id
+        takes = at.before if at.before != START and not signature.immutable else None
+        draft = self._drafts.get(at.before)
+        parent = draft.node.id if draft is not None and draft.node.kind == TASK else self._inherited.parent_id
         role = Role(
             workflow=shape.id,
             node=number,
@@ -343,15 +343,15 @@ class Plan:
         if self._app.observers:
             self.sent.append((target, args, kwargs, options, message))
         node = _node(TASK, signature.task, message)
-        node.after, node.on_error, node.wanted, node.group = at.after, at.handlers, at.wanted, at.group
-        node.linked = at.linked
+        node.before, node.on_error, node.wanted, node.group = at.before, at.handlers, at.wanted, at.group
+        node.linked, node.takes = at.linked, takes is not None
         self._drafts[number] = _Draft(node)
         self._open += 1
-        if at.after == START and not message.due and not message.delay:
+        if at.before == START and not message.due and not message.delay:
             self._queues[message.queue] = self._queues.get(message.queue, 0) + 1
         else:
             self._queues.setdefault(message.queue, 0)
-        self._connect(at.after, number)
+        self._connect(at.before, number)
         return number
 
     def _name(self, number: int, id: str) -> None:

@@ -54,7 +54,7 @@ async def store_addition(app: Core, run: Run, canvas: Canvas[Any]) -> tuple[Shap
         kind=TASK,
         id=shape.id_of(shape.end),
         task=shape.tasks[shape.end],
-        after=START,
+        before=START,
         wanted=True,
         group=int(join),
     )

@@ -188,7 +188,7 @@ class Engine(Rules):
                 self._todo.append(partial(self._done, flow, n, None))
         elif self._tasks.readmit(node.id):
             flow.states[n] = QUEUED
-        elif flow.letter(node.after) == DONE:
+        elif flow.letter(node.before) == DONE:
             self._todo.append(partial(self._go, flow, None, n))
 
     # They are forgotten

@@ -196,7 +196,7 @@ class Flow(msgspec.Struct, eq=False):
         if self.letter(n) != UPSTREAM:
             return NoValue(failed)
         node = self.nodes[n]
-        body = node.kind == TASK and is_body(self.nodes.get(node.after))
+        body = node.kind == TASK and is_body(self.nodes.get(node.before))
         return NoValue(failed, kind="chord" if body else "upstream")
 
     def origin(self, n: int) -> int:

@@ -63,7 +63,7 @@ def missing(flow: Flow, join: int) -> int:
     node = flow.nodes[join]
     members = flow.members[join]
     if not members:
-        return int(flow.letter(node.after) != DONE)
+        return int(flow.letter(node.before) != DONE)
     if node.kind == LENIENT:
         return sum(not flow.has_ended(member) for member in members)
     return sum(flow.letter(member) != DONE for member in members)

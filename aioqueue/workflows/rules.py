@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from aioqueue.brokers.protocol.data import UNKEPT, Outgoing
-from aioqueue.workflow import DONE, FAILED, LENIENT, QUEUED, TASK, UPSTREAM, Node
+from aioqueue.workflow import DONE, FAILED, INLINE_VALUE, LENIENT, QUEUED, TASK, UPSTREAM, Node
 from aioqueue.workflows.flow import BadEnd, Flow, is_body
 from aioqueue.workflows.interface import Shelf, Tasks
 from aioqueue.workflows.lookup import Lookup
@@ -56,7 +56,8 @@ class Rules(Lookup):
         flow.states[n] = DONE
         if node.wanted and value is not None:
             flow.values[n] = value
-        self._each(flow, n, partial(self._go, flow, value if node.wanted else None))
+        given = _inline(value, len(flow.successors(n))) if node.wanted else None
+        self._each(flow, n, partial(self._go, flow, given))
         outer = self.outer(flow)
         if outer and flow.end == n:
             self._todo.append(partial(self._end_place, *outer, value))
@@ -73,7 +74,7 @@ class Rules(Lookup):
                 self._done(flow, n, None)
         elif n not in flow.states:
             flow.states[n] = QUEUED
-            self._tasks.put(_message(node, node.id), value if node.after else None)
+            self._tasks.put(_message(node, node.id), value if node.takes else None)
 
     # They end badly
 
@@ -121,6 +122,7 @@ class Rules(Lookup):
         self, flow: Flow, node: Node, subject: str, failure: bytes | None, heard: Collection[int] = ()
     ) -> None:
         """The handlers of a node are called for the failure of `subject`, but for those that heard of it elsewhere."""
+        given = _inline(failure, len(node.on_error))
         for h in node.on_error:
             token = f"{h}.{subject}"
             if h in heard or token in flow.calls or h not in flow.nodes:
@@ -128,7 +130,7 @@ class Rules(Lookup):
             flow.calls[token] = QUEUED
             flow.open += 1
             handler = flow.nodes[h]
-            self._tasks.put(_message(handler, f"{handler.id}.{subject}"), failure)
+            self._tasks.put(_message(handler, f"{handler.id}.{subject}"), given)
 
     def _call_outer_handlers(self, flow: Flow, node: Node | None, subject: str, failure: bytes) -> None:
         """Those of the nodes whose place a graft takes are called for what fails in it, but not in a link there."""
@@ -194,6 +196,11 @@ class Rules(Lookup):
             self._shelf.set(flow, keep)
             for name, place in own:
                 self._shelf.take(name, place, keep)
+
+
+def _inline(value: bytes | None, copies: int) -> bytes | None:
+    """A value, if so many copies of it may go along with messages; None is asked for by those that take it."""
+    return value if value is not None and len(value) * copies <= INLINE_VALUE else None
 
 
 def _message(node: Node, id: str) -> Outgoing:

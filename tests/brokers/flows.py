@@ -60,8 +60,8 @@ class Flow:
 
     def task(self, after: int = START, *, name: str = "", on_error: Sequence[int] = (), **about: Any) -> int:
         """A task after a node."""
-        about = {"queue": "q", "wanted": True, **about}
-        n = self._add(Node(kind=TASK, id=name, task=f"task{len(self.nodes)}", after=after, on_error=on_error, **about))
+        about = {"queue": "q", "wanted": True, "takes": after != START, **about}
+        n = self._add(Node(kind=TASK, id=name, task=f"task{len(self.nodes)}", before=after, on_error=on_error, **about))
         self.to[after].append(n)
         if name:
             self.names[name] = n
@@ -78,7 +78,7 @@ class Flow:
     def join(self, members: Iterable[int], after: int = START, *, lenient: bool = False) -> int:
         """A group of nodes, which begins after a node."""
         members = list(members)
-        n = self._add(Node(kind=LENIENT if lenient else JOIN, id="", after=after, members=len(members)))
+        n = self._add(Node(kind=LENIENT if lenient else JOIN, id="", before=after, members=len(members)))
         self.members[n] = members
         for member in members:
             self.to[member].append(n)

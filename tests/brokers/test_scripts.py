@@ -110,7 +110,7 @@ def test_constants_are_those_of_python() -> None:
         if "/" not in name:
             assert not re.search(scripts._CONSTANT, script(name.removesuffix(".lua")).text)
     assert f"head[{workflow.Node.__struct_fields__.index('on_error') + 1}]" in text
-    assert f"#given <= {workflow.INLINE_VALUE} " in text
+    assert f"#value * copies <= {workflow.INLINE_VALUE} " in text
 
 
 def test_a_constant_that_there_is_not_is_noticed() -> None:

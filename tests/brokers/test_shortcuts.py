@@ -19,7 +19,7 @@ from aioqueue.workflow import FAILED, JOIN, Addition, Node, Step, Told, decode_n
 
 from .steps import worker_status
 
-NODE = Node(kind="t", id="w.1", task="shop.pay", queue="q", wanted=True, after=3, to=(2,), data=b"message")
+NODE = Node(kind="t", id="w.1", task="shop.pay", queue="q", wanted=True, before=3, to=(2,), takes=True, data=b"message")
 OTHER_NODE: dict[str, Any] = {
     "kind": JOIN,
     "id": "another",
@@ -28,7 +28,7 @@ OTHER_NODE: dict[str, Any] = {
     "priority": 9,
     "due": 1,
     "delay": 1,
-    "after": 0,
+    "before": 0,
     "on_error": (4,),
     "wanted": False,
     "to": (2, 3),
@@ -37,6 +37,7 @@ OTHER_NODE: dict[str, Any] = {
     "group": 1,
     "linked": True,
     "joins": (1,),
+    "takes": False,
     "data": b"another",
 }
 STEP = Step("workflow", "1", value=b"value")

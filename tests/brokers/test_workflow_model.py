@@ -110,12 +110,12 @@ class Model:
                 self.join(n, node, seen.get(n, ""))
 
     def task(self, n: int, node: Node, failing: set[int]) -> None:
-        before = self.states[node.after]
+        before = self.states[node.before]
         if before != DONE:
-            self.states[n] = f"u{self.origin(node.after)}"
+            self.states[n] = f"u{self.origin(node.before)}"
         else:
             self.states[n] = FAILED if n in failing else DONE
-            self.values[n] = f"{n} of {self.values.get(node.after)}"
+            self.values[n] = f"{n} of {self.values.get(node.before)}"
 
     def join(self, n: int, node: Node, seen: str) -> None:
         members = self.members(n)
@@ -124,7 +124,7 @@ class Model:
         elif members:
             bad = {self.origin(member) for member in members if self.states[member] != DONE}
         else:
-            bad = {self.origin(node.after)} if self.states[node.after] != DONE else set()
+            bad = {self.origin(node.before)} if self.states[node.before] != DONE else set()
         words = {f"u{origin}" for origin in bad} or {DONE}
         self.states[n] = seen if seen in words else min(words)
         self.values[n] = [self.given(member) for member in members]
@@ -142,7 +142,7 @@ class Model:
         kind = "failed"
         if self.states[member][0] == "u":
             node = self.flow.nodes[member]
-            body = node.kind == TASK and self.flow.nodes[node.after].kind != TASK
+            body = node.kind == TASK and self.flow.nodes[node.before].kind != TASK
             kind = "chord" if body else "upstream"
         return f"{kind}: {self.failure(self.origin(member))}"
 
@@ -158,7 +158,7 @@ class Model:
                 continue
             heard: set[int] = set()
             if state != FAILED:
-                if self.flow.nodes[node.after].kind == TASK:
+                if self.flow.nodes[node.before].kind == TASK:
                     continue
                 origin = self.flow.nodes.get(self.origin(n))
                 heard = set(origin.on_error) if origin is not None else set()
@@ -172,7 +172,7 @@ class Model:
             if self.states[n] in (DONE, FAILED):
                 found[n] = b"done" if self.states[n] == DONE else b"failed"
             else:
-                body = self.flow.nodes[self.flow.nodes[n].after].kind != TASK
+                body = self.flow.nodes[self.flow.nodes[n].before].kind != TASK
                 origin = self.origin(n)
                 found[n] = f"{'chord' if body else 'upstream'} {self.failure(origin).removeprefix('failure ')}".encode()
         return found
@@ -248,7 +248,7 @@ class Worker:
 
     async def taken(self, n: int) -> Any:
         """What the node before gave."""
-        before = self.flow.nodes[n].after
+        before = self.flow.nodes[n].before
         return as_text(await self.consumer.value(self.flow.id, before)) if before else None
 
     async def goes_on_elsewhere(self, delivery: Delivery, n: int) -> None:

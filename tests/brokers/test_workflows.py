@@ -6,10 +6,10 @@ import pytest
 
 from aioqueue.brokers.protocol import Broker, Verdict
 from aioqueue.exceptions import QueueFull
-from aioqueue.workflow import NoValue, Value
+from aioqueue.workflow import FAILED, INLINE_VALUE, PAGE, NoValue, Step, Told, Value
 
 from .conftest import MakeConsumer
-from .flows import Flow, done, drain, failed, flat, leftovers, next_tasks, numbers, states, status, step
+from .flows import Flow, done, drain, failed, flat, leftovers, next_tasks, numbers, place, states, status, step
 from .steps import counts, end, fetch, fetch_one, ids, settle
 
 # Values
@@ -45,6 +45,51 @@ async def test_a_large_value_is_asked_for(broker: Broker, consumer: MakeConsumer
     await done(worker, await fetch_one(worker), large)
     assert (await fetch_one(worker)).value in (None, large)
     assert await worker.value(flow.id, first) == Value(data=large)
+
+
+@pytest.mark.parametrize("count", [2, PAGE, PAGE + 1, 2 * PAGE])
+async def test_the_copies_of_a_value_are_not_many_bytes(broker: Broker, consumer: MakeConsumer, count: int) -> None:
+    """One that many take is asked for by each: in the messages of a group, a value would be there as often as that has
+    members, and fill the broker."""
+    worker, flow = await consumer(), Flow()
+    first = flow.task()
+    flow.group(count, first)
+    await flow.store(broker)
+    value = b"x" * (INLINE_VALUE // count + 1)
+    await done(worker, await fetch_one(worker), value)
+    deliveries = await next_tasks(worker)
+    assert len(deliveries) == count
+    assert sum(len(one.value or b"") for one in deliveries) <= INLINE_VALUE
+    assert await worker.value(flow.id, first) == Value(data=value)
+
+
+async def test_the_copies_of_a_failure_are_not_many_bytes(broker: Broker, consumer: MakeConsumer) -> None:
+    worker, flow = await consumer(), Flow()
+    handlers = [flow.handler() for _ in range(3)]
+    flow.task(on_error=handlers)
+    await flow.store(broker)
+    failure = b"x" * (INLINE_VALUE // 3 + 1)
+    delivery = await fetch_one(worker)
+    await settle(worker, delivery, step=Step(*place(delivery), FAILED, told=Told(failure)))
+    calls = await next_tasks(worker)
+    assert len(calls) == 3
+    assert sum(len(one.value or b"") for one in calls) <= INLINE_VALUE
+    assert await worker.failure(flow.id, "4") == NoValue(failure)
+
+
+async def test_what_takes_no_value_is_not_given_one(broker: Broker, consumer: MakeConsumer) -> None:
+    """Beside those that do, and alone."""
+    worker, flow = await consumer(), Flow()
+    first = flow.task()
+    takes, alone = flow.task(first), flow.task(first, takes=False)
+    last = flow.task(alone, takes=False)
+    await flow.store(broker)
+    await done(worker, await fetch_one(worker), b"one")
+    deliveries = {one.id: one for one in await next_tasks(worker)}
+    assert deliveries[flow.name(takes)].value in (None, b"one")
+    assert deliveries[flow.name(alone)].value is None
+    await done(worker, deliveries[flow.name(alone)], b"two")
+    assert [(one.id, one.value) for one in await next_tasks(worker)] == [(flow.name(last), None)]
 
 
 async def test_what_nobody_wants_is_not_kept(broker: Broker, consumer: MakeConsumer) -> None:

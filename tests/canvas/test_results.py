@@ -13,7 +13,7 @@ from support.apps import MakeApp
 from aioqueue import AsyncResult, GroupResult, chain, chord, group
 from aioqueue.canvas.plan import Plan
 from aioqueue.exceptions import TimeoutError, UpstreamFailed
-from aioqueue.workflow import Node, Part
+from aioqueue.workflow import TASK, Node, Part
 
 from .stage import Expected, Stage
 
@@ -295,3 +295,16 @@ async def test_no_chunks_are_sent_by_their_tasks_app_although_there_are_others(
     result = await stage.add.chunks([], 3).send()
     assert await result.get(timeout=10) == []
     assert result.app is stage.app is not other.app
+
+
+async def test_what_is_immutable_takes_no_value(stage: Stage) -> None:
+    """The broker is told, and gives it none."""
+    canvas = chain(
+        stage.add.s(1, 1), group(stage.add.s(1), stage.add.si(2, 2)), stage.tsum.si([3, 4]), stage.add.si(5, 5)
+    )
+    result = await canvas.send()
+    assert await result.get(timeout=10) == 10
+    status = await (await stage.app.broker()).workflow(result.id.partition(".")[0])
+    assert status is not None
+    takes = [node.takes for n, node in sorted(status.nodes.items()) if node.kind == TASK and n]
+    assert takes == [False, True, False, False, False]

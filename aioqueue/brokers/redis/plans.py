@@ -122,12 +122,12 @@ class Step(Done):
     """What any end means for a workflow.
 
     Attributes:
-        after, chord: indices of the records of what comes after it, and of the body of its chord; or 0.
+        upstream, chord: indices of the records of what comes after it, and of its chord's body, as in `Told`; or 0.
         graft: the workflow that goes on in its place, or "".
         additions: those that join groups.
     """
 
-    after: int
+    upstream: int
     chord: int
     graft: str
     additions: Sequence[Addition]

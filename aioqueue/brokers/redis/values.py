@@ -92,7 +92,7 @@ async def _is_body(call: Call, keys: Keys, workflow: str, node: str) -> bool:
     about = decode_node(packed) if packed is not None else None
     if about is None or about.kind != TASK:
         return False
-    before: bytes | None = await call("HGET", keys.nodes(workflow), about.after)
+    before: bytes | None = await call("HGET", keys.nodes(workflow), about.before)
     return before is not None and decode_node(before).kind in (JOIN, LENIENT)
 
 

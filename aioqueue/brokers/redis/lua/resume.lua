@@ -104,7 +104,7 @@ end
 -- For how many ends a join waits.
 local function missing(flow, n)
   local list, count = members(flow, n), 0
-  if #list == 0 then return letter(flow, flow.nodes[n][NODE.after]) == STATE.DONE and 0 or 1 end
+  if #list == 0 then return letter(flow, flow.nodes[n][NODE.before]) == STATE.DONE and 0 or 1 end
   for _, member in ipairs(list) do
     local ended = letter(flow, member) == STATE.DONE or flow.nodes[n][NODE.kind] == KIND.LENIENT and is_bad(flow, member)
     if not ended then count = count + 1 end
@@ -187,8 +187,8 @@ local function restart(flow)
       flows.later(function() redis.call('ZREM', prefix .. 'revoked', head[NODE.id]) end)
       -- Its message has not been met since it was revoked: that one runs.
       flows.set(flow.states, tostring(n), STATE.QUEUED)
-    elseif letter(flow, head[NODE.after]) == STATE.DONE then
-      flows.todo('go', flow.wid, tostring(n), tostring(head[NODE.after]))
+    elseif letter(flow, head[NODE.before]) == STATE.DONE then
+      flows.todo('go', flow.wid, tostring(n), tostring(head[NODE.before]))
     end
   end
   -- A bad end had counted for them, and counts no more.

@@ -18,7 +18,7 @@
 -- use: cargo
 -- use: workflow
 local prefix, client, number = KEYS[1], ARGV[1], tonumber(ARGV[2])
-local now, record, keep, remember, terminate, failure, after, chord = clock(tonumber(ARGV[3])), unpack(ARGV, 4, 10)
+local now, record, keep, remember, terminate, failure, upstream, chord = clock(tonumber(ARGV[3])), unpack(ARGV, 4, 10)
 local before = answered(prefix, client, number)
 if before then return before end
 
@@ -37,7 +37,7 @@ local function revoke(id)
   end
   table.insert(letters, '1')
   if whole then
-    flows.revoke_all(wid, record, terminate == '1', tonumber(remember), failure, after, chord)
+    flows.revoke_all(wid, record, terminate == '1', tonumber(remember), failure, upstream, chord)
     return
   end
   local queued = not wid or flows.is_queued(wid, n)
@@ -49,7 +49,7 @@ local function revoke(id)
     table.insert(gone, prefix .. 'sent:' .. id)
   end
   if wid then
-    flows.revoke_one(wid, n, record, terminate == '1', tonumber(remember), failure, after, chord)
+    flows.revoke_one(wid, n, record, terminate == '1', tonumber(remember), failure, upstream, chord)
   else
     local of, call = call_of(id)
     if of then flows.handler_ended(of, call) end

@@ -167,7 +167,7 @@ if #steps > 0 then
   wrong = flows.decide(function()
     for _, step in ipairs(steps) do
       local wid, n, letter, value = step[STEP.workflow], step[STEP.node], step[STEP.state], step[STEP.value]
-      local after, chord, graft = step[STEP.after], step[STEP.chord], step[STEP.graft]
+      local upstream, chord, graft = step[STEP.upstream], step[STEP.chord], step[STEP.graft]
       if step[STEP.additions] then
         for _, one in ipairs(step[STEP.additions]) do
           flows.join(one[ADDITION.workflow], one[ADDITION.whole], one[ADDITION.group], ARGV[one[ADDITION.node]])
@@ -175,8 +175,8 @@ if #steps > 0 then
       end
       if graft and graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
       elseif letter == STATE.DONE then flows.ends(wid, n, letter, ARGV[value])
-      elseif letter == STATE.WRECKED then flows.wreck(wid, n, ARGV[after], ARGV[value], ARGV[chord])
-      else flows.ends(wid, n, letter, ARGV[value] or '', ARGV[after] or '', ARGV[chord] or '') end
+      elseif letter == STATE.WRECKED then flows.wreck(wid, n, ARGV[upstream], ARGV[value], ARGV[chord])
+      else flows.ends(wid, n, letter, ARGV[value] or '', ARGV[upstream] or '', ARGV[chord] or '') end
     end
   end)
   if wrong then return wrong end

@@ -3,7 +3,7 @@
 -- `promote`. `may` says whether it has come.
 local function aside(prefix, now)
   local self = { may = #ARGV >= 8 }
-  local keep, failure, after, chord, head = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+  local keep, failure, upstream, chord, head = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
   -- Bytes, and a text, in msgpack.
   local function bytes(value) return '\198' .. struct.pack('>I4', #value) .. value end
@@ -17,7 +17,7 @@ local function aside(prefix, now)
     if wrong_kind(prefix, DEAD_KINDS) then return false end
     keep_dead(prefix, id, head .. bytes(data) .. text('reason') .. text(why))
     local flows = workflows(prefix, now)
-    local wrong = flows.decide(function() flows.abandon(id, failure, after, chord) end) or flows.add(adding())
+    local wrong = flows.decide(function() flows.abandon(id, failure, upstream, chord) end) or flows.add(adding())
     if not wrong then flows.write() end
     if redis.pcall('GETRANGE', prefix .. 'r:' .. id, 0, 0) ~= '1' then keep_records(prefix, now, { { id, '1' .. ARGV[3], keep } }) end
     return true

@@ -27,8 +27,8 @@ local function bad_ends(self)
     local about = meta(wid)
     if about.finish == n and about.parent then
       local letter = string.sub(get(states, origin) or STATE.FAILED, 1, 1)
-      local failure, after, chord = get(values, 'f' .. origin), get(values, 'u' .. origin), get(values, 'x' .. origin)
-      self.todo('failed', about.parent, about.place, { letter, failure or '', after or '', chord or '' })
+      local failure, upstream, chord = get(values, 'f' .. origin), get(values, 'u' .. origin), get(values, 'x' .. origin)
+      self.todo('failed', about.parent, about.place, { letter, failure or '', upstream or '', chord or '' })
     end
     self.less(wid, 1)
   end
@@ -53,7 +53,7 @@ local function bad_ends(self)
   end
 
   -- A task has ended badly by itself (FAILED), or was revoked (REVOKED). `quiet` is for one whose handlers have heard.
-  function self.failed(wid, n, letter, failure, after, chord, quiet)
+  function self.failed(wid, n, letter, failure, upstream, chord, quiet)
     if is_call(n) then return self.handler_ended(wid, n) end
     local def, at = node(wid, n), path(wid)
     if self.ended(wid, n) then return end
@@ -65,22 +65,22 @@ local function bad_ends(self)
     set(at.states, n, letter)
     set(at.states, 'bad', 1)
     set(at.values, 'f' .. n, failure)
-    set(at.values, 'u' .. n, after)
+    set(at.values, 'u' .. n, upstream)
     set(at.values, 'x' .. n, chord)
     if letter == STATE.FAILED and not quiet then tell_handlers(wid, n, def, failure) end
     self.spread(wid, n, def, 'upstream', n, n)
     local about = meta(wid)
     if about.finish == n and about.parent then
-      self.todo('failed', about.parent, about.place, { letter, failure, after, chord })
+      self.todo('failed', about.parent, about.place, { letter, failure, upstream, chord })
     end
     self.less(wid, 1)
   end
 
   -- The message of a task was dropped: it ends as revoked, with a record that is kept for so long, if one is given.
-  function self.abandon(id, failure, after, chord, record, keep)
+  function self.abandon(id, failure, upstream, chord, record, keep)
     local wid, n = place_of(self.prefix, id)
     if record then table.insert(self.records, { id, record, wid and self.perhaps_keeping(wid) or keep }) end
-    if wid then return self.failed(wid, n, STATE.REVOKED, failure, after, chord) end
+    if wid then return self.failed(wid, n, STATE.REVOKED, failure, upstream, chord) end
     local of, call = call_of(id)
     if of then self.handler_ended(of, call) end
   end

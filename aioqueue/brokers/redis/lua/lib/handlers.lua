@@ -5,6 +5,7 @@ local function handlers(self)
   -- The error handlers of a node are called for the failure of `subject`, but for those that heard of it elsewhere.
   function self.call_handlers(wid, def, subject, failure, heard)
     local states = path(wid).states
+    local given = self.inline(failure, #def[NODE.on_error])
     for _, h in ipairs(def[NODE.on_error]) do
       local token = h .. '.' .. subject
       if not (heard and heard[tostring(h)]) and not get(states, token) then
@@ -12,7 +13,7 @@ local function handlers(self)
         local handler = self.node(wid, tostring(h))
         self.increase(states, 'open', 1)
         if not handler then error('an error handler is missing') end
-        self.push(handler, handler[NODE.id] .. '.' .. subject, failure)
+        self.push(handler, handler[NODE.id] .. '.' .. subject, given)
       end
     end
   end

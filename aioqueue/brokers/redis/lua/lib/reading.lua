@@ -172,8 +172,8 @@ local function reading(self)
     if of.heavy == nil then more[#more + 1] = 'heavy' end
     learn(states, more)
     for _, n in ipairs(wanted) do
-      local _, after = read_queued_state(of[n])
-      if after ~= '' then next_ones[#next_ones + 1] = after or n end
+      local _, successor = read_queued_state(of[n])
+      if successor ~= '' then next_ones[#next_ones + 1] = successor or n end
     end
     foresee(wid, next_ones)
   end

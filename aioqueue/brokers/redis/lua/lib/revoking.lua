@@ -102,19 +102,19 @@ local function revoking(self)
     elseif count > 0 and not wrecked then self.less(wid, count) end
   end
 
-  function self.revoke_all(wid, record, terminate, remember, failure, after, chord)
+  function self.revoke_all(wid, record, terminate, remember, failure, upstream, chord)
     local about = meta(wid)
     set(path(wid).key, 'revoked', cmsgpack.pack({ record, terminate, remember }))
-    if about.parent then self.failed(about.parent, about.place, STATE.REVOKED, failure, after, chord) end
+    if about.parent then self.failed(about.parent, about.place, STATE.REVOKED, failure, upstream, chord) end
     self.todo('revoke', wid, '1')
   end
 
   -- One node is revoked, and what goes on in its place.
-  function self.revoke_one(wid, n, record, terminate, remember, failure, after, chord)
+  function self.revoke_one(wid, n, record, terminate, remember, failure, upstream, chord)
     local graft = get(path(wid).states, 'g' .. n)
     if graft and redis.call('EXISTS', path(graft).key) == 1 then
-      self.revoke_all(graft, record, terminate, remember, failure, after, chord)
+      self.revoke_all(graft, record, terminate, remember, failure, upstream, chord)
     end
-    self.failed(wid, n, STATE.REVOKED, failure, after, chord)
+    self.failed(wid, n, STATE.REVOKED, failure, upstream, chord)
   end
 end

@@ -27,6 +27,11 @@
 -- use: revoking
 -- use: wrecking
 -- use: releasing
+-- How many nodes come after one; of those that are on pages, not more than so many.
+local function count_successors(def)
+  return def[NODE.pages] > 0 and def[NODE.pages] * LIMIT.PAGE or #def[NODE.to]
+end
+
 -- A node has ended well, and it is the turn of others.
 local function turns(self)
   local get, set, path, is_missing = self.get, self.set, self.path, self.is_missing
@@ -39,6 +44,11 @@ local function turns(self)
     else
       for _, m in ipairs(def[NODE.to]) do self.todo(op, wid, tostring(m), a, b) end
     end
+  end
+
+  -- A value, if so many copies of it may go along with messages; else it is asked for by those that take it.
+  function self.inline(value, copies)
+    return value and #value * copies <= LIMIT.INLINE_VALUE and value or nil
   end
 
   local function queue_up(queue, priority, id, message, value)
@@ -77,11 +87,11 @@ local function turns(self)
       is_missing(wid, 'node ' .. n)
       return true
     end
-    local kind, simple, wanted, takes, priority, id, queue, after, size, at = struct.unpack(GLANCE.FORMAT, packed)
+    local kind, simple, wanted, takes, priority, id, queue, successor, size, at = struct.unpack(GLANCE.FORMAT, packed)
     if simple == 0 then return false, kind end
     if kind ~= KIND.TASK or simple ~= 1 or priority > 9 then error('a node is not of our making') end
     if not get(states, n) then
-      set(states, n, queued_state(wanted, after))
+      set(states, n, queued_state(wanted, successor))
       queue_up(queue, priority, id, string.sub(packed, at + size), takes == 1 and value or nil)
     end
     return true
@@ -101,8 +111,8 @@ local function turns(self)
   local function done(wid, n, value)
     if is_call(n) then return self.handler_ended(wid, n) end
     local at = path(wid)
-    local simple, wanted, after = 1, read_queued_state(get(at.states, n))
-    if not after then
+    local simple, wanted, successor = 1, read_queued_state(get(at.states, n))
+    if not successor then
       if self.ended(wid, n) then return end
       local packed = self.packed_node(wid, n)
       if not packed then
@@ -110,17 +120,17 @@ local function turns(self)
         return
       end
       local _
-      _, simple, wanted, _, _, _, _, after = struct.unpack(GLANCE.FORMAT, packed)
+      _, simple, wanted, _, _, _, _, successor = struct.unpack(GLANCE.FORMAT, packed)
     end
     if not get(at.states, 'open') then error('the states of its nodes are missing') end
     set(at.states, n, STATE.DONE)
     local given = wanted == 1 and value
     if given then set(at.values, n, given) end
     if simple == 1 then
-      if after ~= '' then follow(wid, after, n, given and #given <= LIMIT.INLINE_VALUE and given or nil) end
+      if successor ~= '' then follow(wid, successor, n, self.inline(given, 1)) end
     else
       local def = self.node(wid, n)
-      self.spread(wid, n, def, 'go', n, given and #given * #def[NODE.to] <= LIMIT.INLINE_VALUE and given or nil)
+      self.spread(wid, n, def, 'go', n, self.inline(given, count_successors(def)))
     end
     local about = self.meta(wid)
     if about.finish == n and about.parent then self.todo('done', about.parent, about.place, nil, value) end
@@ -137,7 +147,7 @@ local function turns(self)
       if not get(states, n) then
         local def = self.node(wid, n)
         set(states, n, STATE.QUEUED)
-        self.push(def, def[NODE.id], def[NODE.after] > 0 and value or nil)
+        self.push(def, def[NODE.id], def[NODE.takes] and value or nil)
       end
     else
       if not get(states, 'c' .. n) then error('for how many ends node ' .. n .. ' waits is missing') end
@@ -203,9 +213,9 @@ local function workflows(prefix, now)
   on_demand(self)
 
   -- A task has ended; `decide` makes of it what follows.
-  function self.ends(wid, n, letter, value, after, chord)
+  function self.ends(wid, n, letter, value, upstream, chord)
     if letter == STATE.DONE then self.todo('done', wid, n, nil, value)
-    else self.todo('ends', wid, n, { letter, value, after, chord }) end
+    else self.todo('ends', wid, n, { letter, value, upstream, chord }) end
   end
 
   -- What was left over, to be gone on with; each piece as it was decoded from the list.
@@ -250,8 +260,8 @@ local function workflows(prefix, now)
     elseif op == 'upstream' then self.upstream(wid, n, a, b)
     elseif op == 'ends' then if is_its_turn(wid, n) then self.failed(wid, n, unpack(a, 1, 4)) end
     elseif op == 'failed' then
-      local letter, failure, after, chord = unpack(a, 1, 4)
-      self.failed(wid, n, letter, failure, after, chord, true)
+      local letter, failure, upstream, chord = unpack(a, 1, 4)
+      self.failed(wid, n, letter, failure, upstream, chord, true)
     elseif op == 'revoke' then self.revoke(wid, n)
     elseif op == 'release' then release(wid, n, a, b)
     else error('this is no work of ours') end
