@@ -130,14 +130,14 @@ def periodic(
     """
     canvas = canvas.clone()  # it is read again and again, and what it was made of may be changed, or be a generator
     found = Periodic(
-        name=NAME.of(f"The name of {what}", name),
+        name=NAME.of(f"The name of {_inside(what)}", name),
         canvas=canvas,
         schedule=as_schedule(schedule),
         terms=_terms(given, what),
     )
     for option, why in _SET_BY_DUE_TIME.items():
         if option in canvas.options:
-            raise ConfigurationError(f"The option {option} has no place in {what}: {why}.")
+            raise ConfigurationError(f"The option {option} has no place in {_inside(what)}: {why}.")
     try_canvas(app, canvas, what, **trial)
     return found
 
@@ -148,8 +148,13 @@ def _terms(given: Mapping[str, Any], what: str) -> Terms:
         if option not in _TERMS:
             raise ConfigurationError(f"{what} has no option {option!r}.{suggest(option, _TERMS)}")
         if value is not None:
-            found[option] = _TERMS[option].of(f"The option {option} of {what}", value)
+            found[option] = _TERMS[option].of(f"The option {option} of {_inside(what)}", value)
     return Terms(**found)
+
+
+def _inside(what: str) -> str:
+    """Whose values these are, within a sentence."""
+    return what[:1].lower() + what[1:]
 
 
 def _name(value: Any) -> str:
@@ -235,7 +240,7 @@ class Declared:
 
     def name_for(self, task: Task[..., Any]) -> str:
         """A name for one more schedule of a task, whose declaration gives none: the task's, or with a number."""
-        taken = {name for name, (owner, _) in self._all.items() if owner is task}
+        taken = {name for name, (owner, _) in self._all.items() if owner.function is task.function}
         number = 1
         while (name := task.name if number == 1 else f"{task.name}#{number}") in taken:
             number += 1
@@ -248,7 +253,8 @@ class Declared:
             ConfigurationError: its name is taken.
         """
         for name, (owner, _) in list(self._all.items()):
-            if owner is not task and owner.name == task.name:  # declared again, as by a module that is loaded again
+            # Declared again, as by a module that is loaded again; several on one function are several schedules.
+            if owner.function is not task.function and owner.name == task.name:
                 del self._all[name]
         if (known := self._all.get(found.name)) is not None:
             raise ConfigurationError(

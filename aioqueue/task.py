@@ -443,6 +443,11 @@ def make_task(app: Core | None, function: Callable[..., Any], bind: bool, option
         raise ConfigurationError(
             f"@app.task takes a function, not {function!r}; options go by name: @app.task(queue=…)."
         )
+    if isinstance(function, Task):
+        raise ConfigurationError(
+            f"@app.task takes a function, and {function.name} is a task already. What makes a schedule of it stands "
+            "above @app.task: @app.periodic(...), and then @app.task."
+        )
     options = dict(options)
     kinds.FLAG.of("The option bind of @app.task", bind)
     base: Any = options.pop("base", None)

@@ -87,6 +87,27 @@ async def test_several_on_one(app: AioQueue) -> None:
     assert sorted(ran) == ["-", "eu", "us", "us"]
 
 
+async def test_several_on_a_function_that_is_no_task_yet(app: AioQueue) -> None:
+    ran: list[str] = []
+
+    def note(text: str) -> None:
+        ran.append(text)
+
+    app.periodic(every(hours=1), args=("eu",))(note)
+    app.periodic(every(hours=1), args=("us",))(note)
+    async with app.testing() as t:
+        await t.clock.advance(hours=1)
+    assert sorted(ran) == ["eu", "us"]
+
+
+def test_task_above_periodic_is_told_as_such(app: AioQueue) -> None:
+    with pytest.raises(ConfigurationError, match=r"note is a task already.* above @app\.task"):
+
+        @app.task(queue="low")
+        @app.periodic(60)
+        async def note() -> None: ...
+
+
 @pytest.mark.parametrize(
     ("given", "wrong"),
     [
@@ -97,7 +118,7 @@ async def test_several_on_one(app: AioQueue) -> None:
         ({"kwargs": {"txt": "x"}}, "txt"),
         ({"args": (object(),)}, "object"),
         ({"args": 5}, "args"),
-        ({"misfire": "twice"}, "misfire"),
+        ({"misfire": "twice"}, "The option misfire of the schedule '"),
         ({"misfire_grace": -1}, "misfire_grace"),
         ({"max_running": 0}, "max_running"),
         ({"max_runs": 1.5}, "max_runs"),
