@@ -22,8 +22,8 @@ from aioqueue.context import current
 from aioqueue.core import Core
 from aioqueue.exceptions import AioQueueError, QueueFull
 from aioqueue.group_result import result_of
+from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
-from aioqueue.sending import Role, outgoing
 from aioqueue.shape import Shape
 from aioqueue.task import Task
 

@@ -20,9 +20,9 @@ from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, NotRegistered, suggest
 from aioqueue.kinds import Kind, Seconds
 from aioqueue.options import arguments, checked
+from aioqueue.outgoing import outgoing
 from aioqueue.schedules import Schedule, as_schedule
 from aioqueue.schedules.zones import moments, zone
-from aioqueue.sending import outgoing
 from aioqueue.task import Task, make_task
 
 if TYPE_CHECKING:
@@ -302,8 +302,8 @@ def declare(
         if not _is_of(app, task):
             raise ConfigurationError(f"@app.periodic stands on a task of another app than {app.name!r}: {task.name}.")
         own = declared.name_for(task) if name is None else name
-        sending = {**task.sending, **checked(options or {})}
-        call: Signature[Any] = Signature(app, task.name, *arguments(args, kwargs), sending)
+        merged = {**task.send_options, **checked(options or {})}
+        call: Signature[Any] = Signature(app, task.name, *arguments(args, kwargs), merged)
         try:
             found = periodic(app, own, call, when, terms, what=f"The schedule {own!r}")
         except ConfigurationError:

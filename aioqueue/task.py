@@ -27,9 +27,9 @@ from aioqueue.kinds import Seconds
 from aioqueue.message import Message
 from aioqueue.options import NOTHING_SENT, OF_TASKS, OPTIONS, SendOptions, arguments, check_limits, overlaid
 from aioqueue.origin import is_run_again, origin_of
+from aioqueue.outgoing import each_item
 from aioqueue.payload.naming import importable_name
 from aioqueue.payload.signature import Parameters
-from aioqueue.sending import each_item
 
 if TYPE_CHECKING:
     from aioqueue.canvas import Signature, chunks
@@ -142,7 +142,7 @@ class Task(Generic[P, R]):
         self.bind = bind
         self.is_coroutine = is_coroutine_function(function)
         self.parameters = Parameters(function, skip_first=bind)
-        self.sending: dict[str, Any] = {}
+        self.send_options: dict[str, Any] = {}
         own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(type(self), option)}
         for option, value in (own | dict(options)).items():
             self._set(option, value)
@@ -230,7 +230,7 @@ class Task(Generic[P, R]):
             QueueFull: the queue has its `queue_max_length`. Nothing was sent.
             BrokerUnavailable: no answer within `send_timeout` seconds.
         """
-        return await self.app.out.send(self, args, kwargs, self.sending)
+        return await self.app.out.send(self, args, kwargs, self.send_options)
 
     delay = send
 
@@ -241,38 +241,38 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Celery's way to send with options; `options(...).send(...)` is the typed one."""
-        sending = self._sending_with(options)
-        return await self.app.out.send(self, *arguments(args, kwargs), sending)
+        merged = self._send_options_with(options)
+        return await self.app.out.send(self, *arguments(args, kwargs), merged)
 
     async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result, for up to `timeout` seconds.
 
         Python's types cannot put `timeout` beside a function's own arguments, so these are checked when it is sent.
         """
-        result = await self.app.out.send(self, args, kwargs, self.sending)
+        result = await self.app.out.send(self, args, kwargs, self.send_options)
         return await result.get(timeout=timeout)
 
-    def _sending_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        sending = overlaid(self.sending, options)
+    def _send_options_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        merged = overlaid(self.send_options, options)
         if "soft_time_limit" in options or "time_limit" in options:
-            soft, hard = sending.get("soft_time_limit"), sending.get("time_limit")
+            soft, hard = merged.get("soft_time_limit"), merged.get("time_limit")
             check_limits(soft or self.soft_time_limit, hard or self.time_limit, NOTHING_SENT)
-        return sending
+        return merged
 
     def options(self, **options: Unpack[SendOptions]) -> Task[P, R]:
         """This task, to be sent with these options."""
         other = copy.copy(self)
-        other.sending = self._sending_with(options)
+        other.send_options = self._send_options_with(options)
         return other
 
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """A call to be sent later, perhaps with more arguments put before these."""
-        return self.app.make_signature(self, args, kwargs, self.sending, immutable=False)
+        return self.app.make_signature(self, args, kwargs, self.send_options, immutable=False)
 
     def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """A call to be sent later as it is: no result of another task is put before its arguments."""
         self.parameters.check(args, kwargs, task_name=self.name)
-        return self.app.make_signature(self, args, kwargs, self.sending, immutable=True)
+        return self.app.make_signature(self, args, kwargs, self.send_options, immutable=True)
 
     def signature(
         self,
@@ -283,8 +283,8 @@ class Task(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> Signature[R]:
         """A call to be sent later, with options."""
-        sending = self._sending_with(options)
-        return self.app.make_signature(self, *arguments(args, kwargs), sending, immutable=immutable)
+        merged = self._send_options_with(options)
+        return self.app.make_signature(self, *arguments(args, kwargs), merged, immutable=immutable)
 
     def map(self, items: Iterable[Any] | None = None) -> Signature[list[R]]:
         """One message in which the function is called for each item; its result is the list of what they give.
@@ -310,7 +310,7 @@ class Task(Generic[P, R]):
         if items is not None:
             each = each_item(items, task=self.name, kind=kind)
             args = ([tuple(item) for item in each] if kind == "starmap" else list(each),)
-        signature = self.app.make_signature(self, args, {}, self.sending, immutable=False)
+        signature = self.app.make_signature(self, args, {}, self.send_options, immutable=False)
         signature.spread = kind
         signature.immutable = items is not None
         return signature

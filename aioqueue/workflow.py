@@ -119,7 +119,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         names: ids that the sender chose, by node.
         queues: how many tasks go into each queue at once.
         held: do not start it yet: a task that ends will (a replacement, or an addition to a group).
-        parent: the workflow and the node whose place it takes.
         claims: those of the names that are to be free.
         call: what the whole of it is, as text; "" where that is not known.
     """
@@ -131,7 +130,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     names: dict[str, int] = {}
     queues: dict[str, int] = {}
     held: bool = False
-    parent: tuple[str, int] | None = None
     claims: Sequence[str] = ()
     call: str = ""
 

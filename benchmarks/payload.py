@@ -40,9 +40,13 @@ def parts() -> dict[str, Callable[[], object]]:
     from aioqueue import AioQueue, __version__  # noqa: F401
     from aioqueue.brokers.protocol import Delivery
     from aioqueue.payload.codec import decode, encode
-    from aioqueue.sending import outgoing
     from aioqueue.worker.admission import admit
     from aioqueue.worker.ends import Ends
+
+    try:
+        from aioqueue.outgoing import outgoing
+    except ImportError:  # its name was another one before
+        from aioqueue.sending import outgoing  # type: ignore[no-redef]
 
     app = AioQueue("payload", broker="memory://")
     ends = Ends(app, "host")

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.group_result",
             "aioqueue.periodic",
             "aioqueue.result",
-            "aioqueue.sending",
+            "aioqueue.outgoing",
             "aioqueue.shared",
             "aioqueue.sync",
             "aioqueue.task",

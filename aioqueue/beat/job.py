@@ -12,8 +12,8 @@ from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.carried import CARRIER, as_message, first_call
 from aioqueue.dispatch import Sending
 from aioqueue.exceptions import AioQueueError
+from aioqueue.outgoing import outgoing, queue_of
 from aioqueue.schedules import Schedule, parse_schedule
-from aioqueue.sending import outgoing, queue_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core

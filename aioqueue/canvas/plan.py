@@ -23,7 +23,7 @@ from aioqueue.canvas.parts import Parts
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
-from aioqueue.sending import Role, outgoing
+from aioqueue.outgoing import Role, outgoing
 from aioqueue.shape import Shape
 from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, Part, Start
 

@@ -43,11 +43,13 @@ class Wanted:
         known = task if isinstance(task, Task) else app.tasks.get(task)
         self._signature = known.parameters.signature if known is not None else None
         self._text = call_text(self.name, args, kwargs)
-        self._sending = dict(task.sending) if isinstance(task, Task) else {}
+        self._send_options = dict(task.send_options) if isinstance(task, Task) else {}
         self._readings = self._read(args, dict(kwargs))
 
     def __str__(self) -> str:
-        with_options = f" with {', '.join(f'{k}={v!r}' for k, v in self._sending.items())}" if self._sending else ""
+        with_options = (
+            f" with {', '.join(f'{k}={v!r}' for k, v in self._send_options.items())}" if self._send_options else ""
+        )
         return self._text + with_options
 
     def fits(self, sent: Sent) -> bool:
@@ -55,7 +57,7 @@ class Wanted:
         if sent.task != self.name:
             return False
         return any(
-            self._same_arguments(arguments, sent) and _same_options({**self._sending, **options}, sent)
+            self._same_arguments(arguments, sent) and _same_options({**self._send_options, **options}, sent)
             for arguments, options in self._readings
         )
 

@@ -190,7 +190,7 @@ class Testing:
             Exception: what it raised.
         """
         self._require_innermost()
-        return await self._runs.run(task, args, kwargs, task.sending)
+        return await self._runs.run(task, args, kwargs, task.send_options)
 
     def fail_next(self, task: Task[..., Any] | str, error: Raised, times: int = 1) -> None:
         """Let the next run of a task, or the next few, raise `error` in place of running its function.

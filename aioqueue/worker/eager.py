@@ -10,8 +10,8 @@ from aioqueue.canvas import Canvas
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.message import Record, State, decode_record
+from aioqueue.outgoing import outgoing
 from aioqueue.result import AsyncResult
-from aioqueue.sending import outgoing
 from aioqueue.worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from aioqueue.canvas.plan import At
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.message import stamps_of
-from aioqueue.sending import Role
+from aioqueue.outgoing import Role
 from aioqueue.shape import Shape
 from aioqueue.worker.builtin import COLLECT
 from aioqueue.worker.run import Run

@@ -35,16 +35,16 @@ class Engine(Rules):
         """Forget a workflow that has not begun."""
         self._shelf.remove(workflow)
 
-    def _begin(self, flow: Flow | None, parent: tuple[str, str] | None) -> None:
+    def _begin(self, flow: Flow | None, place: tuple[str, str] | None) -> None:
         """Queue the first tasks of a stored workflow, in the place of a node if one is named."""
         if flow is None or flow.begun:
             return
         flow.begun = True
         flow.states[START] = DONE
-        outer = self.get(parent[0]) if parent else None
-        if parent and outer:
-            flow.parent = parent
-            outer.grafts[parent[1]] = flow.id
+        outer = self.get(place[0]) if place else None
+        if place and outer:
+            flow.stands_for = place
+            outer.grafts[place[1]] = flow.id
         self.reopen(flow)
         self._each(flow, START, partial(self._go, flow, None))
 
@@ -75,8 +75,8 @@ class Engine(Rules):
         for addition in step.additions:
             self._join(addition)
         if step.graft:
-            parent = (step.workflow, step.node) if step.workflow else None
-            self._begin(self.get(step.graft), parent)
+            place = (step.workflow, step.node) if step.workflow else None
+            self._begin(self.get(step.graft), place)
         else:
             flow = self.get(step.workflow)
             if flow is not None and step.state == DONE:

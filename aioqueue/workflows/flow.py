@@ -76,7 +76,7 @@ class Flow(msgspec.Struct, eq=False):
         end, total, keep, names, call: see `aioqueue.workflow.Start`.
         open: how many nodes and calls of handlers are to end.
         bad: a node has ended badly.
-        parent: the workflow and the node (or the call of a handler) whose place it takes.
+        stands_for: the workflow and the node (or the call of a handler) whose place it takes.
         nodes: by number.
         members: of each join.
         to: the nodes after those that have more than a page of them.
@@ -98,7 +98,7 @@ class Flow(msgspec.Struct, eq=False):
     names: dict[str, int] = {}
     call: str = ""
     bad: bool = False
-    parent: tuple[str, str] | None = None
+    stands_for: tuple[str, str] | None = None
     nodes: dict[int, Node] = {}
     members: Pages = msgspec.field(default_factory=Pages)
     to: Pages = msgspec.field(default_factory=Pages)

@@ -26,9 +26,9 @@ class Lookup:
 
     def outer(self, flow: Flow) -> tuple[Flow, str] | None:
         """The workflow and the place there that a graft takes."""
-        if flow.parent is None:
+        if flow.stands_for is None:
             return None
-        workflow, place = flow.parent
+        workflow, place = flow.stands_for
         outer = self.get(workflow)
         return None if outer is None else (outer, place)
 

@@ -68,7 +68,7 @@ def test_the_limits_of_a_call_and_of_its_task_go_together(app: AioQueue) -> None
         task.options(soft_time_limit=10)
     with pytest.raises(ConfigurationError, match="soft_time_limit=3 is above time_limit=2"):
         task.options(soft_time_limit=3, time_limit=2)
-    assert task.options(soft_time_limit=10, time_limit=timedelta(seconds=20)).sending["time_limit"] == 20
+    assert task.options(soft_time_limit=10, time_limit=timedelta(seconds=20)).send_options["time_limit"] == 20
 
 
 # Two functions of one name

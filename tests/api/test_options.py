@@ -16,7 +16,7 @@ from aioqueue import AioQueue, Task
 from aioqueue.brokers.protocol import Delivery
 from aioqueue.message import Message, decode_message
 from aioqueue.options import OF_CALLS, OF_TASKS, OPTIONS, TRAVELLING, SendOptions
-from aioqueue.sending import outgoing
+from aioqueue.outgoing import outgoing
 from aioqueue.settings import Settings
 from aioqueue.task import TaskOptions
 from aioqueue.worker.run import Run, admitted
@@ -110,7 +110,7 @@ def test_all_that_have_a_setting_are_looked_at() -> None:
 
 def _in_force(app: AioQueue, task: Task[..., Any], name: str) -> Any:
     """What an option of a call is for the worker that gets it."""
-    message = decode_message(outgoing(app, task, ("x" * 2000,), {}, task.sending, 0).data)
+    message = decode_message(outgoing(app, task, ("x" * 2000,), {}, task.send_options, 0).data)
     serializer, _, compression = message.content.partition("+")
     found = {"queue": message.queue, "priority": message.priority, "serializer": serializer, "compression": compression}
     if name in found:

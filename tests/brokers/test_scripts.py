@@ -18,7 +18,7 @@ LUA = files("aioqueue.brokers.redis") / "lua"
 OF_WORKFLOWS = [
     "resume.lua",
     *(f"lib/{name}.lua" for name in ("workflow", "node", "places", "hashes", "reading")),
-    *(f"lib/{name}.lua" for name in ("handlers", "bad_ends", "growing", "revoking", "wrecking", "releasing")),
+    *(f"lib/{name}.lua" for name in ("handlers", "bad_ends", "beginning", "revoking", "wrecking", "releasing")),
 ]
 
 EVERY = sorted(path.name for path in Path(str(LUA)).glob("*.lua")) + sorted(

@@ -166,13 +166,13 @@ class Outbox:
             if _is_plain(message) and message.queue in self._known_queues:
                 return self._of_one(parcels, message)
         data: list[Argument] = []
-        groups: list[plans.Group] = []
+        made: list[plans.Parcel] = []
         queues: set[str] = set()
         for parcel in parcels:
-            groups.append(plans.Group(parcel.max_length, rows(parcel.messages, data)))
+            made.append(plans.Parcel(parcel.max_length, rows(parcel.messages, data)))
             queues.update([message.queue for message in parcel.messages])
         queues -= self._known_queues
-        plan = plans.Send(self._client, self._number, self._offset(), sorted(queues), groups)
+        plan = plans.Send(self._client, self._number, self._offset(), sorted(queues), made)
         return _Request(parcels, script("send"), [msgspec.msgpack.encode(plan), *data], queues, Backoff())
 
     def _of_one(self, parcels: list[_Parcel], message: Outgoing) -> _Request:

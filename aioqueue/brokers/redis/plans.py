@@ -41,7 +41,7 @@ class Message(Row):
     call: int | str
 
 
-class Group(Row):
+class Parcel(Row):
     """Messages that are queued together or not at all.
 
     Attributes:
@@ -60,14 +60,14 @@ class Send(Row):
         client, number: who asks, and his number of the request.
         offset: ms to add to the server's clock.
         queues: names that are new to the client.
-        groups: what is to be sent.
+        parcels: what is to be sent.
     """
 
     client: str
     number: int
     offset: int
     queues: Sequence[str]
-    groups: Sequence[Group]
+    parcels: Sequence[Parcel]
 
 
 # Of settle.lua
@@ -300,7 +300,7 @@ class Work(Row):
 
 NAMES: dict[str, type[Row]] = {
     "MESSAGE": Message,
-    "GROUP": Group,
+    "PARCEL": Parcel,
     "SEND": Send,
     "STREAM": Stream,
     "ADDITION": Addition,

@@ -18,7 +18,7 @@
 -- use: own_ids
 -- use: enqueue
 -- use: lengths
--- use: sending
+-- use: parcels
 -- use: schedules
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
 local client, number, until_when = plan[CLAIMS.client], plan[CLAIMS.number], plan[CLAIMS.until_when]
@@ -31,7 +31,7 @@ if now > until_when then return answer(prefix, client, number, string.rep('l', #
 local wrong = wrong_kind(prefix, SCHEDULE_KINDS)
 if wrong then return wrong end
 
-local send = sending(prefix, now)
+local send = parcels(prefix, now)
 
 local function take(claim)
   local name = ARGV[claim[CLAIM.name]]

@@ -23,9 +23,9 @@ local function whole_of(id)
   local whole, passed = nil, {}
   while wid and not passed[wid] do
     passed[wid] = true
-    local finish, parent, place = unpack(redis.call('HMGET', prefix .. 'wf:' .. wid, 'end', 'parent', 'place'), 1, 3)
+    local finish, outer, place = unpack(redis.call('HMGET', prefix .. 'wf:' .. wid, 'end', 'parent', 'place'), 1, 3)
     if finish ~= n then break end
-    whole, wid, n = wid, parent, place
+    whole, wid, n = wid, outer, place
   end
   return whole
 end

@@ -3,10 +3,10 @@ local function handlers(self)
   local get, set, path = self.get, self.set, self.path
 
   -- The error handlers of a node are called for the failure of `subject`, but for those that heard of it elsewhere.
-  function self.call_handlers(wid, def, subject, failure, heard)
+  function self.call_handlers(wid, head, subject, failure, heard)
     local states = path(wid).states
-    local given = self.inline(failure, #def[NODE.on_error])
-    for _, h in ipairs(def[NODE.on_error]) do
+    local given = self.inline(failure, #head[NODE.on_error])
+    for _, h in ipairs(head[NODE.on_error]) do
       local token = h .. '.' .. subject
       if not (heard and heard[tostring(h)]) and not get(states, token) then
         set(states, token, STATE.QUEUED)

@@ -64,14 +64,14 @@ local function reading(self)
     blobs[wid][field], nodes[wid][field] = packed, nil
   end
 
-  local function meta_of(finish, keep, parent, place)
+  local function meta_of(finish, keep, outer, place)
     keep = tonumber(keep or 0)
     if keep ~= -1 and not is_count(keep, 2 ^ 53) then error('it does not say for how long it is kept') end
-    return { finish = finish, keep = keep, parent = parent, place = place }
+    return { finish = finish, keep = keep, outer = outer, place = place }
   end
 
-  -- Which node is the end of a workflow, for how many ms it is kept, and the node that it stands for; where the nodes are
-  -- lost, from its states.
+  -- Which node is the end of a workflow, for how many ms it is kept, and the workflow (outer) and the node there in
+  -- whose place it goes on, which are stored as `parent` and `place`; where the nodes are lost, from its states.
   local function meta(wid)
     if not metas[wid] then
       local at = path(wid)

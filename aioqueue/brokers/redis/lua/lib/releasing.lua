@@ -12,9 +12,9 @@ local function releasing(self)
     local passed, found = {}, false
     while survivors[wid] == nil do
       local about = meta(wid)
-      if not about.parent or is_call(about.place or '.') or passed[wid] then break end
+      if not about.outer or is_call(about.place or '.') or passed[wid] then break end
       passed[wid] = true
-      wid = about.parent
+      wid = about.outer
       if is_open(wid) then
         found = true
         break

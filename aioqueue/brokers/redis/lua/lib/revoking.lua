@@ -32,17 +32,17 @@ local function revoking(self)
   -- What is to be revoked of a node: its head, or nothing if it has ended. Of a wreck that may have to be guessed; `named`
   -- are the ids that its sender chose, by node.
   local function revocable(wid, n, wrecked, named)
-    local def
+    local head
     if wrecked then
       local readable, found = pcall(self.node, wid, n)
-      def = readable and found or { [NODE.kind] = KIND.TASK, [NODE.id] = named[n] or wid .. '.' .. n }
-      if def[NODE.kind] == KIND.TASK and redis.pcall('GETRANGE', prefix .. 'r:' .. def[NODE.id], 0, 0) == '1' then
+      head = readable and found or { [NODE.kind] = KIND.TASK, [NODE.id] = named[n] or wid .. '.' .. n }
+      if head[NODE.kind] == KIND.TASK and redis.pcall('GETRANGE', prefix .. 'r:' .. head[NODE.id], 0, 0) == '1' then
         return nil -- it had ended, whatever is known of it here
       end
     else
-      def = self.node(wid, n)
+      head = self.node(wid, n)
     end
-    return def and def[NODE.kind] ~= KIND.HANDLER and not self.ended(wid, n) and def or nil
+    return head and head[NODE.kind] ~= KIND.HANDLER and not self.ended(wid, n) and head or nil
   end
 
   -- Everything that has not ended is revoked, from node n on.
@@ -69,8 +69,8 @@ local function revoking(self)
         last = tonumber(n) + i - 2
         break
       end
-      local def = revocable(wid, m, wrecked, named)
-      if def then
+      local head = revocable(wid, m, wrecked, named)
+      if head then
         local queued = is_queued_state(get(states, m))
         set(states, m, STATE.REVOKED)
         count = count + 1
@@ -80,8 +80,8 @@ local function revoking(self)
             set(path(graft).key, 'revoked', told)
             self.todo('revoke', graft, '1')
           end
-        elseif def[NODE.kind] == KIND.TASK then
-          local id = def[NODE.id]
+        elseif head[NODE.kind] == KIND.TASK then
+          local id = head[NODE.id]
           -- Of a wreck nobody knows when it ends.
           local keep = not wrecked and self.keeping(wid) or meta(wid).keep
           table.insert(self.records, { id, '1' .. record, keep })
@@ -105,7 +105,7 @@ local function revoking(self)
   function self.revoke_all(wid, record, terminate, remember, failure, upstream, chord)
     local about = meta(wid)
     set(path(wid).key, 'revoked', cmsgpack.pack({ record, terminate, remember }))
-    if about.parent then self.failed(about.parent, about.place, STATE.REVOKED, failure, upstream, chord) end
+    if about.outer then self.failed(about.outer, about.place, STATE.REVOKED, failure, upstream, chord) end
     self.todo('revoke', wid, '1')
   end
 

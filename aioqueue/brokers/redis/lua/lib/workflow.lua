@@ -23,13 +23,13 @@
 -- use: reading
 -- use: handlers
 -- use: bad_ends
--- use: growing
+-- use: beginning
 -- use: revoking
 -- use: wrecking
 -- use: releasing
 -- How many nodes come after one; of those that are on pages, not more than so many.
-local function count_successors(def)
-  return def[NODE.pages] > 0 and def[NODE.pages] * LIMIT.PAGE or #def[NODE.to]
+local function count_successors(head)
+  return head[NODE.pages] > 0 and head[NODE.pages] * LIMIT.PAGE or #head[NODE.to]
 end
 
 -- A node has ended well, and it is the turn of others.
@@ -38,11 +38,11 @@ local function turns(self)
   local adds, streams = self.adds, {}
 
   -- It is the turn of all nodes after one.
-  function self.spread(wid, n, def, op, a, b)
-    if def[NODE.pages] > 0 then
-      for page = 0, def[NODE.pages] - 1 do self.todo('page', wid, n, { op, page, a }, b) end
+  function self.spread(wid, n, head, op, a, b)
+    if head[NODE.pages] > 0 then
+      for page = 0, head[NODE.pages] - 1 do self.todo('page', wid, n, { op, page, a }, b) end
     else
-      for _, m in ipairs(def[NODE.to]) do self.todo(op, wid, tostring(m), a, b) end
+      for _, m in ipairs(head[NODE.to]) do self.todo(op, wid, tostring(m), a, b) end
     end
   end
 
@@ -68,10 +68,10 @@ local function turns(self)
     kinds['delayed'], kinds['delayed:data'], kinds['delayed:count'] = 'zset', 'hash', 'hash'
   end
 
-  function self.push(def, id, value)
-    local due, queue, priority = def[NODE.due], def[NODE.queue], def[NODE.priority]
-    local message = message_of(self.packed_node(unpack(self.place_of_head[def])))
-    if def[NODE.delay] > 0 then due = self.now + def[NODE.delay] end
+  function self.push(head, id, value)
+    local due, queue, priority = head[NODE.due], head[NODE.queue], head[NODE.priority]
+    local message = message_of(self.packed_node(unpack(self.place_of_head[head])))
+    if head[NODE.delay] > 0 then due = self.now + head[NODE.delay] end
     if due <= self.now then return queue_up(queue, priority, id, message, value) end
     self.needs_delayed()
     self.later(function()
@@ -129,11 +129,11 @@ local function turns(self)
     if simple == 1 then
       if successor ~= '' then follow(wid, successor, n, self.inline(given, 1)) end
     else
-      local def = self.node(wid, n)
-      self.spread(wid, n, def, 'go', n, self.inline(given, count_successors(def)))
+      local head = self.node(wid, n)
+      self.spread(wid, n, head, 'go', n, self.inline(given, count_successors(head)))
     end
     local about = self.meta(wid)
-    if about.finish == n and about.parent then self.todo('done', about.parent, about.place, nil, value) end
+    if about.finish == n and about.outer then self.todo('done', about.outer, about.place, nil, value) end
     self.less(wid, 1)
   end
   self.done = done
@@ -145,9 +145,9 @@ local function turns(self)
     local states = path(wid).states
     if kind == KIND.TASK then
       if not get(states, n) then
-        local def = self.node(wid, n)
+        local head = self.node(wid, n)
         set(states, n, STATE.QUEUED)
-        self.push(def, def[NODE.id], def[NODE.takes] and value or nil)
+        self.push(head, head[NODE.id], head[NODE.takes] and value or nil)
       end
     else
       if not get(states, 'c' .. n) then error('for how many ends node ' .. n .. ' waits is missing') end
@@ -161,7 +161,7 @@ local function on_demand(self)
   local pieces = {
     handler_ended = handlers, call_handlers = handlers,
     failed = bad_ends, upstream = bad_ends, abandon = bad_ends,
-    start = growing, join = growing, reopen = growing,
+    start = beginning, join = beginning, reopen = beginning,
     revoke = revoking, revoke_all = revoking, revoke_one = revoking, withdraw = revoking, remember_revoked = revoking,
     is_queued = revoking, wreck = wrecking,
     close = releasing, forget = releasing, release_some = releasing,

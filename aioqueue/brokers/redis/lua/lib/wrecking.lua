@@ -71,13 +71,13 @@ local function wrecking(self)
     end
     if not found.keep then self.say(wid, 'keep', LIMIT.KEEP_BROKEN) end
     local about = {
-      finish = found['end'], keep = tonumber(self.said(wid, 'keep')), parent = found.parent, place = found.place,
+      finish = found['end'], keep = tonumber(self.said(wid, 'keep')), outer = found.parent, place = found.place,
     }
     self.metas[wid] = about
     if is_count(tonumber(n), 2 ^ 53) then set(at.states, n, STATE.FAILED) end
     if not is_count(tonumber(get(at.states, 'open')), 2 ^ 40) then set(at.states, 'open', self.said(wid, 'total')) end
     set(at.key, 'revoked', cmsgpack.pack({ record, false, LIMIT.KEEP_BROKEN, true }))
-    if about.parent then self.failed(about.parent, about.place, STATE.FAILED, failure, record, chord) end
+    if about.outer then self.failed(about.outer, about.place, STATE.FAILED, failure, record, chord) end
     self.todo('revoke', wid, '1')
   end
 end

@@ -1,6 +1,6 @@
--- What begins while others go on: workflows, in the place of a node or as one more member of a group. Adds its functions to
--- `self`, on demand.
-local function growing(self)
+-- The beginning of workflows: of those that are sent, of those that go on in the place of a node, and of those that become
+-- one more member of a group. Adds its functions to `self`, on demand.
+local function beginning(self)
   local get, set, path = self.get, self.set, self.path
 
   -- It is kept until it ends, and its tasks are found by the ids that their sender chose.
@@ -18,18 +18,18 @@ local function growing(self)
   end
 
   -- A stored workflow begins, in the place of a node if one is named.
-  function self.start(wid, parent, place)
+  function self.start(wid, outer, place)
     if not self.is_workflow(wid) then return end
     local at = path(wid)
     if not self.node(wid, '0') or get(at.states, '0') then return end
     set(at.states, '0', STATE.DONE)
-    if parent then
+    if outer then
       local about = self.meta(wid)
-      about.parent, about.place = parent, place
-      self.say(wid, 'parent', parent)
+      about.outer, about.place = outer, place
+      self.say(wid, 'parent', outer)
       self.say(wid, 'place', place)
-      set(path(parent).states, 'g' .. place, wid)
-      set(path(parent).states, 'grafts', 1)
+      set(path(outer).states, 'g' .. place, wid)
+      set(path(outer).states, 'grafts', 1)
     end
     self.reopen(wid)
     self.spread(wid, '0', self.node(wid, '0'), 'go', '0', nil)
@@ -50,21 +50,21 @@ local function growing(self)
   end
 
   -- A stored workflow becomes one more member of a group, and of those that the members of that one belong to.
-  function self.join(wid, parent, join, packed)
-    local blob = self.packed_node(parent, join)
-    if not blob then return self.is_missing(parent, 'node ' .. join) end
-    local n = tostring(self.increase(path(parent).key, 'total', 1))
-    self.say(parent, 'total', n)
-    local group = unpack_node(blob)
+  function self.join(wid, outer, join, packed_member)
+    local packed = self.packed_node(outer, join)
+    if not packed then return self.is_missing(outer, 'node ' .. join) end
+    local n = tostring(self.increase(path(outer).key, 'total', 1))
+    self.say(outer, 'total', n)
+    local group = unpack_node(packed)
     local into = { tonumber(join), unpack(group[NODE.joins] or {}) }
-    local member, message = unpack_node(packed)
+    local member, message = unpack_node(packed_member)
     member[NODE.to] = into
     -- What fails in it is told to the handlers of the group.
     member[NODE.on_error], member[NODE.linked] = group[NODE.on_error], group[NODE.linked] or false
-    self.replace(parent, n, pack_node(member, message))
-    set(path(parent).states, n, STATE.QUEUED)
-    self.increase(path(parent).states, 'open', 1)
-    for _, one in ipairs(into) do add_member(parent, string.format('%d', one), n) end
-    self.start(wid, parent, n)
+    self.replace(outer, n, pack_node(member, message))
+    set(path(outer).states, n, STATE.QUEUED)
+    self.increase(path(outer).states, 'open', 1)
+    for _, one in ipairs(into) do add_member(outer, string.format('%d', one), n) end
+    self.start(wid, outer, n)
   end
 end

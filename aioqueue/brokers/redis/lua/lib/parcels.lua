@@ -1,12 +1,12 @@
--- Sends groups of messages, each whole or not at all. Returns a function that does so with one, and at most so many messages
+-- Sends parcels: messages that go together or not at all. Returns a function that does so with one, and at most so many messages
 -- in a queue (0: any number); it returns a letter: '1' sent, 'f' refused because a queue of it is full, 'd' because an id of
 -- it is that of another call, 'x' because a key of it is not what it should be; and after the last two, which and why.
-local function sending(prefix, now)
+local function parcels(prefix, now)
   local lengths = {}
 
-  local function fits(group, max_length, known)
+  local function fits(parcel, max_length, known)
     local more = {}
-    for i, message in ipairs(group) do
+    for i, message in ipairs(parcel) do
       local queue = message[MESSAGE.queue]
       if not known[i] then more[queue] = (more[queue] or 0) + 1 end
     end
@@ -18,13 +18,13 @@ local function sending(prefix, now)
     return true
   end
 
-  return function(group, max_length)
-    local kinds = kinds_for(group)
+  return function(parcel, max_length)
+    local kinds = kinds_for(parcel)
     local wrong, known, other = kinds and wrong_kind(prefix, kinds), nil, nil
-    if kinds and not wrong then known, other = known_already(prefix, group) end
+    if kinds and not wrong then known, other = known_already(prefix, parcel) end
     if other then return 'd', other end
-    if not wrong and max_length > 0 and not fits(group, max_length, known or {}) then return 'f' end
-    wrong = wrong or enqueue(prefix, now, group, adding(), known)
+    if not wrong and max_length > 0 and not fits(parcel, max_length, known or {}) then return 'f' end
+    wrong = wrong or enqueue(prefix, now, parcel, adding(), known)
     if wrong then return 'x', (string.gsub(wrong.err, '\n', ' ')) end
     return '1'
   end
