@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from aioqueue.exceptions import Ignore, Reject, Retry
     from aioqueue.graph import Graph
     from aioqueue.group_result import GroupResult
-    from aioqueue.result import AsyncResult, TaskInfo
+    from aioqueue.result import AsyncResult
     from aioqueue.schedules import Schedule, crontab, every, one_off, solar
     from aioqueue.shared import shared_task
     from aioqueue.task import Task
     from aioqueue.task_failure import TaskFailure
+    from aioqueue.task_info import TaskInfo
     from aioqueue.worker import Worker
 
 __all__ = [
@@ -77,7 +78,7 @@ _HOMES = {
     "Task": "task",
     "TaskContext": "context",
     "TaskFailure": "task_failure",
-    "TaskInfo": "result",
+    "TaskInfo": "task_info",
     "Worker": "worker",
     "chain": "canvas",
     "chord": "canvas",

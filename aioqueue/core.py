@@ -248,9 +248,9 @@ class Core(ABC):
 
     def result(self, id: str) -> AsyncResult[Any]:
         """The result of a task, from its id."""
-        from aioqueue.result import AsyncResult
+        from aioqueue.result_of_id import ResultOfId
 
-        return AsyncResult(self, id)
+        return ResultOfId(self, id)
 
     @overload
     def signature(

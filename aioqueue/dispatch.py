@@ -21,7 +21,7 @@ from aioqueue.canvas.signatures import Signature
 from aioqueue.context import current
 from aioqueue.core import Core
 from aioqueue.exceptions import AioQueueError, QueueFull
-from aioqueue.group_result import result_of
+from aioqueue.family import result_of
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
 from aioqueue.shape import Shape
@@ -163,11 +163,11 @@ class Dispatch:
     def _result(self, target: Task[..., Any] | str, id: str, options: Mapping[str, Any]) -> AsyncResult[Any]:
         ignored = options.get("ignore_result")
         if isinstance(target, str):
-            return AsyncResult(self._app, id, name=target, sent=True, ignored=bool(ignored))
+            return AsyncResult(self._app, id, name=target, ignored=bool(ignored))
         if ignored is None:
             ignored = self._app.conf.task_ignore_result if target.ignore_result is None else target.ignore_result
         keeps = ignored and target.keeps_errors
-        return AsyncResult(self._app, id, name=target.name, sent=True, ignored=ignored, keeps_errors=keeps)
+        return AsyncResult(self._app, id, name=target.name, ignored=ignored, keeps_errors=keeps)
 
     # Canvases
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.graph import Graph
-from aioqueue.kinds import TIMEOUT, Seconds
+from aioqueue.kinds import Seconds
 from aioqueue.message import FINAL_STATES, Record, State, read_record
-from aioqueue.result import AsyncResult, TaskInfo, exception_of, revoke
-from aioqueue.shape import Shape
-from aioqueue.waiting import Allowance, OutOfTime, nothing_goes_on, within
+from aioqueue.result import AsyncResult
+from aioqueue.revoking import revoke
+from aioqueue.task_info import TaskInfo, exception_of
+from aioqueue.waiting import Allowance, nothing_goes_on
 from aioqueue.workflow import TASK, Node, node_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+    from aioqueue.family import Family
     from aioqueue.sync import SyncGroupResult
 
 T = TypeVar("T")
@@ -47,17 +49,17 @@ class GroupResult(AsyncResult[list[T]]):
         id: str,
         results: Sequence[AsyncResult[T]] | None = None,
         *,
-        family: ShapeFamily | None = None,
+        family: Family | None = None,
         node: int = 0,
     ) -> None:
-        super().__init__(app, id, name="group", sent=True, family=family, node=node)
+        super().__init__(app, id, name="group", family=family, node=node)
         self._results = results
 
     @property
     def results(self) -> Sequence[AsyncResult[T]]:
         """The members' results, in order; those that joined the group later are not among them."""
         if self._results is None:
-            family = cast("ShapeFamily", self._family)
+            family = cast("Family", self._family)
             self._results = [family.result(number) for number in family.shape.joins[self._node]]
         return self._results
 
@@ -85,17 +87,14 @@ class GroupResult(AsyncResult[list[T]]):
             TimeoutError: not all have ended in that time; they go on.
             Exception: what a member raised.
         """
-        patience: float | None = TIMEOUT.of("The timeout of get()", timeout)
-        if patience is not None and patience <= 0 and await self.ready():
-            patience = None  # what is there needs no waiting
-        try:
-            return await within(patience, self._gathered(return_exceptions))
-        except OutOfTime:
-            done = await self.completed_count()
-            raise TimeoutError(
-                f"{done} of the {len(self.results)} tasks of group {self.id} have ended well after {patience or 0:g} "
-                "s. The others go on; wait again, or revoke them."
-            ) from None
+        return await self._in_time(timeout, lambda: self._gathered(return_exceptions))
+
+    async def _too_late(self, after: float) -> TimeoutError:
+        done = await self.completed_count()
+        return TimeoutError(
+            f"{done} of the {len(self.results)} tasks of group {self.id} have ended well after {after:g} s. The others "
+            "go on; wait again, or revoke them."
+        )
 
     def _not_ended(self, after: float) -> TimeoutError:
         return TimeoutError(
@@ -323,7 +322,7 @@ async def member_of(app: Core, node: Node, convert: Callable[[Any], Any] | None 
         found = node_of(node.id)
         place = (found[0], int(found[1])) if found is not None else await (await app.broker()).place(node.id)
         return await group_at(app, node.id, place, convert) if place is not None else None
-    return AsyncResult(app, node.id, name=node.task, convert=convert, sent=True)
+    return AsyncResult(app, node.id, name=node.task, convert=convert)
 
 
 async def _looked_at(app: Core, results: Sequence[AsyncResult[Any]]) -> list[_Leaf]:
@@ -357,7 +356,7 @@ def _is(state: str, leaf: _Leaf) -> bool:
 
 
 def _state_of(leaves: Sequence[_Leaf]) -> str:
-    states = {leaf.result.unknown if leaf.record is None else leaf.record.state for leaf in leaves}
+    states = {leaf.result.unknown_state if leaf.record is None else leaf.record.state for leaf in leaves}
     for state in (State.FAILURE, State.REVOKED):
         if state in states:
             return str(state)
@@ -417,62 +416,5 @@ def _leaves(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
 
 def _is_lenient(result: AsyncResult[Any]) -> bool:
     """It is a header whose failures are let through."""
-    family = cast("ShapeFamily | None", result._family)  # pyright: ignore[reportPrivateUsage]
+    family = result._family  # pyright: ignore[reportPrivateUsage]
     return family is not None and result._node in family.shape.lenient  # pyright: ignore[reportPrivateUsage]
-
-
-class ShapeFamily:
-    """How the results of a workflow belong together, as its shape says."""
-
-    def __init__(self, app: Core, shape: Shape) -> None:
-        self._app = app
-        self.shape = shape
-        self._forgotten: set[int] = set()
-
-    @property
-    def workflow(self) -> str:
-        """The workflow's id."""
-        return self.shape.id
-
-    @property
-    def end(self) -> int:
-        """The node at its end."""
-        return self.shape.end
-
-    def result(self, node: int) -> AsyncResult[Any]:
-        """The result of a node."""
-        shape = self.shape
-        if node in shape.joins:
-            group: GroupResult[Any] = GroupResult(self._app, shape.id_of(node), family=self, node=node)
-            return group
-        return AsyncResult(
-            self._app,
-            shape.id_of(node),
-            name=shape.tasks[node],
-            sent=True,
-            ignored=node in shape.ignored,
-            keeps_errors=node in shape.keeping_errors,
-            family=self,
-            node=node,
-        )
-
-    def before(self, node: int) -> int:
-        """The node before it."""
-        return self.shape.before[node]
-
-    def behind(self, node: int) -> list[int]:
-        """The nodes that come directly after it."""
-        return [number for number, before in enumerate(self.shape.before) if before == node and number]
-
-    def forget(self, node: int) -> None:
-        """Note that a node's result was forgotten; with that at the end, those of all nodes."""
-        self._forgotten.add(node)
-
-    def is_forgotten(self, node: int) -> bool:
-        """Whether it was, by this process."""
-        return node in self._forgotten or self.shape.end in self._forgotten
-
-
-def result_of(app: Core, shape: Shape) -> AsyncResult[Any]:
-    """The result of a workflow that was sent: that of its end."""
-    return ShapeFamily(app, shape).result(shape.end)

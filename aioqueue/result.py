@@ -4,133 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing, suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.context import waiting_for
-from aioqueue.exceptions import (
-    AioQueueError,
-    ResultExpired,
-    ResultIgnored,
-    TaskFailed,
-    TaskRevoked,
-    TimeoutError,
-)
+from aioqueue.exceptions import AioQueueError, ResultExpired, TimeoutError
 from aioqueue.graph import Graph
 from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
 from aioqueue.logs import logger
-from aioqueue.message import Record, State, encode_record, meta_of, read_record
-from aioqueue.options import moment
+from aioqueue.message import Record, State, read_record
 from aioqueue.payload.codec import decode
+from aioqueue.revoking import revoke
+from aioqueue.task_info import TaskInfo, exception_of, info_of
+from aioqueue.task_info import Timings as Timings  # version 0.1.0 has it here
 from aioqueue.waiting import A_MOMENT, Allowance, OutOfTime, news, nothing_goes_on, within
-from aioqueue.workflow import Told, node_of, revoked_call, told
+from aioqueue.workflow import node_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+    from aioqueue.family import Family
     from aioqueue.group_result import GroupResult
     from aioqueue.sync import SyncResult
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class Timings(msgspec.Struct, frozen=True, kw_only=True):
-    """When things happened, by the clocks of the sender and of the worker.
-
-    Attributes:
-        sent, started, ended: when; None where it has not, or is not known.
-        wait: seconds from sending to starting.
-        run: seconds from starting to ending.
-    """
-
-    sent: datetime | None = None
-    started: datetime | None = None
-    ended: datetime | None = None
-    wait: float | None = None
-    run: float | None = None
-
-
-class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a task.
-
-    Attributes:
-        id: its id.
-        state: PENDING when nothing is known of it.
-        name: the task's name.
-        result: what it returned.
-        exception: what it raised.
-        traceback: where, as text.
-        meta: what it said of its progress.
-        retries: how often it has been retried.
-        timings: when things happened.
-        worker: the name of the worker.
-        args: its arguments as short text, the hidden ones left out.
-        children: ids of the tasks that it sent.
-        reason: why it was revoked, or put among the dead letters.
-        dead: it lies among the dead letters.
-        parent_id, root_id, group_id: what it belongs to.
-    """
-
-    id: str
-    state: str = State.PENDING
-    name: str = ""
-    result: Any = None
-    exception: BaseException | None = None
-    traceback: str | None = None
-    meta: Any = None
-    retries: int = 0
-    timings: Timings = Timings()
-    worker: str = ""
-    args: str = ""
-    children: list[str] = []
-    reason: str | None = None
-    dead: bool = False
-    parent_id: str | None = None
-    root_id: str | None = None
-    group_id: str | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether the task has ended."""
-        return self.state in (State.SUCCESS, State.FAILURE, State.REVOKED)
-
-
-class Family(Protocol):
-    """What the sender of a workflow knows of how its results belong together."""
-
-    @property
-    def workflow(self) -> str:
-        """The workflow's id."""
-        ...
-
-    @property
-    def end(self) -> int:
-        """The node at its end."""
-        ...
-
-    def result(self, node: int) -> AsyncResult[Any]:
-        """The result of a node."""
-        ...
-
-    def before(self, node: int) -> int:
-        """The node before it; 0 is none."""
-        ...
-
-    def behind(self, node: int) -> list[int]:
-        """The nodes that come directly after it."""
-        ...
-
-    def forget(self, node: int) -> None:
-        """Note that a node's result was forgotten; with that at the end, those of all nodes."""
-        ...
-
-    def is_forgotten(self, node: int) -> bool:
-        """Whether it was, by this process."""
-        ...
 
 
 class AsyncResult(Generic[R]):
@@ -148,7 +46,6 @@ class AsyncResult(Generic[R]):
         *,
         name: str = "",
         convert: Callable[[Any], R] | None = None,
-        sent: bool = False,
         ignored: bool = False,
         keeps_errors: bool = False,
         family: Family | None = None,
@@ -158,7 +55,6 @@ class AsyncResult(Generic[R]):
         self.id = id
         self.name = name
         self._convert = convert
-        self._sent = sent
         self._ignored = ignored
         self._keeps_errors = keeps_errors
         self._was_forgotten = False
@@ -188,25 +84,27 @@ class AsyncResult(Generic[R]):
         """
         if self.keeps_nothing:
             return None  # type: ignore[return-value]
+        return self.value_of(await self._in_time(timeout, self._end))
+
+    async def _in_time(self, timeout: Seconds | None, work: Callable[[], Awaitable[T]]) -> T:
+        """What it gives within the timeout of a `get()`."""
         patience: float | None = TIMEOUT.of("The timeout of get()", timeout)
         if patience is not None and patience <= 0 and await self.ready():
             patience = None  # what is there needs no waiting
         try:
-            found = await within(patience, self._group_or_end())
+            return await within(patience, work())
         except OutOfTime:
-            raise self._not_ended(patience or 0) from None
-        return self._value(found) if isinstance(found, Record) else cast("R", found)
+            raise await self._too_late(patience or 0) from None
+
+    async def _too_late(self, after: float) -> TimeoutError:
+        """What `get()` raises after so many seconds."""
+        return self._not_ended(after)
 
     def _not_ended(self, after: float) -> TimeoutError:
         return TimeoutError(
             f"Task {self.id}{f' ({self.name})' if self.name else ''} has not ended after {after:g} s. It goes on; wait "
             "again, or revoke it. Is a worker running that consumes its queue?"
         )
-
-    async def _group_or_end(self) -> list[Any] | Record:
-        """What the group gave that it is, or else the record of the task's end."""
-        group = await self._group()
-        return await (self._end() if group is None else group.get())
 
     @property
     def app(self) -> Core:
@@ -225,7 +123,9 @@ class AsyncResult(Generic[R]):
 
     def value_of(self, record: Record) -> R:
         """What a record of its end says that it gave; raises what it raised."""
-        return self._value(record)
+        if record.state == State.SUCCESS:
+            return self._result(record)
+        raise exception_of(self.id, record, self.name)
 
     async def _end(self) -> Record:
         if (self._has_ended or self._forgotten) and await self._record() is None:
@@ -264,8 +164,8 @@ class AsyncResult(Generic[R]):
 
     @property
     def _was_sent(self) -> bool:
-        """Whether it is known to have been sent: an id of the sender's own may be waited for before that."""
-        return self._sent or is_new_id(self._made)
+        """Whether it is known to have been sent, so that something can be told of it or nothing will."""
+        return True
 
     @property
     def _made(self) -> str:
@@ -277,35 +177,28 @@ class AsyncResult(Generic[R]):
     def _forgotten(self) -> bool:
         return self._was_forgotten or (self._family is not None and self._family.is_forgotten(self._node))
 
+    @property
+    def _is_old(self) -> bool:
+        """Whether what was known of it has expired, by the age of the id that was made for it."""
+        keep = self._app.conf.result_expires
+        return bool(keep) and is_new_id(self._made) and age(self._made) > (keep or 0)
+
     def _without_a_record(self) -> Record:
         """What is to be said of a task that has ended, and left nothing.
 
         Raises:
-            ResultIgnored: it is not known to have kept a result.
             ResultExpired: it is gone.
         """
-        keep = self._app.conf.result_expires
-        is_old = bool(keep) and is_new_id(self._made) and age(self._made) > (keep or 0)
-        if self._ignored and not (self._has_ended or self._forgotten or is_old):
+        if self._ignored and not (self._has_ended or self._forgotten or self._is_old):
             return Record(state=State.SUCCESS)  # for its errors are kept
-        name = f" ({self.name})" if self.name else ""
-        if self._has_ended or self._forgotten or self._sent or is_old:
-            raise ResultExpired(
-                f"The result of task {self.id}{name} is gone: it has ended, and result_expires={keep} s are over, or "
-                "it was forgotten. No task waits or runs, so none is to come."
-            )
-        raise ResultIgnored(
-            f"Nothing is known of task {self.id}{name}, and no task waits or runs: if it was sent, it has ended, and "
-            "its result was ignored (ignore_result) or forgotten."
+        raise ResultExpired(
+            f"The result of task {self.id}{f' ({self.name})' if self.name else ''} is gone: it has ended, and "
+            f"result_expires={self._app.conf.result_expires} s are over, or it was forgotten. No task waits or runs, "
+            "so none is to come."
         )
 
     def __await__(self) -> Generator[Any, Any, R]:
         return self.get().__await__()
-
-    def _value(self, record: Record) -> R:
-        if record.state == State.SUCCESS:
-            return self._result(record)
-        raise exception_of(self.id, record, self.name)
 
     def _result(self, record: Record) -> Any:
         if record.result is None:
@@ -332,59 +225,34 @@ class AsyncResult(Generic[R]):
         """The task's state: PENDING when nothing is known of it, SENT when this is what `send` returned and news of it
         may come."""
         record = await self._record()
-        if record is None and (group := await self._group()) is not None:
-            return await group.state()
         return record.state if record is not None else await self._unknown_now()
 
     @property
-    def unknown(self) -> str:
+    def unknown_state(self) -> str:
         """Its state where the broker knows nothing of it."""
         is_over = self._ignored or self._forgotten or self._has_ended
-        return str(State.SENT if self._sent and not is_over else State.PENDING)
+        return str(State.PENDING if is_over else State.SENT)
 
     async def info(self) -> TaskInfo:
         """All that is known of the task."""
         record = await self._record()
-        if record is None and (group := await self._group()) is not None:
-            return await group.info()
         return self._info(record) if record is not None else await self._nothing_known()
 
     async def _unknown_now(self) -> str:
         """The same, asked for anew: others may have forgotten it, or its time is over."""
-        if self.unknown == State.SENT and await nothing_goes_on(await self._app.broker(), self.id):
+        if self.unknown_state == State.SENT and await nothing_goes_on(await self._app.broker(), self.id):
             return str(State.PENDING)
-        return self.unknown
+        return self.unknown_state
 
     async def _nothing_known(self) -> TaskInfo:
         return TaskInfo(id=self.id, state=await self._unknown_now(), name=self.name)
 
     def _info(self, record: Record) -> TaskInfo:
-        failed = record.failure is not None or record.state == State.REVOKED
-        return TaskInfo(
-            id=self.id,
-            state=record.state,
-            name=record.task or self.name,
-            result=self._result(record),
-            exception=exception_of(self.id, record, self.name) if failed else None,
-            traceback=record.failure.report() if record.failure else None,
-            meta=meta_of(record),
-            retries=record.retries,
-            timings=_timings(record),
-            worker=record.worker,
-            args=record.arguments,
-            children=record.children,
-            reason=record.reason,
-            dead=record.dead,
-            parent_id=record.parent_id,
-            root_id=record.root_id,
-            group_id=record.group_id,
-        )
+        return info_of(self.id, record, name=self.name, result=self._result(record))
 
     async def ready(self) -> bool:
         """Whether the task has ended."""
         record = await self._record()
-        if record is None and (group := await self._group()) is not None:
-            return await group.ready()
         return record is not None and record.final
 
     async def successful(self) -> bool:
@@ -411,10 +279,6 @@ class AsyncResult(Generic[R]):
         if self.keeps_nothing:
             yield await self.info()
             return
-        if (group := await self._group()) is not None:
-            async for info in group.watch(timeout):
-                yield info
-            return
         broker = await self._app.broker()
         async with broker.watch(self.id) as watch:
             data: bytes | None = None
@@ -422,16 +286,16 @@ class AsyncResult(Generic[R]):
                 data = await allowed.to(within(A_MOMENT, watch.next()))
             if data is None:  # there is nothing to be said, so that is said
                 yield await self._nothing_known()
-                data = await self._told(allowed.to(news(broker, self.id, watch)))
+                data = await self._heard(allowed.to(news(broker, self.id, watch)))
             while data is not None:
                 record = read_record(self.id, data)
                 yield self._info(record)
-                data = None if record.final else await self._told(allowed.to(watch.next()))
+                data = None if record.final else await self._heard(allowed.to(watch.next()))
 
-    async def _told(self, news: Awaitable[T]) -> T:
+    async def _heard(self, word: Awaitable[T]) -> T:
         """What comes of the task; a task that waits for it says so to its worker."""
         with waiting_for(self._subjects()):
-            return await news
+            return await word
 
     async def forget(self) -> None:
         """Drop what is known of the task.
@@ -440,10 +304,7 @@ class AsyncResult(Generic[R]):
         and what still runs leaves nothing when all of it has ended. That of a step before the last one is forgotten
         alone.
         """
-        if (group := await self._group()) is not None:
-            await group.forget()
-        else:
-            await (await self._app.broker()).forget(self._names())
+        await (await self._app.broker()).forget(self._names())
         self.note_forgotten()
 
     def note_forgotten(self) -> None:
@@ -466,14 +327,7 @@ class AsyncResult(Generic[R]):
         Raises:
             AioQueueError: it is a task's id, or nothing is known of it (any more).
         """
-        if (group := await self._group()) is not None:
-            return group
-        if self._sent or await self._record() is not None:
-            raise AioQueueError(f"{self.id} is the id of a task, not of a group.")
-        raise AioQueueError(
-            f"Nothing is known of a group {self.id}: there is none, or its time (result_expires) is over; or it is the "
-            "id of a task that has not run yet."
-        )
+        raise AioQueueError(f"{self.id} is the id of a task, not of a group.")
 
     @property
     def results(self) -> Sequence[AsyncResult[Any]]:
@@ -489,8 +343,7 @@ class AsyncResult(Generic[R]):
 
     async def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""
-        group = await self._group()
-        return int(await self.successful()) if group is None else await group.completed_count()
+        return int(await self.successful())
 
     async def as_completed(self) -> AsyncIterator[tuple[int, Any]]:
         """The results of the members of the group that it is, as they come; see `GroupResult.as_completed`.
@@ -502,15 +355,6 @@ class AsyncResult(Generic[R]):
         async with aclosing(cast("AsyncGenerator[tuple[int, Any]]", (await self.group()).as_completed())) as ends:
             async for end in ends:
                 yield end
-
-    async def _group(self) -> GroupResult[Any] | None:
-        """The group that it is, when all that was given here is the id of one."""
-        if self._sent or await (await self._app.broker()).records([self.id]) != [None]:  # also one that is broken
-            return None
-        from aioqueue.group_result import group_at
-
-        place = await self.place()
-        return await group_at(self._app, self.id, place, self._convert) if place is not None else None
 
     @property
     def parent(self) -> AsyncResult[Any] | Any:
@@ -579,8 +423,6 @@ class AsyncResult(Generic[R]):
         Returns:
             Whether the task was ended by this; False when it had ended before.
         """
-        if (group := await self._group()) is not None:
-            return await group.revoke(terminate, reason)
         broker = await self._app.broker()
         # What ends with it has names of its own.
         name = "" if self._family is not None and self._family.end == self._node else self.name
@@ -594,46 +436,3 @@ class AsyncResult(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<AsyncResult {self.id}{f' of {self.name}' if self.name else ''}>"
-
-
-async def revoke(
-    app: Core, broker: Broker, ids: Sequence[str], about: str, name: str, terminate: bool, reason: str | None
-) -> list[bool]:
-    """End tasks as revoked; see `AsyncResult.revoke`. `about` is the id that those after them are told of."""
-    record, keep, hear = _revocation(app, broker, about, name, reason or "revoked")
-    return await broker.revoke(ids, record, expires=keep, terminate=terminate, told=hear)
-
-
-async def purge(app: Core, queue: str) -> int:
-    """Drop what waits in a queue, and end its tasks as revoked, so that nobody waits for them; returns how many."""
-    broker = await app.broker()
-    record, keep, hear = _revocation(app, broker, "", "", "purged")
-    return await broker.purge(queue, record, expires=keep, told=hear)
-
-
-def _revocation(app: Core, broker: Broker, id: str, name: str, why: str) -> tuple[bytes, int, Told]:
-    """The record of a revoked task, for how long it is kept, and what those hear that come after the task."""
-    now = broker.now()
-    record = Record(state=State.REVOKED, task=name, reason=why, ended=now)
-    hear = told(revoked_call(id, name, why), now=now)
-    return encode_record(record), int((app.conf.result_expires or 0) * 1000), hear
-
-
-def exception_of(id: str, record: Record, name: str = "") -> BaseException:
-    """What `get` raises for a record of a task that did not end well."""
-    if record.state == State.REVOKED:
-        name = record.task or name
-        return TaskRevoked(f"Task {id}{f' ({name})' if name else ''} was revoked: {record.reason}.")
-    if record.failure is None:
-        return TaskFailed(f"Task {id} failed: {record.reason or 'nothing more is known'}.")
-    return record.failure.rebuild()
-
-
-def _timings(record: Record) -> Timings:
-    return Timings(
-        sent=moment(record.sent or None),
-        started=moment(record.started or None),
-        ended=moment(record.ended or None),
-        wait=max(0, record.started - record.sent) / 1000 if record.started and record.sent else None,
-        run=max(0, record.ended - record.started) / 1000 if record.ended and record.started else None,
-    )

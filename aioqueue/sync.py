@@ -19,7 +19,8 @@ from aioqueue.exceptions import AioQueueError
 from aioqueue.group_result import GroupResult
 from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions
-from aioqueue.result import AsyncResult, TaskInfo
+from aioqueue.result import AsyncResult
+from aioqueue.task_info import TaskInfo
 
 if TYPE_CHECKING:
     from aioqueue.canvas.base import Canvas

@@ -12,7 +12,8 @@ from aioqueue.cli.times import moment_text, span_text
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
-    from aioqueue.result import AsyncResult, TaskInfo
+    from aioqueue.result import AsyncResult
+    from aioqueue.task_info import TaskInfo
 
 STATE_COLOURS = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "magenta", "RETRY": "yellow"}
 _WARN_AFTER = 1.0
@@ -21,8 +22,9 @@ _WARN_AFTER = 1.0
 def raw_result(app: AioQueue, id: str, name: str = "", *, sent: bool = False) -> AsyncResult[Any]:
     """The result as it is stored: to be shown, it need not fit the task's annotation."""
     from aioqueue.result import AsyncResult
+    from aioqueue.result_of_id import ResultOfId
 
-    return AsyncResult(app, id, name=name, convert=_as_it_is, sent=sent)
+    return (AsyncResult if sent else ResultOfId)(app, id, name=name, convert=_as_it_is)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -64,7 +64,7 @@ def purge(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
     confirm(f"Drop all tasks that wait in {', '.join(names)} of {app.namespace!r}?", yes=yes)
 
     async def drop() -> dict[str, int]:
-        from aioqueue.result import purge as purge_queue
+        from aioqueue.revoking import purge as purge_queue
 
         async with app:
             return {name: await purge_queue(app, name) for name in names}

@@ -23,7 +23,7 @@ class EagerResult(AsyncResult[Any]):
     """The result of a task that has been run already."""
 
     def __init__(self, app: Core, id: str, record: Record) -> None:
-        super().__init__(app, id, name=record.task, sent=True)
+        super().__init__(app, id, name=record.task)
         self._ended = record
 
     async def _end(self) -> Record:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aioqueue.context import Done, Runtime
-from aioqueue.group_result import result_of
+from aioqueue.family import result_of
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.grafting import store_addition
 from aioqueue.worker.run import Run

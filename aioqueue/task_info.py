@@ -1,0 +1,123 @@
+"""What people are shown of a task: all that is known of it, as its record says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from aioqueue.exceptions import TaskFailed, TaskRevoked
+from aioqueue.message import Record, State, meta_of
+from aioqueue.options import moment
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """When things happened, by the clocks of the sender and of the worker.
+
+    Attributes:
+        sent, started, ended: when; None where it has not, or is not known.
+        wait: seconds from sending to starting.
+        run: seconds from starting to ending.
+    """
+
+    sent: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    wait: float | None = None
+    run: float | None = None
+
+
+class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a task.
+
+    Attributes:
+        id: its id.
+        state: PENDING when nothing is known of it.
+        name: the task's name.
+        result: what it returned.
+        exception: what it raised.
+        traceback: where, as text.
+        meta: what it said of its progress.
+        retries: how often it has been retried.
+        timings: when things happened.
+        worker: the name of the worker.
+        args: its arguments as short text, the hidden ones left out.
+        children: ids of the tasks that it sent.
+        reason: why it was revoked, or put among the dead letters.
+        dead: it lies among the dead letters.
+        parent_id, root_id, group_id: what it belongs to.
+    """
+
+    id: str
+    state: str = State.PENDING
+    name: str = ""
+    result: Any = None
+    exception: BaseException | None = None
+    traceback: str | None = None
+    meta: Any = None
+    retries: int = 0
+    timings: Timings = Timings()
+    worker: str = ""
+    args: str = ""
+    children: list[str] = []
+    reason: str | None = None
+    dead: bool = False
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the task has ended."""
+        return self.state in (State.SUCCESS, State.FAILURE, State.REVOKED)
+
+
+def info_of(id: str, record: Record, *, name: str, result: Any) -> TaskInfo:
+    """What a record says of a task.
+
+    Args:
+        id, record: the task's.
+        name: its name, where the record has none.
+        result: what it returned, as it is shown.
+    """
+    failed = record.failure is not None or record.state == State.REVOKED
+    return TaskInfo(
+        id=id,
+        state=record.state,
+        name=record.task or name,
+        result=result,
+        exception=exception_of(id, record, name) if failed else None,
+        traceback=record.failure.report() if record.failure else None,
+        meta=meta_of(record),
+        retries=record.retries,
+        timings=_timings(record),
+        worker=record.worker,
+        args=record.arguments,
+        children=record.children,
+        reason=record.reason,
+        dead=record.dead,
+        parent_id=record.parent_id,
+        root_id=record.root_id,
+        group_id=record.group_id,
+    )
+
+
+def exception_of(id: str, record: Record, name: str = "") -> BaseException:
+    """What `get` raises for a record of a task that did not end well."""
+    if record.state == State.REVOKED:
+        name = record.task or name
+        return TaskRevoked(f"Task {id}{f' ({name})' if name else ''} was revoked: {record.reason}.")
+    if record.failure is None:
+        return TaskFailed(f"Task {id} failed: {record.reason or 'nothing more is known'}.")
+    return record.failure.rebuild()
+
+
+def _timings(record: Record) -> Timings:
+    return Timings(
+        sent=moment(record.sent or None),
+        started=moment(record.started or None),
+        ended=moment(record.ended or None),
+        wait=max(0, record.started - record.sent) / 1000 if record.started and record.sent else None,
+        run=max(0, record.ended - record.started) / 1000 if record.ended and record.started else None,
+    )
