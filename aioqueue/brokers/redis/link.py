@@ -53,6 +53,21 @@ def text(data: bytes) -> str:
     return data.decode(errors="surrogateescape")
 
 
+def whole_number(data: Any) -> int | None:
+    """A whole number as Redis has it; None if it is none."""
+    try:
+        return int(float(data))
+    except (ValueError, OverflowError):
+        return None
+
+
+def pairs(reply: Any) -> dict[bytes, Any]:
+    """A map, as RESP3 sends it or flat as RESP2 does."""
+    if isinstance(reply, dict):
+        return reply  # pyright: ignore[reportUnknownVariableType]
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether to try again later is the right answer to `error`."""
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):

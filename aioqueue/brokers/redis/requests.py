@@ -37,7 +37,7 @@ class Requests:
         self._clock = BrokerClock()
         self._shift: int = 0
 
-    def _begin(self) -> None:
+    def _new_client(self) -> None:
         """A new client, whose requests are numbered from 1 again; in the event loop that it is for."""
         self._client = short_id()
         self._number: int = 0

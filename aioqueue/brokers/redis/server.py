@@ -6,6 +6,7 @@ redis-py makes them: authentication, TLS, RESP2 or 3, name resolution, and askin
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -132,3 +133,28 @@ class Server:
             return {}
         given: dict[str, Any] = self._pool.connection_kwargs
         return {"ssl": True} | {name: value for name, value in given.items() if name.startswith("ssl_")}
+
+
+def looked_over(info: Any, label: str) -> tuple[str, list[str]]:
+    """What runs there, with its version, and what may go wrong with it, as it says of itself (`INFO`).
+
+    Raises:
+        ConfigurationError: it cannot work.
+    """
+    fields: dict[str, str] = {}
+    for line in (info.decode(errors="replace") if isinstance(info, bytes) else str(info)).splitlines():
+        field, _, value = line.partition(":")
+        fields[field] = value
+    name = fields.get("server_name", "redis")
+    version = fields.get("valkey_version") or fields.get("redis_version", "0")
+    program = f"{name} {version}"
+    major, minor = (int(part) for part in [*re.findall(r"\d+", version), "0", "0"][:2])
+    if (major, minor) < ((7, 2) if name == "valkey" else (7, 0)):
+        raise ConfigurationError(f"{label} is {program}; aioqueue needs Redis 7.0 or Valkey 7.2, or later.")
+    policy = fields.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction" or fields.get("maxmemory", "0") == "0":
+        return program, []
+    return program, [
+        f"{label} evicts keys when its memory is full (maxmemory-policy {policy}): tasks can be lost. "
+        "Set maxmemory-policy noeviction."
+    ]

@@ -1,0 +1,108 @@
+"""What there is on a Redis server: queues, what waits in them, and who works on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from aioqueue.brokers.protocol import QueueStatus, WorkerStatus
+from aioqueue.brokers.redis import keys
+from aioqueue.brokers.redis.link import pairs, text, whole_number
+from aioqueue.brokers.redis.requests import Requests
+from aioqueue.brokers.shares import shares
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable
+
+_LAST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
+# A lease without an end, which nobody of ours takes out.
+_FOR_EVER = 2**53
+
+
+class RedisLooking(Requests):
+    """What can be seen of a namespace. What cannot be read is told as a problem of a queue or of a worker."""
+
+    async def idle(self) -> bool:
+        return bool(await self._run("idle"))
+
+    async def going_on(self, ids: Sequence[str]) -> list[bool]:
+        found: list[bool] = []
+        for share in shares(ids, len):
+            found += map(bool, await self._run("going_on", *share))
+        return found
+
+    async def queues(self) -> list[QueueStatus]:
+        names: list[bytes] = await self._call("SMEMBERS", self._keys.queues)
+        try:
+            delayed = pairs(await self._call("HGETALL", self._keys.delayed_counts))
+        except BrokerUnavailable:
+            raise
+        except AioQueueError as error:  # it is something else
+            delayed, problem = {}, str(error)
+        else:
+            problem = ""
+        return [await self._queue(text(name), delayed.get(name, b"0"), problem) for name in sorted({*names, *delayed})]
+
+    async def _queue(self, name: str, delayed: bytes, problem: str) -> QueueStatus:
+        found = QueueStatus(name=name, waiting=0, running=0, delayed=whole_number(delayed) or 0, problem=problem)
+        if whole_number(delayed) is None:
+            found = replace(found, problem=f"how many are delayed is {delayed[:50]!r}")
+        for stream in keys.streams([name]):
+            try:
+                found = await self._look_at(self._keys.stream(stream), found)
+            except BrokerUnavailable:
+                raise
+            except AioQueueError as error:  # it is no stream
+                found = replace(found, problem=f"{stream}: {error}")
+        return found
+
+    async def _look_at(self, key: str, queue: QueueStatus) -> QueueStatus:
+        """What is known of a queue, and of one more of its streams."""
+        length = int(await self._call("XLEN", key))
+        if not length:
+            return queue
+        groups: list[Any] = await self._call("XINFO", "GROUPS", key)
+        none: dict[bytes, Any] = {}
+        about = next((one for one in map(pairs, groups) if one.get(b"name") == keys.GROUP.encode()), none)
+        pending = int(about.get(b"pending", 0))
+        last: bytes = about.get(b"last-delivered-id", b"0-0")
+        first: list[Any] = await self._call("XRANGE", key, b"(" + last, "+", "COUNT", 1) if last != _LAST_ID else []
+        oldest = queue.oldest
+        if first:
+            moment = int(first[0][0].partition(b"-")[0])
+            oldest = moment if oldest is None else min(oldest, moment)
+        return replace(
+            queue, waiting=queue.waiting + max(0, length - pending), running=queue.running + pending, oldest=oldest
+        )
+
+    async def workers(self) -> list[WorkerStatus]:
+        about: dict[bytes, Any] = {}
+        problem = "it says nothing of itself"
+        try:
+            about = pairs(await self._call("HGETALL", self._keys.workers))
+        except BrokerUnavailable:
+            raise
+        except AioQueueError as error:  # it is something else; the leases say at least who there is
+            problem = str(error)
+        leases: list[bytes] = await self._call("ZRANGE", self._keys.leases, 0, -1)
+        found: list[WorkerStatus] = []
+        for worker in leases:
+            end = whole_number(await self._call("ZSCORE", self._keys.leases, worker) or b"0")
+            lease = (_FOR_EVER if end is None else end) - self.now()
+            if lease > 0:
+                status = _worker_status(worker, about.get(worker), problem)
+                status.lease = lease
+                found.append(status)
+        return found
+
+
+def _worker_status(worker: bytes, said: bytes | None, problem: str) -> WorkerStatus:
+    """What a worker says of itself; or that it cannot be read, or why there is nothing."""
+    if said is not None:
+        try:
+            return msgspec.msgpack.decode(said, type=WorkerStatus)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            problem = f"what it says of itself cannot be read ({error}): {said[:100]!r}"
+    id = text(worker)
+    return WorkerStatus(id=id, name=id, host="", pid=0, queues=[], concurrency=0, started=0, problem=problem)
