@@ -1,7 +1,8 @@
 """The one way out: what is sent alone or by the thousand, canvases, replacements and additions, and dead letters.
 
-Whatever it is, it leaves in batches, and each batch goes through `Dispatch.hand_over`: there it waits for room in a
-full queue, and those who watch hear of it.
+Tasks leave in batches, and a canvas begins with its last part. Each batch, and each last part, goes through
+`Dispatch.hand_over`: there it waits for room in a full queue, and the app's observers hear of it. A dead letter is only
+moved, in the broker (`Dispatch.again`): it waits for no room, and nobody is told of a new task.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Dispatch:
         self._app = app
 
     async def hand_over(self, batch: Sequence[Sending], give: Callable[[], Awaitable[T]]) -> T:
-        """Give a batch to the broker, once there is room for it, and tell those who watch.
+        """Give a batch to the broker, once there is room for it, and tell the observers.
 
         Raises:
             QueueFull: there is none; with `queue_full="wait"` not within `send_timeout` either.

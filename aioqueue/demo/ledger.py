@@ -47,7 +47,7 @@ class LedgerWriter:
         os.close(self._file)
 
 
-class Run(NamedTuple):
+class BodyRun(NamedTuple):
     """One run of a task's body, told from the others by these."""
 
     pid: int
@@ -74,7 +74,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         self._rest = b""
-        self.running: dict[Run, int] = {}
+        self.running: dict[BodyRun, int] = {}
         self.begun: dict[tuple[str, int], list[int]] = {}
         self.first: dict[str, int] = {}
         self.ended: dict[str, int] = {}
@@ -90,19 +90,19 @@ class Ledger:
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         for line in lines:
             what, when, pid, id, retries, deliveries = line.decode().split(" ")
-            run, at = Run(int(pid), id, int(retries), int(deliveries)), int(when)
+            run, at = BodyRun(int(pid), id, int(retries), int(deliveries)), int(when)
             if what == _BEGUN:
                 self._begin(run, at)
             elif (began := self.running.pop(run, None)) is not None:
                 self._end(run, began, at)
 
-    def _begin(self, run: Run, at: int) -> None:
+    def _begin(self, run: BodyRun, at: int) -> None:
         self.running[run] = at
         self.begun.setdefault((run.id, run.retries), []).append(run.pid)
         self.first.setdefault(run.id, at)
         self.retried += run.retries > 0
 
-    def _end(self, run: Run, began: int, at: int) -> None:
+    def _end(self, run: BodyRun, began: int, at: int) -> None:
         self.ended[run.id] = at
         self.finished.append(run.id)
         self.by_pid[run.pid] += 1
@@ -115,7 +115,7 @@ class Ledger:
         finished, self.finished = self.finished, []
         return finished
 
-    def running_in(self, pid: int) -> list[Run]:
+    def running_in(self, pid: int) -> list[BodyRun]:
         """What a process is running."""
         return [run for run in self.running if run.pid == pid]
 

@@ -41,7 +41,7 @@ class Acknowledgements:
         run.delivery.acknowledged = verdict is Verdict.APPLIED
         return verdict
 
-    async def asked(self, run: Run) -> None:
+    async def by_hand(self, run: Run) -> None:
         """`ctx.ack()`.
 
         Raises:

@@ -41,7 +41,7 @@ class WorkerRuntime(Runtime):
         await self._hands.acks.report(self._run, state, meta)
 
     async def acknowledge(self) -> None:
-        await self._hands.acks.asked(self._run)
+        await self._hands.acks.by_hand(self._run)
 
     def waits(self, subject: str, begins: bool) -> None:
         mark: Callable[[Run, str, bool], None] = self._hands.standstill.mark

@@ -11,7 +11,7 @@ import pytest
 from aioqueue.demo.figures import percentiles
 from aioqueue.demo.files import select
 from aioqueue.demo.languages import language_of
-from aioqueue.demo.ledger import Ledger, LedgerWriter, Run
+from aioqueue.demo.ledger import BodyRun, Ledger, LedgerWriter
 from aioqueue.demo.tasks import facts
 from aioqueue.demo.wording import count, quoted, short, span
 from aioqueue.exceptions import ConfigurationError
@@ -28,7 +28,7 @@ class TestLedger:
         with LedgerWriter(str(path)) as writer:
             with writer.run("a", 0, 1):
                 ledger.read()
-                assert ledger.running_in(me) == [Run(me, "a", 0, 1)]
+                assert ledger.running_in(me) == [BodyRun(me, "a", 0, 1)]
                 assert ledger.take_finished() == []
             ledger.read()
         assert ledger.running == {}
@@ -55,7 +55,7 @@ class TestLedger:
             assert ledger.running == {}
             file.write(b"1\n")
             ledger.read()
-            assert list(ledger.running) == [Run(1, "a", 0, 1)]
+            assert list(ledger.running) == [BodyRun(1, "a", 0, 1)]
         ledger.close()
 
     def test_retries_are_not_runs_twice(self, path: Path) -> None:

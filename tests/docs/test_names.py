@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import pytest
 
+import aioqueue
 from aioqueue import exceptions, message
 from aioqueue.brokers.redis import keys
 from aioqueue.cli.root import root
@@ -22,6 +23,7 @@ from aioqueue.settings import Settings
 
 from .pages import DOCS, ROOT, blocks, inline_code, pages
 
+PACKAGE = Path(aioqueue.__file__).parent
 _OTHER_VARIABLES = {"APP", "DEBUG", "SERVER_BINARY", "DATA_DIR", "RUNTIME_DIR"}
 _ROW = re.compile(r"^\| `(\w+)` \| `(.*?)` \|", re.MULTILINE)
 
@@ -110,6 +112,20 @@ def test_variables_are_those_of_settings() -> None:
     for page in pages():
         for name in re.findall(r"\bAIOQUEUE_([A-Z_]*[A-Z])\b", page.read_text()):
             assert name in known, f"{page.relative_to(ROOT)}: AIOQUEUE_{name}"
+
+
+# Promises
+
+
+def test_numbers_of_promises_lead_to_promises() -> None:
+    promised = set(re.findall(r"^\*\*(D\d+)\b", (DOCS / "concepts" / "promises.md").read_text(), re.MULTILINE))
+    files = [
+        file for kind in ("py", "lua") for folder in (PACKAGE, ROOT / "tests") for file in folder.rglob(f"*.{kind}")
+    ]
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        for number in re.findall(r"(?<![\"'\w])D\d{1,2}\b(?![\"'])", text):
+            assert number in promised, f"{file.relative_to(ROOT)}: {number}"
 
 
 # Errors

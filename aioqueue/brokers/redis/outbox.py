@@ -81,10 +81,10 @@ class Outbox:
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None) -> None:
         """Send messages, share by share, each whole or not at all."""
         loop = asyncio.get_running_loop()
-        for part in shares(messages, weight_of):
+        for share in shares(messages, weight_of):
             if self._over:
                 raise _never_sent()
-            parcel = _Parcel(part, max_length or 0, timeout, monotonic() + timeout, loop.create_future())
+            parcel = _Parcel(share, max_length or 0, timeout, monotonic() + timeout, loop.create_future())
             if self._busy or self._waiting or self._unfinished is not None or not self._link.connected:
                 self._waiting.append(parcel)
                 self._wake.set()

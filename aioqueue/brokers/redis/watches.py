@@ -1,7 +1,7 @@
 """Waiting for tasks: one connection and one subscription per client, however many wait.
 
 A watch is registered in the same step in which the record is read, so no end falls in between. The registration is
-repeated every few seconds, and whenever the subscription was lost: the news may be lost, an end is not (D8).
+repeated every ten seconds, and whenever the subscription was lost: the news may be lost, an end is not (D8).
 """
 
 from __future__ import annotations
