@@ -7,6 +7,7 @@ or too late, sends nothing (promise D7).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,10 +33,11 @@ _BREATHE = 100
 
 
 class _Draft(NamedTuple):
-    """A claim, and what is told of what it sends."""
+    """A claim, what is told of what it sends, and how many due times it leaves out for what goes on (`max_running`)."""
 
     claim: Claim
     sendings: tuple[Sending, ...]
+    crowded: int
 
 
 class Claimer:
@@ -132,6 +134,7 @@ class Claimer:
                 keep=0 if most is None else min(oldest + len(sendings), _MOST_RECENT),
             ),
             sendings,
+            found.crowded,
         )
 
     def _job(self, stored: StoredSchedule) -> Job:
@@ -180,8 +183,13 @@ class Claimer:
         claim = draft.claim
         match claimed.verdict:
             case ClaimVerdict.SENT:
-                if claim.missed:
-                    logger.warning("Schedule %s: %d due times were left out", claim.name, claim.missed)
+                if draft.crowded:
+                    _tell_left_out(logging.INFO, claim.name, draft.crowded, "earlier tasks go on (max_running)")
+                if claim.missed > draft.crowded:
+                    why = "too late (misfire)" + (
+                        ", or after its last run (max_runs)" if claim.next_due is None else ""
+                    )
+                    _tell_left_out(logging.WARNING, claim.name, claim.missed - draft.crowded, why)
                 for message in claim.messages:
                     logger.debug("Schedule %s: %s was sent", claim.name, message.id)
                 return True
@@ -206,3 +214,8 @@ class Claimer:
             self._complained.clear()
         self._complained[name, what] = now
         logger.error("Schedule %s %s", name, what)
+
+
+def _tell_left_out(level: int, name: str, count: int, why: str) -> None:
+    what = "1 due time was" if count == 1 else f"{count} due times were"
+    logger.log(level, "Schedule %s: %s left out: %s", name, what, why)

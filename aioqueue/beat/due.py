@@ -39,12 +39,15 @@ class Look(NamedTuple):
         missed: how many are left out. Of a long gap only the first are counted.
         due: the next due time; None: never again. It may have passed, too: then look again.
         at: when that fires.
+        crowded: how many of those that are left out are so because too many tasks go on; the others were late, or
+            beyond the last run.
     """
 
     fire: tuple[int, ...]
     missed: int
     due: int | None
     at: int | None
+    crowded: int = 0
 
 
 class Times:
@@ -127,13 +130,16 @@ def look(times: Times, terms: Terms, due: int, now: int, *, runs: int = 0, room:
         following = _further(times, terms, passed[-1], now)
         return Look((), len(passed), following, None if following is None else times.at(following))
     chosen = _chosen(times, terms, passed, now)
+    crowded = 0
     if room is not None:
+        crowded = len(chosen) - max(0, room)
         chosen = chosen[: max(0, room)]
     if terms.max_runs is not None:
         chosen = chosen[: max(0, terms.max_runs - runs)]
         if runs + len(chosen) >= terms.max_runs:
             following = None
-    return Look(tuple(chosen), len(passed) - len(chosen), following, None if following is None else times.at(following))
+    at = None if following is None else times.at(following)
+    return Look(tuple(chosen), len(passed) - len(chosen), following, at, max(0, crowded))
 
 
 def _each_counts(terms: Terms) -> bool:

@@ -75,7 +75,8 @@ def test_running_ones_leave_no_room() -> None:
     given = terms(misfire="all", max_running=2)
     assert at(0, given, minutes=2, room=2).fire == (after(0), after(1))
     assert at(0, given, minutes=2, room=2).missed == 1
-    assert at(0, given, minutes=2, room=0) == Look((), 3, after(3), after(3))
+    assert at(0, given, minutes=2, room=2).crowded == 1
+    assert at(0, given, minutes=2, room=0) == Look((), 3, after(3), after(3), crowded=3)
     assert at(0, given, minutes=2, room=-1).fire == ()
 
 

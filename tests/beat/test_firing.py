@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -198,6 +199,25 @@ async def test_no_more_than_so_many_runs(app: AioQueue, ran: Ran) -> None:
         await app.schedules.add("more", ran.note.s(), 0.1)
         await until(lambda: ran.count("more") >= 6)
     assert ran.count("three") == 3
+
+
+async def test_why_due_times_are_left_out_is_told(app: AioQueue, ran: Ran, caplog: pytest.LogCaptureFixture) -> None:
+    running = Running(app)
+    caplog.set_level(logging.INFO, "aioqueue")
+    async with app:
+        await app.schedules.add("late", ran.note.s(), every(minutes=1), misfire="skip")
+        await pass_time(app, timedelta(seconds=62))
+        async with beating(app):
+            await until(lambda: _missed(app, "late", 1))
+            await app.schedules.add("long", running.task.s(), 0.1, max_running=1)
+            await until(lambda: _missed(app, "long", 1))
+            await until(lambda: "go on (max_running)" in caplog.text)
+            running.gate.open()
+    left_out = [record for record in caplog.records if "left out" in record.getMessage()]
+    assert left_out[0].levelname == "WARNING"
+    assert left_out[0].getMessage() == "Schedule late: 1 due time was left out: too late (misfire)"
+    crowded = [record for record in left_out if record.getMessage().endswith("earlier tasks go on (max_running)")]
+    assert crowded and all(record.levelname == "INFO" for record in crowded)
 
 
 async def test_a_full_queue_holds_up_no_other(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
