@@ -144,9 +144,10 @@ class MemoryBroker:
     async def dead_letters(self, *, limit: int, id: str | None = None) -> list[StoredLetter]:
         """The dead letters, newest first; or the one of that id."""
         if id is not None:
-            data = self._store.dead.get(id)
+            data = self._store.letters.get(id)
             return [StoredLetter(id, data)] if data is not None else []
-        return [StoredLetter(id, data) for id, data in self._store.letters(limit)]
+        with self._store.lock:
+            return [StoredLetter(id, data) for id, data in self._store.letters.newest(limit)]
 
     async def requeue_dead(self, message: Outgoing) -> bool:
         """Put the dead letter of that id back into a queue, and drop its record. False: there is none."""
@@ -154,7 +155,7 @@ class MemoryBroker:
 
     async def remove_dead(self, ids: Sequence[str]) -> int:
         """Drop dead letters; returns how many there were."""
-        return sum(self._store.dead.pop(id, None) is not None for id in ids)
+        return sum(map(self._store.letters.remove, ids))
 
     async def put_schedule(self, schedule: StoredSchedule, *, replace: bool) -> bool:
         """Add a schedule, or take the place of the one of that name. False: the name is taken."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count
 
 import msgspec
 
 from aioqueue.brokers.memory.inbox import call_in
+from aioqueue.brokers.protocol import UNUSED_FOR, QueueStatus
+from aioqueue.exceptions import QueueFull
 
 _PRIORITIES = 10
 _LANES = _PRIORITIES + 1
@@ -127,6 +129,46 @@ class Queues:
                     queue.waiting -= 1
                     found.append(message)
         return found
+
+    def check_room(self, more: Mapping[str, int], max_length: int) -> None:
+        """See that so many more messages fit into each queue.
+
+        Raises:
+            QueueFull: they do not.
+        """
+        for name, number in more.items():
+            queue = self.by_name.get(name)
+            held = 0 if queue is None else queue.waiting + queue.running
+            if number and held + number > max_length:
+                raise QueueFull(
+                    f"The queue {name!r} is full: it holds {held} of its queue_max_length={max_length} tasks, and "
+                    f"{number} more do not fit. Nothing was sent. Send later, start more workers, or set "
+                    "queue_full='wait'."
+                )
+
+    def tidy(self, now: int, consumed: Collection[str]) -> int:
+        """Drop queues that are empty, that nobody consumes, and that were not used for a while; returns how many."""
+        dropped = 0
+        for queue in list(self.by_name.values()):
+            if queue.name not in consumed and not (queue.waiting or queue.running or queue.delayed):
+                queue.used = queue.used or now
+                if now - queue.used >= UNUSED_FOR:
+                    del self.by_name[queue.name]
+                    dropped += 1
+        return dropped
+
+    def statuses(self) -> list[QueueStatus]:
+        """The queues that have been used, by name."""
+        return [
+            QueueStatus(
+                name=queue.name,
+                waiting=queue.waiting,
+                running=queue.running,
+                delayed=queue.delayed,
+                oldest=queue.oldest(),
+            )
+            for _, queue in sorted(self.by_name.items())
+        ]
 
     async def wait(self, names: Iterable[str], timeout: float) -> None:
         """Return when something may have come into one of the queues, or after `timeout` seconds."""

@@ -7,16 +7,17 @@ what a script is on a Redis server.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import wraps
-from itertools import islice
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.leases import Leases
+from aioqueue.brokers.memory.letters import Letters
+from aioqueue.brokers.memory.own_ids import OwnIds
 from aioqueue.brokers.memory.queues import Entry, Queues
 from aioqueue.brokers.memory.records import Records
 from aioqueue.brokers.memory.schedules import Schedules
@@ -24,7 +25,6 @@ from aioqueue.brokers.memory.shelf import MemoryShelf
 from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
 from aioqueue.brokers.protocol import (
     UNKEPT,
-    UNUSED_FOR,
     Delivery,
     Due,
     Left,
@@ -37,7 +37,7 @@ from aioqueue.brokers.protocol import (
     Verdict,
     WorkflowStatus,
 )
-from aioqueue.exceptions import DuplicateTask, QueueFull
+from aioqueue.exceptions import DuplicateTask
 from aioqueue.message import decode_message
 from aioqueue.workflow import JOIN, LENIENT, REVOKED, Node, NoValue, Part, Start, Told, Value
 from aioqueue.workflows import BadEnd, Engine, Revocation
@@ -66,7 +66,7 @@ class Store:
         self.queues = Queues()
         self.leases = Leases()
         self.records = Records(self.clock.now, self.lock)
-        self.dead: OrderedDict[str, bytes] = OrderedDict()
+        self.letters = Letters()
         self._stamps: Expiring[tuple[bytes, int]] = Expiring(self.clock.now)
         self.shelf = MemoryShelf(self.clock.now)
         self.workflows = Engine(self, self.shelf)
@@ -78,13 +78,12 @@ class Store:
         # thrown away when they are met. The second follows the first: a revoked task stays so while it has messages.
         self._present: defaultdict[str, int] = defaultdict(int)
         self._revoked: Expiring[bool] = Expiring(self.clock.now)
-        # What is called under ids that senders chose, until their ends.
-        self._own: dict[str, str] = {}
+        self.own_ids = OwnIds(lambda id: self.workflows.holder(id), self._is_there)
 
     @_atomic
     def erase(self) -> None:
         """Hold nothing any more. Who waits or listens goes on doing so."""
-        for held in (self.queues.by_name, self.dead, self._lent, self._present, self._own):
+        for held in (self.queues.by_name, self.letters, self._lent, self._present, self.own_ids):
             held.clear()
         for expiring in (
             self._stamps,
@@ -103,32 +102,21 @@ class Store:
     def send(self, messages: Sequence[Outgoing], max_length: int | None = None) -> None:
         """Queue messages, or put them by until they are due; all of them or none."""
         now = self.clock.now()
-        self._refuse_other_calls(messages)
+        self.own_ids.refuse_other_calls(messages)
         if max_length is not None:
             more: defaultdict[str, int] = defaultdict(int)
             for message in messages:
                 more[message.queue] += _due(message, now) <= now and not self._is_known(message)
-            self._check_room(more, max_length)
+            self.queues.check_room(more, max_length)
         for message in messages:
             self._send_one(message, now)
-
-    def _check_room(self, more: Mapping[str, int], max_length: int) -> None:
-        for name, number in more.items():
-            queue = self.queues.by_name.get(name)
-            held = 0 if queue is None else queue.waiting + queue.running
-            if number and held + number > max_length:
-                raise QueueFull(
-                    f"The queue {name!r} is full: it holds {held} of its queue_max_length={max_length} tasks, and "
-                    f"{number} more do not fit. Nothing was sent. Send later, start more workers, or set "
-                    "queue_full='wait'."
-                )
 
     def _send_one(self, message: Outgoing, now: int, value: bytes | None = None) -> None:
         if message.once:
             if self._is_known(message):
                 return
             self._claim(message.id)
-            self._own[message.id] = message.call
+            self.own_ids[message.id] = message.call
         self._cancel_delayed(message.id)
         due = _due(message, now)
         if due <= now:
@@ -140,49 +128,30 @@ class Store:
         if earliest is None or due < earliest:
             self.tell(Due())
 
-    # Ids that senders chose
-
-    def _holder(self, id: str) -> str | None:
-        """What is called under an id, as long as its task waits or runs."""
-        if (flow := self.workflows.holder(id)) is not None:
-            return self._own.get(id) or flow.call or "unknown"
-        if id not in self._own or id in self._revoked or self.records.has_ended(id):
-            return None
-        there = self._present.get(id) or self._delayed.get(id) is not None
-        return self._own[id] if there else None
-
-    @_atomic
-    def going_on(self, ids: Sequence[str]) -> list[bool]:
-        """Which of these are ids of tasks that wait or run."""
-        return [self._holder(id) is not None for id in ids]
-
     def _is_known(self, message: Outgoing) -> bool:
         """Whether its task waits or runs already. What waits as it was sent is replaced."""
-        if not message.once or self._holder(message.id) is None:
+        if not message.once or self.own_ids.holder(message.id) is None:
             return False
         waiting = self._delayed.get(message.id)
         return waiting is None or not waiting.once
 
-    def _refuse_other_calls(self, messages: Sequence[Outgoing]) -> None:
-        calls: dict[str, str] = {}
-        for message in messages:
-            if message.once:
-                held = self._holder(message.id)
-                if not _same(held, message.call) or not _same(calls.get(message.id), message.call):
-                    raise DuplicateTask.of(message.id)
-                calls[message.id] = message.call
+    def _is_there(self, id: str) -> bool:
+        """Whether a task waits or runs, that is none of a workflow."""
+        if id in self._revoked or self.records.has_ended(id):
+            return False
+        return bool(self._present.get(id)) or self._delayed.get(id) is not None
 
     def _claim(self, id: str) -> None:
         """The id is a new task's: nothing is known any more of the last one, but for that it was revoked before it
         came. Its message, if it was revoked and is there still, is taken from whoever has it."""
         if id in self._revoked and self._present.get(id):
             for lent in self._lent.values():
-                for message in [one for one in lent.values() if one.id == id]:
-                    del lent[message.handle]
-                    self.queues[message.queue].running -= 1
-                    self._forget_message(message)
-            for message in self.queues.withdraw(id) if self._present.get(id) else ():
-                self._forget_message(message)
+                for entry in [one for one in lent.values() if one.id == id]:
+                    del lent[entry.handle]
+                    self.queues[entry.queue].running -= 1
+                    self._forget_message(entry)
+            for entry in self.queues.withdraw(id) if self._present.get(id) else ():
+                self._forget_message(entry)
         if id not in self._revoked:
             self.records.drop(id)
         self.workflows.release(id)
@@ -209,21 +178,6 @@ class Store:
         earliest = self._delayed.earliest()
         return None if earliest is None else (earliest - now) / 1000
 
-    @_atomic
-    def purge(self, name: str, record: bytes, *, expires: int, told: Told) -> int:
-        """Drop what waits in a queue, and end its tasks with a record, if one is given."""
-        if name not in self.queues.by_name:
-            return 0
-        messages = self.queues[name].clear()
-        for message in messages:
-            self._forget_message(message)
-            self._own.pop(message.id, None)
-            if record and not self.records.has_ended(message.id):
-                keep = self.workflows.keeping_of(message.id)
-                self.conclude(message.id, record, expires=expires if keep is None else keep)
-                self.workflows.abandon(message.id, BadEnd(REVOKED, told))
-        return len(messages)
-
     # To the workers and back
 
     @_atomic
@@ -231,14 +185,23 @@ class Store:
         """Take messages out of the queues for a worker."""
         return self.deliver(worker, self.queues.take(names, limit))
 
-    def deliver(self, worker: str, messages: Sequence[Entry]) -> list[Delivery]:
-        """Messages that were taken out of the queues are a worker's from now on."""
+    def deliver(self, worker: str, entries: Sequence[Entry]) -> list[Delivery]:
+        """What was taken out of the queues is a worker's from now on."""
         lent = self._lent[worker]
-        for message in messages:
-            lent[message.handle] = message
+        for entry in entries:
+            lent[entry.handle] = entry
         return [
-            Delivery(m.handle, m.id, m.data, m.queue, m.deliveries + 1, m.id in self._revoked, m.value, m.acknowledged)
-            for m in messages
+            Delivery(
+                one.handle,
+                one.id,
+                one.data,
+                one.queue,
+                one.deliveries + 1,
+                one.id in self._revoked,
+                one.value,
+                one.acknowledged,
+            )
+            for one in entries
         ]
 
     @_atomic
@@ -250,35 +213,16 @@ class Store:
         # In the order in which they were lent, which is the one of their priorities.
         handles = [handle for handle in lent if handle not in kept]
         for handle in handles:
-            message = lent.pop(handle)
-            message.deliveries += counts
-            self._put_back(message, now)
+            entry = lent.pop(handle)
+            entry.deliveries += counts
+            self._put_back(entry, now)
         if not lent:
             self._lent.pop(worker, None)
         return len(handles)
 
-    @_atomic
-    def left(self, worker: str, queues: Sequence[str]) -> Left:
-        """What is left in some queues that a worker cannot fetch now."""
-        now = self.clock.now()
-        delayed = [(at, message) for at, message in self._delayed.all() if message.queue in queues]
-        retries = [at for at, message in delayed if _is_retry(message)]
-        held = {
-            id: sum(message.queue in queues for message in lent.values())
-            for id, lent in self._lent.items()
-            if id != worker
-        }
-        return Left(
-            retries=len(retries),
-            due=max(0, min(retries, default=now) - now) / 1000,
-            delayed=len(delayed) - len(retries),
-            holders={id: self.leases.end_of(id) for id, count in held.items() if count},
-            held=sum(held.values()),
-        )
-
-    def _put_back(self, message: Entry, now: int) -> None:
-        self.queues[message.queue].running -= 1
-        self.queues.put(message, now=now, front=True)
+    def _put_back(self, entry: Entry, now: int) -> None:
+        self.queues[entry.queue].running -= 1
+        self.queues.put(entry, now=now, front=True)
 
     @_atomic
     def take_over(self, worker: str) -> None:
@@ -287,27 +231,29 @@ class Store:
             self.take_back(fallen.id, counts=True)
             self.queues.wake_all(fallen.queues)
 
+    # Ends
+
     @_atomic
     def settle(self, worker: str, settlement: Settlement, dead_letters_max_length: int) -> Verdict:
         """Apply a settlement whole, or not at all."""
         id, handle = settlement.delivery.id, settlement.delivery.handle
         lent = self._lent.get(worker, {})
-        message = lent.get(handle)
-        if message is None:
+        entry = lent.get(handle)
+        if entry is None:
             return Verdict.FENCED
         revoked = id in self._revoked
         if settlement.if_revoked and not revoked:  # no more: its workflow was resumed
-            message.acknowledged = False  # it is to run again
+            entry.acknowledged = False  # it is to run again
             self._put_back(lent.pop(handle), self.clock.now())
             return Verdict.REVOKED
         if settlement.final and not revoked:
-            self._own.pop(id, None)
+            self.own_ids.pop(id, None)
         if settlement.acknowledge or (settlement.early and revoked):
             del lent[handle]
-            self.queues[message.queue].running -= 1
-            self._forget_message(message)
+            self.queues[entry.queue].running -= 1
+            self._forget_message(entry)
         if settlement.early and not revoked:
-            message.acknowledged = True
+            entry.acknowledged = True
         if revoked:
             return Verdict.REVOKED
         untimely = settlement.step is not None and self.workflows.is_untimely(settlement.step)
@@ -315,7 +261,7 @@ class Store:
             expires = self._keep(settlement)
             self.records.write(id, settlement.record, final=settlement.final, expires=expires)
         if settlement.dead is not None:
-            self._bury(id, settlement.dead, dead_letters_max_length)
+            self.letters.bury(id, settlement.dead, dead_letters_max_length)
         self.send(settlement.sends)
         if settlement.step is not None:
             self.workflows.step(settlement.step)
@@ -330,46 +276,13 @@ class Store:
         keep = self.workflows.keeping(step.workflow)
         return settlement.expires if keep is None else keep
 
-    def _forget_message(self, message: Entry) -> None:
-        self._present[message.id] -= 1
-        if not self._present[message.id]:
-            del self._present[message.id]
-            self._revoked.remove(message.id)
+    def _forget_message(self, entry: Entry) -> None:
+        self._present[entry.id] -= 1
+        if not self._present[entry.id]:
+            del self._present[entry.id]
+            self._revoked.remove(entry.id)
 
-    @_atomic
-    def use(self, names: Iterable[str]) -> None:
-        """Make queues, which are from now on among those that have been used."""
-        for name in names:
-            self.queues[name]
-
-    @_atomic
-    def tidy(self) -> int:
-        """Drop queues that are empty, that nobody consumes, and that were not used for a while; returns how many."""
-        now, consumed = self.clock.now(), self.leases.queues()
-        dropped = 0
-        for queue in list(self.queues.by_name.values()):
-            if queue.name not in consumed and not (queue.waiting or queue.running or queue.delayed):
-                queue.used = queue.used or now
-                if now - queue.used >= UNUSED_FOR:
-                    del self.queues.by_name[queue.name]
-                    dropped += 1
-        return dropped
-
-    @_atomic
-    def all_queues(self) -> list[QueueStatus]:
-        """The queues that have been used, by name."""
-        return [
-            QueueStatus(
-                name=queue.name,
-                waiting=queue.waiting,
-                running=queue.running,
-                delayed=queue.delayed,
-                oldest=queue.oldest(),
-            )
-            for _, queue in sorted(self.queues.by_name.items())
-        ]
-
-    # Ends that come from outside
+    # What clients do to what was sent
 
     @_atomic
     def revoke(self, ids: Sequence[str], record: bytes, *, expires: int, terminate: bool, told: Told) -> list[bool]:
@@ -383,7 +296,7 @@ class Store:
             answers.append(not ended)
             if ended:
                 continue
-            self._own.pop(id, None)
+            self.own_ids.pop(id, None)
             if not whole:  # else each of its tasks is
                 keep = self.workflows.keeping_of(id)
                 self.records.write(id, record, final=True, expires=expires if keep is None else keep)
@@ -400,36 +313,71 @@ class Store:
         """Whether a task was revoked and a message of it may still be met."""
         return id in self._revoked
 
-    # Workflows
+    @_atomic
+    def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
+        """Remember a stamp, and tell the workers."""
+        self._stamps.set(stamp.hex(), (stamp, self.clock.now()), expires)
+        self.tell(StampRevoked(terminate))
+
+    @_atomic
+    def revoked_stamps(self) -> list[tuple[bytes, int]]:
+        """The stamps that were revoked, and when."""
+        return sorted(self._stamps.values(), key=lambda stamp: stamp[1])
+
+    @_atomic
+    def purge(self, name: str, record: bytes, *, expires: int, told: Told) -> int:
+        """Drop what waits in a queue, and end its tasks with a record, if one is given."""
+        if name not in self.queues.by_name:
+            return 0
+        entries = self.queues[name].clear()
+        for entry in entries:
+            self._forget_message(entry)
+            self.own_ids.pop(entry.id, None)
+            if record and not self.records.has_ended(entry.id):
+                keep = self.workflows.keeping_of(entry.id)
+                self.conclude(entry.id, record, expires=expires if keep is None else keep)
+                self.workflows.abandon(entry.id, BadEnd(REVOKED, told))
+        return len(entries)
+
+    @_atomic
+    def forget(self, ids: Sequence[str]) -> list[bool]:
+        """Drop records, and of those that stand for whole workflows all that is known of these."""
+        for id in ids:
+            self.records.drop(id)
+        return [self.workflows.forget(id) for id in ids]
+
+    @_atomic
+    def requeue_dead(self, message: Outgoing) -> bool:
+        """Give a dead letter another life: no record, no revocation of the old one."""
+        if message.id not in self.letters:
+            return False
+        if message.once and self.own_ids.holder(message.id) is not None:
+            raise DuplicateTask.of(message.id)
+        self.letters.remove(message.id)
+        self.records.drop(message.id)
+        if not self._present.get(message.id):
+            self._revoked.remove(message.id)
+        self.send([message])
+        return True
+
+    # Workflows, as clients and workers see them
 
     @_atomic
     def store_workflow(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> str:
         """Keep a part of a workflow, and begin it with the last one; returns its id, or that of the one that it is."""
-        if start is not None and (same := self._same_workflow(start)):
+        if start is not None and (same := self.own_ids.same_workflow(start)):
             return same
         if start is not None and max_length is not None:
-            self._check_room(start.queues, max_length)
+            self.queues.check_room(start.queues, max_length)
         if start is not None:
             self.use(start.queues)
         # One that is held may never begin: it may be of a run that was taken for dead, while another run has ended.
         for name in start.claims if start is not None and not start.held else ():
             self._cancel_delayed(name)
-            self._own.pop(name, None)
+            self.own_ids.pop(name, None)
             self._claim(name)
         self.workflows.store(workflow, part, start)
         return workflow
-
-    def _same_workflow(self, start: Start) -> str:
-        """The workflow that goes on and is the same, by the ids that were chosen."""
-        same = ""
-        for name in start.claims:
-            if self._holder(name) is None:
-                continue
-            flow = self.workflows.holder(name)
-            if flow is None or not start.call or flow.call != start.call:
-                raise DuplicateTask.of(name)
-            same = flow.id
-        return same
 
     @_atomic
     def discard(self, workflow: str) -> None:
@@ -466,16 +414,7 @@ class Store:
         """Run again what ended badly."""
         return self.workflows.resume(workflow, node)
 
-    @_atomic
-    def revoke_stamp(self, stamp: bytes, *, expires: int, terminate: bool) -> None:
-        """Remember a stamp, and tell the workers."""
-        self._stamps.set(stamp.hex(), (stamp, self.clock.now()), expires)
-        self.tell(StampRevoked(terminate))
-
-    @_atomic
-    def revoked_stamps(self) -> list[tuple[bytes, int]]:
-        """The stamps that were revoked, and when."""
-        return sorted(self._stamps.values(), key=lambda stamp: stamp[1])
+    # What the engine of workflows asks for
 
     def put(self, message: Outgoing, value: bytes | None) -> None:
         """Queue a task of a workflow, now or when it is due."""
@@ -488,13 +427,6 @@ class Store:
     def keep(self, id: str, *, expires: int) -> None:
         """Keep the record of a task for so long from now on; `UNKEPT` is no longer."""
         self.records.keep(id, expires)
-
-    @_atomic
-    def forget(self, ids: Sequence[str]) -> list[bool]:
-        """Drop records, and of those that stand for whole workflows all that is known of these."""
-        for id in ids:
-            self.records.drop(id)
-        return [self.workflows.forget(id) for id in ids]
 
     def stop(self, id: str, *, expires: int) -> bool:
         """Take out a task's message, or have it thrown away when it is met: then True."""
@@ -510,37 +442,52 @@ class Store:
     def readmit(self, id: str) -> bool:
         """Forget a task's end. True: a message of it that was to be thrown away is there, and runs."""
         self.records.drop(id)
-        self.dead.pop(id, None)
+        self.letters.remove(id)
         revoked = id in self._revoked
         self._revoked.remove(id)
         return revoked
 
-    # Dead letters
+    # Looking in
 
     @_atomic
-    def requeue_dead(self, message: Outgoing) -> bool:
-        """Give a dead letter another life: no record, no revocation of the old one."""
-        if message.id not in self.dead:
-            return False
-        if message.once and self._holder(message.id) is not None:
-            raise DuplicateTask.of(message.id)
-        del self.dead[message.id]
-        self.records.drop(message.id)
-        if not self._present.get(message.id):
-            self._revoked.remove(message.id)
-        self.send([message])
-        return True
+    def going_on(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are ids of tasks that wait or run."""
+        return [self.own_ids.holder(id) is not None for id in ids]
 
     @_atomic
-    def letters(self, limit: int) -> list[tuple[str, bytes]]:
-        """The newest dead letters."""
-        return list(islice(reversed(self.dead.items()), limit))
+    def left(self, worker: str, queues: Sequence[str]) -> Left:
+        """What is left in some queues that a worker cannot fetch now."""
+        now = self.clock.now()
+        delayed = [(at, message) for at, message in self._delayed.all() if message.queue in queues]
+        retries = [at for at, message in delayed if _is_retry(message)]
+        held = {
+            id: sum(entry.queue in queues for entry in lent.values()) for id, lent in self._lent.items() if id != worker
+        }
+        return Left(
+            retries=len(retries),
+            due=max(0, min(retries, default=now) - now) / 1000,
+            delayed=len(delayed) - len(retries),
+            holders={id: self.leases.end_of(id) for id, count in held.items() if count},
+            held=sum(held.values()),
+        )
 
-    def _bury(self, id: str, letter: bytes, max_length: int) -> None:
-        self.dead[id] = letter
-        self.dead.move_to_end(id)
-        while len(self.dead) > max_length:
-            self.dead.popitem(last=False)
+    @_atomic
+    def all_queues(self) -> list[QueueStatus]:
+        """The queues that have been used, by name."""
+        return self.queues.statuses()
+
+    @_atomic
+    def use(self, names: Iterable[str]) -> None:
+        """Make queues, which are from now on among those that have been used."""
+        for name in names:
+            self.queues[name]
+
+    @_atomic
+    def tidy(self) -> int:
+        """Drop queues that nobody uses; returns how many."""
+        return self.queues.tidy(self.clock.now(), self.leases.queues())
+
+    # Notices, and the clock
 
     @_atomic
     def tell(self, notice: Notice) -> None:
@@ -554,11 +501,6 @@ class Store:
         self.clock.shift += milliseconds
         if self._delayed:
             self.tell(Due())
-
-
-def _same(call: str | None, other: str) -> bool:
-    """Whether two calls may be one; "" is any."""
-    return not call or not other or call == other
 
 
 def _is_retry(message: Outgoing) -> bool:
