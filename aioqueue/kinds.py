@@ -207,6 +207,11 @@ def _anything(value: Any) -> Any:
     return value
 
 
+def up_to(most: int) -> Kind:
+    """A number of things."""
+    return Kind(f"a whole number from 1 to {most:,}", _whole(1, most))
+
+
 ANYTHING: Final = Kind("anything", _anything)  # it is looked at where it is used
 NAME: Final = Kind("a name of 1 to 255 printable characters without spaces", _name)
 SECONDS: Final = Kind("a number of seconds from 0 on, or a timedelta", _seconds)

@@ -130,7 +130,7 @@ def periodic(
     """
     canvas = canvas.clone()  # it is read again and again, and what it was made of may be changed, or be a generator
     found = Periodic(
-        name=NAME.of(f"The name of {_inside(what)}", name),
+        name=NAME.of("The name of a schedule", name),
         canvas=canvas,
         schedule=as_schedule(schedule),
         terms=_terms(given, what),
@@ -163,7 +163,19 @@ def _name(value: Any) -> str:
     return value
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    try:
+        value.encode(errors="surrogateescape")  # names that others have stored may be no text, and are kept like that
+    except UnicodeEncodeError:
+        raise ValueError("it has a lone surrogate, which isn't Unicode") from None
+    return value
+
+
 NAME: Final = Kind("a text of 1 to 200 printable characters, with no space at its ends", _name)
+NAME_TO_FIND: Final = Kind("a text", _text)
+"""What is looked for, be it there or not."""
 _SET_BY_DUE_TIME: Final = {
     "eta": "it is due when its schedule says so",
     "task_id": "each of its tasks has an id made of the schedule's name and the due time",

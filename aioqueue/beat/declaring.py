@@ -68,6 +68,12 @@ def code_of(app: Core, now: int) -> Code:
     return code
 
 
+def names_in_code(app: Core) -> set[str]:
+    """How the schedules of the code of an app are called, be there something wrong with them or not."""
+    declared = app.declared.of(app) if app.declared is not None else []
+    return {found.name for found in declared} | {str(name) for name in app.conf.beat_schedule}
+
+
 def tell(code: Code, told: dict[str, str]) -> None:
     """Say what is wrong with schedules of the code; what stands in `told` has been said."""
     for name, problem in {**code.doubts, **code.broken}.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -19,7 +20,7 @@ from aioqueue.canvas.carried import headed
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, ScheduleExists, suggest
 from aioqueue.options import moment
-from aioqueue.periodic import Misfire, TermsGiven, When, periodic
+from aioqueue.periodic import NAME_TO_FIND, Misfire, TermsGiven, When, periodic
 from aioqueue.result import AsyncResult
 from aioqueue.schedules.zones import zone
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 FROM_API = "api"
-_MOST_UPCOMING = 10_000
+_UPCOMING = kinds.up_to(10_000)
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +148,7 @@ class Schedules:
             AioQueueError: there is no such schedule.
         """
         broker = await self._broker()
-        if not await broker.pause_schedule(name, True):
+        if not await broker.pause_schedule(_known_as(name), True):
             raise await self._unknown(name)
 
     async def resume(self, name: str) -> None:
@@ -168,7 +169,7 @@ class Schedules:
     async def remove(self, name: str) -> bool:
         """Drop a schedule; returns whether it was there. One of the code comes back with the next start of a scheduler
         that has that code: `pause` is for those."""
-        return await (await self._broker()).remove_schedule(name)
+        return await (await self._broker()).remove_schedule(_known_as(name))
 
     async def trigger(self, name: str) -> AsyncResult[Any]:
         """Send what it sends once, now, also if it is paused. Its due times stay as they are.
@@ -183,16 +184,16 @@ class Schedules:
         canvas = self._app.signature(read_definition(await self._stored(name)).canvas)
         return await headed(canvas, headers_of_due(name, broker.now())).send()
 
-    async def upcoming(self, name: str, n: int = 10) -> list[datetime]:
+    async def upcoming(self, name: str, n: int = 10) -> builtins.list[datetime]:
         """The next due times, without jitter, in the zone of the schedule; of a paused one those that it would have.
 
         Args:
-            n: how many at most.
+            n: how many at most, up to 10,000.
 
         Raises:
             AioQueueError: there is no such schedule.
         """
-        kinds.POSITIVE.of("The number of due times", n)
+        _UPCOMING.of("The number of due times", n)
         broker = await self._broker()
         known = await self._stored(name)
         job = self._job(known, broker.now())
@@ -212,7 +213,7 @@ class Schedules:
         return keeps_schedules(await self._app.broker())
 
     async def _stored(self, name: str) -> StoredSchedule:
-        found = await (await self._broker()).schedules([name])
+        found = await (await self._broker()).schedules([_known_as(name)])
         if not found:
             raise await self._unknown(name)
         return found[0]
@@ -239,7 +240,7 @@ class Schedules:
     async def _info_of(self, name: str) -> ScheduleInfo | None:
         broker = await self._broker()
         code = code_of(self._app, broker.now())
-        found = await broker.schedules([name])
+        found = await broker.schedules([_known_as(name)])
         if found:
             return self._info(found[0], code)
         return ScheduleInfo(name=name, task="", problem=code.broken[name]) if name in code.broken else None
@@ -271,3 +272,12 @@ class Schedules:
             problem=code.broken.get(known.name) or code.doubts.get(known.name),
             **msgspec.structs.asdict(definition.terms),
         )
+
+
+def _known_as(name: str) -> str:
+    """A name by which a schedule can be looked for.
+
+    Raises:
+        ConfigurationError: no schedule can have it.
+    """
+    return NAME_TO_FIND.of("The name of a schedule", name)

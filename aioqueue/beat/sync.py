@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -51,6 +52,6 @@ class SyncSchedules:
         """Send what it sends once, now."""
         return SyncResult.of(self._portal, self._portal.run(self._schedules.trigger(name)))
 
-    def upcoming(self, name: str, n: int = 10) -> list[datetime]:
+    def upcoming(self, name: str, n: int = 10) -> builtins.list[datetime]:
         """The next due times; see `Schedules.upcoming`."""
         return self._portal.run(self._schedules.upcoming(name, n))

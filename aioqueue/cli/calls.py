@@ -68,10 +68,16 @@ def known_tasks(app: AioQueue) -> str:
     return f"It has {', '.join(names[:8])}{more}."
 
 
-def check_call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> None:
-    """Whether the arguments fit: an error of the command line, which the user can put right."""
+def check_call(
+    task: Task[..., Any], args: list[Any], kwargs: dict[str, Any], *, undone: str = "nothing was sent"
+) -> None:
+    """Whether the arguments fit: an error of the command line, which the user can put right.
+
+    Args:
+        undone: what has not been done then, for the message.
+    """
     try:
         task.parameters.check(args, kwargs, task_name=task.name)
         task.parameters.convert(args, kwargs, content="json", task_name=task.name)
     except (TypeError, PayloadError) as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(str(error).replace("nothing was sent", undone)) from error

@@ -14,15 +14,17 @@ from aioqueue.cli.outcome import STATE_COLOURS
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, say_json, table
-from aioqueue.cli.times import moment_text, parse_moment, span_option, span_text
+from aioqueue.cli.times import moment_text, read_moment, span_option, span_text
 from aioqueue.cli.values import parse_list, parse_object, split
-from aioqueue.exceptions import AioQueueError
+from aioqueue.exceptions import AioQueueError, ConfigurationError, ScheduleExists, suggest
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.beat.schedules import ScheduleInfo
     from aioqueue.message import Record
+    from aioqueue.schedules import Schedule
 
+_MOST = 10_000
 _NO_SCHEDULER = "No scheduler is alive, so nothing fires: run `aioqueue beat`, or a worker with --beat."
 
 
@@ -110,13 +112,15 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
 @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME [N]")
 def next_times(words: tuple[str, ...], as_json: bool) -> None:
     """Print the next N due times, by default 10: in local time, and in the schedule's zone."""
-    count = 10
-    if len(words) > 1 and words[-1].isdecimal():
-        count, words = int(words[-1]), words[:-1]
-    app, name = _one(words)
+    about = target()
+    name, *more = list(about.take(words) if len(words) > 1 else words)
+    count = _count(more)
+    app = about.connection()
 
     async def ask() -> list[datetime]:
         async with app:
+            if await app.schedules.get(name) is None:
+                raise await _no_such(app, name)
             return await app.schedules.upcoming(name, count)
 
     found = run(ask())
@@ -126,6 +130,17 @@ def next_times(words: tuple[str, ...], as_json: bool) -> None:
     table(["local", "in its zone"], [_both(moment) for moment in found])
     if not found:
         note(f"{printable(name)} is never due any more.")
+
+
+def _count(words: Sequence[str]) -> int:
+    if not words:
+        return 10
+    number, *more = words
+    if more:
+        raise click.UsageError(f"One argument too many: {' '.join(more)}")
+    if not number.isdecimal() or not 1 <= int(number) <= _MOST:
+        raise click.UsageError(f"N is a whole number from 1 to {_MOST:,}, not {number!r}.")
+    return int(number)
 
 
 def _both(moment: datetime) -> list[str]:
@@ -149,8 +164,8 @@ def _both(moment: datetime) -> list[str]:
 )
 @span_option("--misfire-grace", help="How late a due time may be to be run at all.")
 @click.option("--max-running", type=click.IntRange(1), metavar="N", help="Leave it out while so many are running.")
-@click.option("--start-at", type=parse_moment, metavar="TIME", help="Nothing is due before.")
-@click.option("--end-at", type=parse_moment, metavar="TIME", help="Nothing is due after.")
+@click.option("--start-at", type=read_moment, metavar="TIME", help="Nothing is due before.")
+@click.option("--end-at", type=read_moment, metavar="TIME", help="Nothing is due after.")
 @click.option("--max-runs", type=click.IntRange(1), metavar="N", help="After so many it is over.")
 @click.option("--replace", is_flag=True, help="Take the place of the one of that name.")
 @json_option
@@ -174,7 +189,7 @@ def add(
     'solar("sunset", 52.5, 13.4)'. Arguments are read as those of `aioqueue call`.
     """
     from aioqueue.canvas import Signature
-    from aioqueue.schedules import as_schedule
+    from aioqueue.periodic import NAME
 
     words = tuple(unmarked(word) for word in words)
     about = target()
@@ -182,13 +197,18 @@ def add(
     if len(rest) < 3:
         raise click.UsageError("Give a name, a schedule and a task: aioqueue schedule add poll 60 shop.tasks.poll")
     name, when, task_name, *given = rest
+    try:
+        NAME.of("The name of a schedule", name)
+        schedule = _schedule(when, tz)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
     app = about.connection()
     task = find_task(app, task_name, need=about.app_place is not None)
     args, kwargs = split(given, None if isinstance(task, str) else task)
     args = [*parse_list(args_json, "--args"), *args]
     kwargs = {**parse_object(kwargs_json, "--kwargs"), **kwargs}
     if not isinstance(task, str):
-        check_call(task, args, kwargs)
+        check_call(task, args, kwargs, undone="nothing was added")
     sending = {"queue": queue, "priority": priority, "expires": expires}
     call: Signature[Any] = Signature(
         app,
@@ -197,19 +217,35 @@ def add(
         kwargs,
         {option: value for option, value in sending.items() if value is not None},
     )
-    schedule = as_schedule(when)
 
     async def put() -> ScheduleInfo:
         async with app:
-            return await app.schedules.add(
-                name, call, schedule.localized(tz) if tz else schedule, replace=replace, **terms
-            )
+            try:
+                return await app.schedules.add(name, call, schedule, replace=replace, **terms)
+            except ScheduleExists:
+                raise ScheduleExists(
+                    f"There is a schedule {name!r} already in {app.namespace!r}. Nothing was changed: take another "
+                    "name, or --replace."
+                ) from None
 
     info = run(put())
     if as_json:
         say_json(_as_data(info, None))
     else:
         say(f"{printable(info.name)}  {printable(info.schedule)}, next {moment_text(info.next_run_at)}")
+
+
+def _schedule(text: str, tz: str | None) -> Schedule:
+    """When it is due.
+
+    Raises:
+        ConfigurationError: it is no schedule, or there is no such zone.
+    """
+    from aioqueue.schedules import as_schedule
+    from aioqueue.schedules.zones import zone
+
+    schedule = as_schedule(text)
+    return schedule if tz is None else schedule.localized(zone(tz, "--tz").key)
 
 
 def _change(
@@ -279,7 +315,7 @@ def remove(words: tuple[str, ...], as_json: bool) -> None:
 
     async def drop(app: AioQueue, name: str) -> None:
         if not await app.schedules.remove(name):
-            raise AioQueueError(f"There is no schedule {name!r} in {app.namespace!r}.")
+            raise await _no_such(app, name)
 
     _change(words, as_json, "removed", drop)
 
@@ -314,23 +350,30 @@ def _one(words: tuple[str, ...]) -> tuple[AioQueue, str]:
 
 async def _ask(app: AioQueue) -> tuple[list[ScheduleInfo], dict[str, Record], bool, list[str]]:
     """The schedules, the records of their last tasks, whether a scheduler is alive, and what none has taken up."""
-    from aioqueue.beat.declaring import code_of
+    from aioqueue.beat.declaring import names_in_code
 
     async with app:
         found = await app.schedules.list()
-        broker = await app.broker()
-        names = {info.name for info in found}
-        unknown = [one.name for one in code_of(app, broker.now()).schedules if one.name not in names]
-        return found, await _records(app, found), bool(await broker.schedulers()), unknown
+        unknown = sorted(names_in_code(app) - {info.name for info in found})
+        return found, await _records(app, found), bool(await (await app.broker()).schedulers()), unknown
 
 
 async def _ask_one(app: AioQueue, name: str) -> tuple[ScheduleInfo, Record | None, bool]:
     async with app:
         info = await app.schedules.get(name)
         if info is None:
-            raise AioQueueError(f"There is no schedule {name!r} in {app.namespace!r}.")
+            raise await _no_such(app, name)
         records = await _records(app, [info])
         return info, records.get(name), bool(await (await app.broker()).schedulers())
+
+
+async def _no_such(app: AioQueue, name: str) -> AioQueueError:
+    from aioqueue.beat.declaring import names_in_code
+
+    if name in names_in_code(app):
+        return AioQueueError(f"The schedule {name!r} is in the code, but not taken up by any scheduler yet.")
+    known = [info.name for info in await app.schedules.list()]
+    return AioQueueError(f"There is no schedule {name!r} in {app.namespace!r}.{suggest(name, known)}")
 
 
 async def _records(app: AioQueue, found: Sequence[ScheduleInfo]) -> dict[str, Record]:

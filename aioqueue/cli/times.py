@@ -26,16 +26,25 @@ def parse_span(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def parse_moment(text: str) -> datetime:
-    """A date and time in ISO 8601; one without a zone is UTC.
+def read_moment(text: str) -> datetime:
+    """A date and time in ISO 8601, with a zone or without.
 
     Raises:
         BadParameter: it is no date and time.
     """
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(text.strip())
     except ValueError:
         raise click.BadParameter(f"{text!r} is no date and time; write it as 2026-12-31T18:00:00+01:00.") from None
+
+
+def parse_moment(text: str) -> datetime:
+    """The same; one without a zone is UTC.
+
+    Raises:
+        BadParameter: it is no date and time.
+    """
+    moment = read_moment(text)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 

@@ -344,6 +344,37 @@ async def test_what_left_the_code_leaves_the_schedule(make_app: MakeApp) -> None
             assert found["changed"].schedule == "every(hours=2)"
 
 
+async def test_a_set_is_the_same_whatever_the_order_of_its_members(make_app: MakeApp) -> None:
+    """Text has another order in each process: with each start of the same code the schedule would begin anew."""
+    orders = (set[Any]([0, 8, 16]), set[Any]([16, 8, 0]))
+    assert [*orders[0]] != [*orders[1]]
+    apps = [make_app(), make_app()]
+    if apps[0].conf.broker == "memory://":
+        apps[1]._kept = apps[0]._kept
+    found: list[Any] = []
+    for number, (app, given) in enumerate(zip(apps, orders, strict=True)):
+
+        @app.task(name="take")
+        async def take(*args: Any, **kwargs: Any) -> None: ...
+
+        app.periodic(every(hours=1), name="set", args=(given, [frozenset(given)]), kwargs={"x": {"y": given}})(take)
+        app.periodic(every(hours=1), name="dict", args=({key: key for key in map(str, given)},))(take)
+        app.periodic(every(hours=1), name="other", args=(number,))(take)
+    async with apps[0], apps[1]:
+        for number, app in enumerate(apps):
+            async with beating(app):
+                await until(lambda app=app, number=number: _has_args(app, "other", number))
+                found.append([await app.schedules.get("set"), await app.schedules.get("dict")])
+    before, after = found
+    assert before == after
+    assert None not in before
+
+
+async def _has_args(app: AioQueue, name: str, *args: Any) -> bool:
+    info = await app.schedules.get(name)
+    return info is not None and info.args == args
+
+
 async def test_old_and_new_code_side_by_side(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
     old, new = make_app(), make_app()
     if old.conf.broker == "memory://":

@@ -202,6 +202,28 @@ async def test_a_name_that_nobody_knows(app: AioQueue, note: Task[..., str], t: 
             await act("pool")
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("\ud800", "surrogate"), ("x\udcff\udfff", "surrogate"), (7, "not 7"), (None, "not None")]
+)
+async def test_a_name_that_none_can_have(
+    app: AioQueue, note: Task[..., str], t: Testing, name: Any, wrong: str
+) -> None:
+    schedules = app.schedules
+    asked = (schedules.get, schedules.pause, schedules.resume, schedules.remove, schedules.trigger, schedules.upcoming)
+    for act in asked:
+        with pytest.raises(ConfigurationError, match=f"The name of a schedule is a text.*{wrong}"):
+            await act(name)
+    with pytest.raises(ConfigurationError, match="The name of a schedule is a text of 1 to 200"):
+        await schedules.add(name, note.s(), 60)
+    assert await schedules.list() == []
+
+
+async def test_a_name_that_is_no_text_only_finds_nothing(app: AioQueue, t: Testing) -> None:
+    """Others may have stored one: the bytes of it are asked for."""
+    assert await app.schedules.get("\udcff") is None
+    assert await app.schedules.remove("\udcff") is False
+
+
 async def test_triggered(app: AioQueue, note: Task[..., str], seen: Seen, t: Testing) -> None:
     before = await app.schedules.add("poll", note.s("a").set(headers={"own": 1}), every(hours=1))
     result = await app.schedules.trigger("poll")
@@ -286,8 +308,10 @@ async def test_upcoming(app: AioQueue, note: Task[..., str], t: Testing) -> None
     assert len(await app.schedules.upcoming("few")) == 1
     await t.clock.advance(minutes=1)
     assert await app.schedules.upcoming("few") == []
-    with pytest.raises(ConfigurationError):
-        await app.schedules.upcoming("few", 0)
+    for n in (0, 10_001, 2.0, True):
+        with pytest.raises(ConfigurationError, match="from 1 to 10,000"):
+            await app.schedules.upcoming("few", n)  # type: ignore[arg-type]
+    assert len(await app.schedules.upcoming("daily", 10_000)) == 10_000
 
 
 async def test_what_is_over_stays_until_it_is_removed(

@@ -8,6 +8,7 @@ from collections import Counter
 import msgspec
 import pytest
 
+from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import ABANDONED_AFTER, MOST_MESSAGES, Claim, ClaimVerdict
 
 from .schedule_steps import GONE, LEASE, SENT, Stage, claim, id_of, own, waking
@@ -591,6 +592,14 @@ async def test_what_changes_nothing_wakes_nobody(stage: Stage) -> None:
         await blocks(waiting)
         await stage.store.remove_schedule("poll")
         await waiting
+
+
+async def test_a_clock_that_is_moved_in_memory_wakes() -> None:
+    """A scheduler of a test sleeps until something is due, by the clock as it was."""
+    broker = MemoryBroker()
+    async with waking(broker) as woken:
+        broker.shift_clock(1000)
+        await woken()
 
 
 async def test_each_who_listens_is_woken(stage: Stage) -> None:

@@ -9,8 +9,12 @@ import pytest
 
 from .conftest import SHOP, Shell
 
-COMMANDS = ["worker", "server", "demo", "call", "result", "revoke", "workflow", "tasks", "workers", "queues", "dead"]
+COMMANDS = [
+    *("worker", "server", "demo", "call", "result", "revoke", "workflow", "tasks", "workers", "queues", "dead"),
+    *("beat", "schedule"),
+]
 HEAVY = ["asyncio", "redis", "msgspec", "rich", "rich_click", "uvloop", "anyio", "aioqueue.app", "aioqueue.embedded"]
+HEAVY += ["aioqueue.beat", "cronsim", "astral"]
 
 
 def test_help_names_every_command(folder_shell: Shell) -> None:
@@ -20,7 +24,9 @@ def test_help_names_every_command(folder_shell: Shell) -> None:
     assert "\x1b" not in run.out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["worker", "--help"], ["dead", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["worker", "--help"], ["dead", "--help"], ["schedule", "add", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(folder_shell: Shell, words: list[str]) -> None:
     program = (
         "import sys\nfrom aioqueue.cli import main\n"
@@ -40,7 +46,8 @@ def test_help_imports_nothing_heavy(folder_shell: Shell, words: list[str]) -> No
 
 @pytest.mark.parametrize(
     "command",
-    [[name] for name in COMMANDS if name != "demo"] + [["dead", "show"], ["queues", "purge"], ["workflow", "show"]],
+    [[name] for name in COMMANDS if name != "demo"]
+    + [["dead", "show"], ["queues", "purge"], ["workflow", "show"], ["schedule", "add"]],
 )
 def test_every_command_has_help(folder_shell: Shell, command: list[str]) -> None:
     run = folder_shell(*command, "--help")

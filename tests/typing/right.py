@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
+from zoneinfo import ZoneInfo
 
 from aioqueue import (
     AioQueue,
@@ -11,6 +12,7 @@ from aioqueue import (
     Canvas,
     Graph,
     GroupResult,
+    Schedule,
     Signature,
     Task,
     TaskContext,
@@ -19,11 +21,16 @@ from aioqueue import (
     chain,
     chord,
     chunks,
+    crontab,
     current_context,
+    every,
     group,
+    one_off,
     shared_task,
     signature,
+    solar,
 )
+from aioqueue.beat.schedules import ScheduleInfo
 from aioqueue.dead_letters import DeadTask
 from aioqueue.sync import SyncGroupResult, SyncResult
 
@@ -244,3 +251,57 @@ async def working() -> None:
     app.conf.update(visibility_timeout=30)
     assert_type(app.conf.visibility_timeout, float)
     assert_type(app.tasks["x"], Task[..., Any])
+
+
+@app.periodic(crontab("0 9 * * mon-fri", tz="Europe/Berlin"), name="report", misfire="skip", misfire_grace=60)
+@app.periodic(timedelta(hours=1), args=("us",), kwargs={"days": 7}, options={"queue": "low"}, max_running=1)
+@app.task(bind=True)
+async def report(ctx: TaskContext, region: str = "eu", *, days: int = 1) -> int:
+    assert_type(ctx.schedule, str | None)
+    assert_type(ctx.due_at, datetime | None)
+    return days
+
+
+@app.periodic("@daily", start_at=datetime(2027, 1, 1), end_at=None, max_runs=3)
+async def alone(region: str = "eu") -> int:
+    return len(region)
+
+
+@app.periodic(90)
+def plain() -> bytes:
+    return b""
+
+
+class Mine(Schedule):
+    def next_after(self, when: datetime) -> datetime | None:
+        return when + timedelta(days=1)
+
+
+async def scheduling() -> None:
+    assert_type(await report.send("eu", days=3), AsyncResult[int])
+    assert_type(await alone("eu"), int)
+    assert_type(await alone.send(region="us"), AsyncResult[int])
+    assert_type(plain(), bytes)
+    assert_type(
+        crontab(minute=0, hour="9-17", day_of_week=[1, 5], tz=ZoneInfo("Asia/Tokyo")).next_after(datetime.now(UTC)),
+        datetime | None,
+    )
+    assert_type(every(60, jitter=5), every)
+    assert_type(every(timedelta(minutes=5), anchor=datetime.now(UTC)).interval, timedelta)
+    assert_type(one_off("2026-12-31T18:00:00+01:00").jitter, float)
+    app.periodic(Mine(), misfire="all")(add)
+    app.conf.beat_schedule = {"x": {"task": "shop.add", "schedule": solar("sunset", 52.5, 13.4), "args": (1, 2)}}
+    assert_type(await app.schedules.add("x", add.s(1), every(minutes=10), max_runs=3), ScheduleInfo)
+    assert_type(await app.schedules.add("x", chain(add.s(1), add.s(1)), 60.0, replace=True), ScheduleInfo)
+    assert_type(await app.schedules.get("x"), ScheduleInfo | None)
+    assert_type(await app.schedules.list(), list[ScheduleInfo])
+    assert_type(await app.schedules.remove("x"), bool)
+    assert_type(await app.schedules.trigger("x"), AsyncResult[Any])
+    assert_type(await app.schedules.upcoming("x", 3), list[datetime])
+    await app.schedules.pause("x")
+    await app.schedules.resume("x")
+    for info in app.sync.schedules.list():
+        assert_type(info.next_run_at, datetime | None)
+    assert_type(app.sync.schedules.add("x", add.s(1), "*/5 * * * *", misfire="once"), ScheduleInfo)
+    assert_type(app.sync.schedules.trigger("x"), SyncResult[Any])
+    assert_type(app.sync.schedules.upcoming("x"), list[datetime])

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from aioqueue import AioQueue, AsyncResult, Signature, TaskContext, chain, chord, group, shared_task
+from datetime import datetime, timedelta
+
+from aioqueue import (
+    AioQueue,
+    AsyncResult,
+    Signature,
+    TaskContext,
+    chain,
+    chord,
+    crontab,
+    every,
+    group,
+    one_off,
+    shared_task,
+    solar,
+)
 
 app = AioQueue("shop")
 
@@ -148,3 +163,61 @@ async def canvases() -> None:
     chord([add.s(1)], 3)  # wrong
     add.s(1).set(quue="high")  # wrong
     add.chunks([(1, 2)], "many")  # wrong
+
+
+def schedules() -> None:
+    crontab("0 9 * * *", tz=1)  # wrong
+    crontab(hour=9.5)  # wrong
+    crontab(hours=9)  # wrong
+    every("60")  # wrong
+    every(minutes="10")  # wrong
+    every(minute=10)  # wrong
+    every(60, jitter="5")  # wrong
+    one_off()  # wrong
+    one_off(5)  # wrong
+    one_off(timedelta(hours=1))  # wrong
+    solar("sunset")  # wrong
+    solar("sunset", "52.5", 13.4)  # wrong
+    every(60).next_after("now")  # wrong
+    due: datetime = every(60).next_after(datetime.now())  # wrong
+    print(due)
+
+
+def declaring() -> None:
+    app.periodic()  # wrong
+    app.periodic(None)  # wrong
+    app.periodic(add)  # wrong
+    app.periodic(60, name=7)  # wrong
+    app.periodic(60, args=5)  # wrong
+    app.periodic(60, kwargs=[5])  # wrong
+    app.periodic(60, queue="low")  # wrong
+    app.periodic(60, misfire="twice")  # wrong
+    app.periodic(60, misfires="skip")  # wrong
+    app.periodic(60, misfire_grace="1h")  # wrong
+    app.periodic(60, max_running="1")  # wrong
+    app.periodic(60, start_at="tomorrow")  # wrong
+    app.periodic(60)(7)  # wrong
+    app.periodic(60)(not_bound).send()  # wrong
+    number: int = app.periodic(60)(thumbnail)("a")  # wrong
+    print(number)
+
+
+async def at_run_time() -> None:
+    await app.schedules.add("x", add.s(1))  # wrong
+    await app.schedules.add("x", add, 60)  # wrong
+    await app.schedules.add("x", "shop.add", 60)  # wrong
+    await app.schedules.add(7, add.s(1), 60)  # wrong
+    await app.schedules.add("x", add.s(1), None)  # wrong
+    await app.schedules.add("x", add.s(1), [60])  # wrong
+    await app.schedules.add("x", add.s(1), 60, replace="yes")  # wrong
+    await app.schedules.add("x", add.s(1), 60, misfire="none")  # wrong
+    await app.schedules.add("x", add.s(1), 60, max_run=3)  # wrong
+    app.schedules.add("x", add.s(1), 60)  # wrong
+    await app.schedules.get(7)  # wrong
+    await app.schedules.upcoming("x", "3")  # wrong
+    await app.schedules.pause()  # wrong
+    name: str = await app.schedules.trigger("x")  # wrong
+    print(name, (await app.schedules.get("x")).next_run_at)  # wrong
+    app.sync.schedules.add("x", add, 60)  # wrong
+    app.sync.schedules.upcoming("x", n="3")  # wrong
+    await app.sync.schedules.list()  # wrong

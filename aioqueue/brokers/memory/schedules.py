@@ -60,7 +60,7 @@ class Schedules:
         if known is not None and not replace:
             return False
         self._change(schedule if known is None else _in_place_of(known, schedule))
-        self._wake()
+        self.wake()
         return True
 
     def get(self, names: Sequence[str] | None) -> list[StoredSchedule]:
@@ -74,7 +74,7 @@ class Schedules:
         if name not in self._by_name:
             return False
         self._drop(name)
-        self._wake()
+        self.wake()
         return True
 
     def pause(self, name: str, paused: bool, *, due: int | None, at: int | None, revision: int | None) -> bool:
@@ -85,7 +85,7 @@ class Schedules:
         if known.paused is not paused:
             next_due, next_at = (known.due, known.at) if paused else (due, at)
             self._change(_replace(known, paused=paused, due=next_due, at=next_at))
-            self._wake()
+            self.wake()
         return True
 
     def _change(self, schedule: StoredSchedule) -> None:
@@ -122,7 +122,7 @@ class Schedules:
                 self._change(schedule if known is None else _in_place_of(known, schedule))
                 changed = True
         if changed:
-            self._wake()
+            self.wake()
         return left_alone
 
     def sweep(self) -> list[str]:
@@ -137,7 +137,7 @@ class Schedules:
         for name in dropped:
             self._drop(name)
         if dropped:
-            self._wake()
+            self.wake()
         return dropped
 
     def _abandoned(self) -> list[str]:
@@ -207,7 +207,7 @@ class Schedules:
         self._declared.pop(scheduler, None)
         if self._leader == scheduler:
             self._leader = ""
-        self._wake()
+        self.wake()
 
     def alive(self) -> list[str]:
         """The schedulers whose lease holds."""
@@ -219,7 +219,8 @@ class Schedules:
         for scheduler in self._ends:
             self._ends[scheduler] += milliseconds
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let those who listen look again."""
         for listener in tuple(self.listeners):
             listener.put(None)
 

@@ -501,6 +501,7 @@ class Store:
         self.clock.shift += milliseconds
         if self._delayed:
             self.tell(Due())
+        self.schedules.wake()
 
 
 def _is_retry(message: Outgoing) -> bool:
