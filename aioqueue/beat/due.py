@@ -136,8 +136,9 @@ def look(times: Times, terms: Terms, due: int, now: int, *, runs: int = 0, room:
         chosen = chosen[: max(0, room)]
     if terms.max_runs is not None:
         chosen = chosen[: max(0, terms.max_runs - runs)]
-        if runs + len(chosen) >= terms.max_runs:
+        if runs + len(chosen) >= terms.max_runs:  # after the last one nothing is due, and nothing was missed
             following = None
+            passed, crowded = passed[: passed.index(chosen[-1]) + 1] if chosen else [], 0
     at = None if following is None else times.at(following)
     return Look(tuple(chosen), len(passed) - len(chosen), following, at, max(0, crowded))
 

@@ -84,8 +84,9 @@ def test_the_number_of_runs() -> None:
     given = terms(misfire="all", max_runs=5)
     assert at(0, given, minutes=2, runs=1) == Look((after(0), after(1), after(2)), 0, after(3), after(3))
     assert at(0, given, minutes=2, runs=2) == Look((after(0), after(1), after(2)), 0, None, None)
-    assert at(0, given, minutes=2, runs=4) == Look((after(0),), 2, None, None)
-    assert at(0, given, runs=7) == Look((), 1, None, None)
+    assert at(0, given, minutes=2, runs=4) == Look((after(0),), 0, None, None), "it is over"
+    assert at(0, given, minutes=2, runs=4, room=1) == Look((after(0),), 0, None, None)
+    assert at(0, given, runs=7) == Look((), 0, None, None)
 
 
 def test_its_begin_and_its_end() -> None:
