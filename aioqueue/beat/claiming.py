@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from aioqueue.core import Core
 
 FRESH_FOR = 2000
-"""ms from its making in which a claim may arrive at the broker: a scheduler that is frozen sends nothing stale."""
+"""ms in which a claim may arrive at the broker, from when it was looked at what is due: a scheduler that is frozen
+anywhere in between sends nothing stale."""
 
 _COMPLAIN_AGAIN = 60.0
 _MOST_RECENT = 1000
@@ -33,11 +34,17 @@ _BREATHE = 100
 
 
 class _Draft(NamedTuple):
-    """A claim, what is told of what it sends, and how many due times it leaves out for what goes on (`max_running`)."""
+    """A claim, and what is told of what it sends.
+
+    Attributes:
+        crowded: how many due times it leaves out for what goes on (`max_running`).
+        looked_at: when it was decided what becomes of it, ms since the epoch by the broker's clock.
+    """
 
     claim: Claim
     sendings: tuple[Sending, ...]
     crowded: int
+    looked_at: int
 
 
 class Claimer:
@@ -96,7 +103,8 @@ class Claimer:
             drafts.append(draft)
             count += len(draft.sendings)
             size += sum(len(sending.message.data) for sending in draft.sendings)
-            if count > MOST_ITEMS - MOST or size > MOST_BYTES:
+            old = self._broker.now() - drafts[0].looked_at > FRESH_FOR // 2
+            if count > MOST_ITEMS - MOST or size > MOST_BYTES or old:
                 done += await self._claim(drafts)
                 drafts, count, size = [], 0, 0
         return done + (await self._claim(drafts) if drafts else 0)
@@ -135,6 +143,7 @@ class Claimer:
             ),
             sendings,
             found.crowded,
+            now,
         )
 
     def _job(self, stored: StoredSchedule) -> Job:
@@ -165,7 +174,7 @@ class Claimer:
         async def give() -> list[Claimed]:
             found = await self._broker.claim_schedules(
                 [draft.claim for draft in drafts],
-                until=self._broker.now() + FRESH_FOR,
+                until=drafts[0].looked_at + FRESH_FOR,
                 max_length=self._app.conf.queue_max_length,
             )
             for draft, claimed in zip(drafts, found, strict=True):
@@ -186,10 +195,8 @@ class Claimer:
                 if draft.crowded:
                     _tell_left_out(logging.INFO, claim.name, draft.crowded, "earlier tasks go on (max_running)")
                 if claim.missed > draft.crowded:
-                    why = "too late (misfire)" + (
-                        ", or after its last run (max_runs)" if claim.next_due is None else ""
-                    )
-                    _tell_left_out(logging.WARNING, claim.name, claim.missed - draft.crowded, why)
+                    late = claim.missed - draft.crowded
+                    _tell_left_out(logging.WARNING, claim.name, late, "too late (misfire)")
                 for message in claim.messages:
                     logger.debug("Schedule %s: %s was sent", claim.name, message.id)
                 return True

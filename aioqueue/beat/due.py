@@ -39,8 +39,7 @@ class Look(NamedTuple):
         missed: how many are left out. Of a long gap only the first are counted.
         due: the next due time; None: never again. It may have passed, too: then look again.
         at: when that fires.
-        crowded: how many of those that are left out are so because too many tasks go on; the others were late, or
-            beyond the last run.
+        crowded: how many of those that are left out are so because too many tasks go on; the others were late.
     """
 
     fire: tuple[int, ...]

@@ -15,8 +15,9 @@ import pytest
 from support.apps import Gate, MakeApp, lengths, working
 from support.waiting import until
 
-from aioqueue import AioQueue, TaskContext, chain, every
+from aioqueue import AioQueue, Schedule, TaskContext, chain, every
 from aioqueue.beat.claiming import Claimer
+from aioqueue.beat.declaring import stand_for
 from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.worker import Worker
 
@@ -122,6 +123,30 @@ async def test_claimed_by_all_at_once(app: AioQueue, ran: Ran) -> None:
         async with app.worker():
             await until(lambda: sum(map(ran.count, ran.due)) == 200)
     assert all(len({*due}) == 10 for due in ran.due.values())
+
+
+async def test_what_was_decided_long_ago_is_not_sent(app: AioQueue, ran: Ran) -> None:
+    """A scheduler is held up, as on a suspended machine, between its look at what is due and its claim."""
+    meanwhile: list[timedelta] = []
+
+    class Slow(Schedule):
+        def next_after(self, when: datetime) -> datetime:
+            broker.shift_clock(sum(meanwhile, timedelta()) // timedelta(milliseconds=1))
+            meanwhile.clear()
+            return when + TEN_MINUTES
+
+    async with app:
+        broker: Any = await app.broker()
+        await app.schedules.add("a", ran.note.s(), every(TEN_MINUTES), misfire="skip")
+        app.periodic(Slow(), name="b", misfire="skip")(ran.note)
+        claimer = Claimer(app, broker)
+        claimer.own = await stand_for(app, broker, "one", {}, lease=1000)
+        await pass_time(app, TEN_MINUTES)
+        meanwhile.append(timedelta(minutes=65))
+        await claimer.fire()
+        assert claimer.fired == 0
+        infos = {info.name: (info.runs, info.misfires) for info in await app.schedules.list()}
+        assert infos == {"a": (0, 7), "b": (0, 7)}
 
 
 class Running:
@@ -435,7 +460,7 @@ async def _waiting(app: AioQueue, count: int) -> bool:
 
 async def test_a_year_of_two_hundred_schedules_is_what_they_say(broker_url: str) -> None:
     from aioqueue import crontab
-    from aioqueue.schedules import Schedule, upcoming
+    from aioqueue.schedules import upcoming
 
     if broker_url != "memory://":
         pytest.skip("it is simulated")
