@@ -12,8 +12,10 @@ from typing import Any, cast
 import pytest
 import pytest_asyncio
 
+from aioqueue.beat.claiming import Claimer
 from aioqueue.brokers.protocol import Claim, ClaimVerdict, Outgoing, StoredSchedule
 from aioqueue.brokers.redis import RedisBroker, keys
+from aioqueue.clock import seconds
 from aioqueue.exceptions import BrokerUnavailable
 
 from .arena import PATIENCE, Arena, until
@@ -22,6 +24,7 @@ from .proxy import Loss, Proxy
 NAMES = [f"every:{number}\0" for number in range(20)]
 TIMES = 12
 STEP = 1000
+AN_HOUR = 3_600_000
 
 
 @pytest_asyncio.fixture
@@ -172,6 +175,23 @@ async def test_what_a_frozen_server_reads_too_late_is_not_sent(arena: Arena, bro
     assert claimed.verdict is ClaimVerdict.LATE
     assert not sent(arena)
     assert await broker.schedules() == [stored]
+
+
+@pytest.mark.parametrize("by", [-AN_HOUR, AN_HOUR])
+async def test_the_clock_of_the_server_is_set(arena: Arena, by: int) -> None:
+    """What is due by its clock is fired: not what will be so in an hour, and not nothing for a while."""
+    app = arena.app
+    await app.schedules.add("poll", app.tasks["work"].s(), 0.1, misfire="all")
+    broker = cast(RedisBroker, await app.broker())
+
+    async def is_due() -> bool:
+        return bool((await broker.due_schedules(1))[0])
+
+    await until(is_due)
+    broker._clock.learn(broker.now() - by, seconds())  # what it said before somebody set it
+    claimer = Claimer(app, broker)
+    await claimer.fire(0.0)
+    assert 0 < claimer.fired < 100
 
 
 async def test_changes_are_heard_of_again_after_a_cut(arena: Arena, proxy: Proxy, brokers: list[RedisBroker]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
+from aioqueue import clock
 from aioqueue.brokers.protocol import (
     Claim,
     Claimed,
@@ -83,7 +84,10 @@ class RedisSchedules(Requests):
     # What is due
 
     async def due_schedules(self, limit: int, *, skip: int = 0) -> tuple[list[StoredSchedule], int | None]:
-        found, next_at = await self._run("due_schedules", self._shift, min(limit, MOST_ITEMS), skip)
+        asked, shift = clock.seconds(), self._shift
+        found, next_at, now = await self._run("due_schedules", shift, min(limit, MOST_ITEMS), skip)
+        # Somebody may have set the server's clock: what becomes of them is decided by what it says now.
+        self._clock.learn(now - shift, asked)
         due = [decode_schedule(text(name), state, definition, text(why)) for name, state, definition, why in found]
         return due, int(float(next_at)) if next_at else None
 

@@ -1,7 +1,7 @@
 -- What is due of the schedules, the earliest first.
 -- KEYS[1] prefix    ARGV clock offset, at most so many, how many of the earliest are passed over
--- Returns {those that are due, when the first after them is or ''}; of each its name, state, definition, and '', or why it
--- cannot be read. What it gives is bounded by its weight, too.
+-- Returns {those that are due, when the first after them is or '', what time it is}; of each its name, state, definition, and
+-- '', or why it cannot be read. What it gives is bounded by its weight, too.
 -- D12: one that cannot be read is set aside; it is due no more, so that it is no hindrance to others.
 -- flags: allow-oom
 -- use: clock
@@ -32,4 +32,4 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', ski
   if packed or why ~= '' then found[#found + 1] = { name, packed or '', definition or '', why } end
 end
 local first = redis.call('ZRANGE', due, passed, passed, 'WITHSCORES')[2]
-return { found, first and tonumber(first) < math.huge and first or '' }
+return { found, first and tonumber(first) < math.huge and first or '', now }
