@@ -1,4 +1,5 @@
-"""A server, workers, a sender and the score: what a test of faults is played in, and what must hold at its end."""
+"""A server, workers, schedulers, a sender and the score: what a test of faults is played in, and what must hold at its
+end."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from .proxy import Proxy
 from .record import Reader, Run
 from .server import DurableServer
 from .tasks import make_app
-from .workers import Nursery, WorkerProcess
+from .workers import ChildProcess, Nursery, SchedulerProcess, WorkerProcess
 
 PATIENCE = LONG
 until = partial(waiting.until, seconds=PATIENCE)
@@ -49,7 +50,7 @@ class Arena:
         server: which all of it is about.
         score: what the workers' bodies have written.
         app: sends and reads, over connections of its own to the server.
-        workers: all that were made.
+        workers, schedulers: all that were made.
     """
 
     def __init__(self, server: DurableServer, nursery: Nursery, folder: Path) -> None:
@@ -59,6 +60,11 @@ class Arena:
         self.score = Reader(folder)
         self.app = make_app(server.url, send_timeout=PATIENCE)
         self.workers: list[WorkerProcess] = []
+        self.schedulers: list[SchedulerProcess] = []
+
+    @property
+    def processes(self) -> list[ChildProcess]:
+        return [*self.workers, *self.schedulers]
 
     # Acting
 
@@ -70,26 +76,21 @@ class Arena:
         shutdown_timeout: float = 30.0,
         ready: bool = True,
         constants: dict[str, float] | None = None,
+        beat: bool = False,
         **settings: Any,
     ) -> WorkerProcess:
         """A worker that has begun to work.
 
         Args:
             url: of the broker, if it is not the server's.
+            beat: it fires schedules, too.
             ready: wait until it works.
             constants: other values for constants of aioqueue's modules, by full name.
             settings: of its app.
         """
-        made = self._nursery.make(
-            {
-                "folder": str(self._folder),
-                "log": str(self._folder / f"worker{len(self.workers) + 1}.log"),
-                "url": url or self.server.url,
-                "settings": {"visibility_timeout": VISIBILITY_TIMEOUT, **settings},
-                "constants": constants or {},
-                "options": {"concurrency": concurrency, "shutdown_timeout": shutdown_timeout},
-            }
-        )
+        options = {"concurrency": concurrency, "shutdown_timeout": shutdown_timeout, "beat": beat}
+        about = {"visibility_timeout": VISIBILITY_TIMEOUT, **settings}
+        made = self._nursery.make(WorkerProcess, self._order("worker", url, about, constants, options))
         self.workers.append(made)
         if ready:
             await until(
@@ -97,6 +98,41 @@ class Arena:
             )
             assert self.score.select("ready", pid=made.pid), made.log
         return made
+
+    async def scheduler(
+        self,
+        *,
+        url: str = "",
+        ready: bool = True,
+        constants: dict[str, float] | None = None,
+        **settings: Any,
+    ) -> SchedulerProcess:
+        """A scheduler that leads, or waits to do so.
+
+        Args:
+            url: of the broker, if it is not the server's.
+            ready: wait until the broker knows it.
+            constants: other values for constants of aioqueue's modules, by full name.
+            settings: of its app.
+        """
+        made = self._nursery.make(SchedulerProcess, self._order("scheduler", url, settings, constants, {}))
+        self.schedulers.append(made)
+        if ready:
+            await until(lambda: self.beats(made) or made.exit_code is not None, what="a scheduler to begin")
+            assert self.beats(made), made.log
+        return made
+
+    def _order(
+        self, name: str, url: str, settings: dict[str, Any], constants: dict[str, float] | None, options: dict[str, Any]
+    ) -> dict[str, object]:
+        return {
+            "folder": str(self._folder),
+            "log": str(self._folder / f"{name}{len(self.processes) + 1}.log"),
+            "url": url or self.server.url,
+            "settings": settings,
+            "constants": constants or {},
+            "options": options,
+        }
 
     @asynccontextmanager
     async def supervised(self, count: int, **options: Any) -> AsyncIterator[None]:
@@ -123,10 +159,10 @@ class Arena:
 
     def close(self) -> None:
         """End all processes."""
-        for worker in self.workers:
-            if worker.exit_code is None:
+        for process in self.processes:
+            if process.exit_code is None:
                 with suppress(ProcessLookupError):
-                    os.kill(worker.pid, signal.SIGKILL)
+                    os.kill(process.pid, signal.SIGKILL)
         self.server.close()
 
     # Seeing
@@ -170,6 +206,22 @@ class Arena:
     def leases(self) -> list[str]:
         """The incarnations of workers that have a lease."""
         return [name.decode() for name in self.server.client.zrange(self.key("leases"), 0, -1)]
+
+    def beats(self, process: ChildProcess) -> bool:
+        """Whether a process has a scheduler that lives, as far as the broker knows."""
+        alive = self.server.client.zrangebyscore(self.key("schedulers"), f"({self.now()}", "+inf")
+        return any(_pid_of(scheduler) == process.pid for scheduler in alive)
+
+    def leader(self) -> ChildProcess | None:
+        """Whose scheduler leads, as far as the broker knows."""
+        scheduler = self.server.client.get(self.key("schedulers:leader"))
+        found = [process for process in self.processes if scheduler and process.pid == _pid_of(scheduler)]
+        return found[0] if found and self.beats(found[0]) else None
+
+    def now(self) -> int:
+        """By the broker's clock, ms since the epoch."""
+        seconds, microseconds = self.server.client.time()
+        return seconds * 1000 + microseconds // 1000
 
     def waiting(self) -> tuple[int, int]:
         """How many messages are in the queues, and how many of them workers hold."""
@@ -243,6 +295,10 @@ class Arena:
         """D2: so many ends were applied that make a dead letter, as counted by the step itself."""
         assert int(self.server.client.get(self.key("dead:count")) or 0) == count
         assert self.server.client.zcard(self.key("dead")) == count
+
+
+def _pid_of(scheduler: bytes) -> int:
+    return int(scheduler.partition(b"-")[0])
 
 
 def states(ends: dict[str, Record]) -> dict[str, int]:

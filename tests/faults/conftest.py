@@ -17,7 +17,7 @@ from .workers import Nursery
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
-    """Makes workers fast."""
+    """Makes workers and schedulers fast."""
     nursery = Nursery()
     yield nursery
     nursery.close()
@@ -25,7 +25,7 @@ def nursery() -> Iterator[Nursery]:
 
 @pytest_asyncio.fixture
 async def arena(nursery: Nursery, request: pytest.FixtureRequest) -> AsyncIterator[Arena]:
-    """A server of its own, and nothing in it. When the test fails, the workers' logs are shown."""
+    """A server of its own, and nothing in it. When the test fails, the processes' logs are shown."""
     with tempfile.TemporaryDirectory(prefix="aioqueue-faults-") as folder:
         server = DurableServer(Path(folder))
         await server.start()
@@ -35,8 +35,8 @@ async def arena(nursery: Nursery, request: pytest.FixtureRequest) -> AsyncIterat
                 yield arena
         finally:
             arena.close()
-            for worker in arena.workers:
-                print(f"--- worker {worker.pid}, exit code {worker.exit_code}\n{worker.log[-1500:]}")
+            for process in arena.processes:
+                print(f"--- {process.log_path.stem}, {process.pid}, {process.exit_code}\n{process.log[-1500:]}")
 
 
 @pytest_asyncio.fixture

@@ -28,6 +28,10 @@ class Loss(Enum):
     """The connection ends when the request has been executed, and before its reply is delivered."""
     SILENCE = auto()
     """The request is swallowed; the connection stays open, and nothing comes over it any more."""
+    LATE_REQUEST = auto()
+    """The request is on its way until the network is healed."""
+    LATE_REPLY = auto()
+    """The reply is."""
 
 
 @dataclass(eq=False)
@@ -78,6 +82,7 @@ class Proxy:
         self.url = ""
         self.delay = 0.0
         self.seen: list[str] = []
+        self.healed = asyncio.Event()
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls)
@@ -94,13 +99,15 @@ class Proxy:
         self, loss: Loss, *names: str, times: int | None = 1, chance: float = 1.0, seed: int | None = None
     ) -> Rule:
         """Begin to lose requests."""
+        self.healed.clear()
         rule = Rule(loss, frozenset(names), times, chance, random.Random(seed))
         self._rules.append(rule)
         return rule
 
     def heal(self) -> None:
-        """Lose nothing any more; connections that were silenced end."""
+        """Lose nothing any more; connections that were silenced end, and what was on its way arrives."""
         self._rules.clear()
+        self.healed.set()
         for connection in self._connections:
             if connection.silent:
                 connection.drop()
@@ -181,6 +188,10 @@ class _Connection:
                 if rule is not None and rule.loss is Loss.SILENCE:
                     rule.done += 1
                     self.silent = True
+                if rule is not None and rule.loss is Loss.LATE_REQUEST:
+                    rule.done += 1
+                    await self._proxy.healed.wait()
+                    rule = None
                 if self.silent:
                     continue
                 self._losing = rule or self._losing
@@ -193,7 +204,9 @@ class _Connection:
             # A refusal, such as NOSCRIPT, is not what is to be lost: nothing was executed.
             if rule is not None and rule.goes_on and not data.startswith(b"-"):
                 rule.done += 1
-                return
+                if rule.loss is not Loss.LATE_REPLY:
+                    return
+                await self._proxy.healed.wait()
             if self._proxy.delay:
                 await asyncio.sleep(self._proxy.delay)
             if not self.silent:

@@ -1,7 +1,8 @@
-"""Worker processes, forked from one that has everything imported: `python run_worker.py`, orders on its stdin.
+"""Processes of workers and schedulers, forked from one that has everything imported: `python run_worker.py`, orders on
+its stdin.
 
-An order is a line of JSON; the answers are `pid <pid>` when a worker was made and `end <pid> <status>` when it ended,
-however it did. When the orders end, so do all workers.
+An order is a line of JSON; the answers are `pid <pid>` when a process was made and `end <pid> <status>` when it ended,
+however it did. When the orders end, so do they all.
 """
 
 from __future__ import annotations
@@ -13,31 +14,36 @@ import selectors
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 # Run by its path, it is in no package.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import aioqueue.beat.running
+import aioqueue.beat.scheduler
 import aioqueue.brokers.redis
 import aioqueue.worker.incarnation
-import aioqueue.worker.worker  # noqa: F401
+import aioqueue.worker.worker
+from aioqueue.ids import short_id
 from faults import tasks
 
 
 class Order(msgspec.Struct):
-    """A worker to be made.
+    """A process to be made.
 
     Attributes:
+        kind: of which class of `workers` it is.
         folder: of the records.
         log: where its log goes.
         url: of the broker.
         settings: of the app.
-        options: of the worker.
+        options: of a worker.
         constants: values of constants in aioqueue's modules, by full name.
     """
 
+    kind: Literal["WorkerProcess", "SchedulerProcess"]
     folder: str
     log: str
     url: str
@@ -56,14 +62,14 @@ def main() -> None:
     selector = selectors.DefaultSelector()
     selector.register(0, selectors.EVENT_READ)
     selector.register(wakes, selectors.EVENT_READ)
-    workers: set[int] = set()
+    processes: set[int] = set()
     pending = b""
     while True:
         ready = {key.fd for key, _ in selector.select()}
         if wakes in ready:
             os.read(wakes, 4096)
-        while workers and (ended := os.waitpid(-1, os.WNOHANG))[0]:
-            workers.discard(ended[0])
+        while processes and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            processes.discard(ended[0])
             say(f"end {ended[0]} {os.waitstatus_to_exitcode(ended[1])}")
         if 0 in ready:
             read = os.read(0, 65536)
@@ -75,10 +81,10 @@ def main() -> None:
                 if pid == 0:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    become_worker(msgspec.json.decode(line, type=Order))
-                workers.add(pid)
+                    become(msgspec.json.decode(line, type=Order))
+                processes.add(pid)
                 say(f"pid {pid}")
-    for pid in workers:
+    for pid in processes:
         os.kill(pid, signal.SIGKILL)
 
 
@@ -86,8 +92,8 @@ def say(text: str) -> None:
     os.write(1, text.encode() + b"\n")
 
 
-def become_worker(order: Order) -> None:
-    """Work; does not return."""
+def become(order: Order) -> None:
+    """Work, or fire schedules; does not return."""
     status = 70
     try:
         os.setsid()
@@ -102,11 +108,16 @@ def become_worker(order: Order) -> None:
             module, _, constant = name.rpartition(".")
             assert hasattr(sys.modules[module], constant), name
             setattr(sys.modules[module], constant, value)
+        # Of a scheduler that leads the broker knows the id: so it is known which process that is.
+        aioqueue.beat.scheduler.short_id = lambda: f"{os.getpid()}-{short_id()}"
         app = tasks.make_app(order.url, **order.settings)
-        worker = app.worker(**order.options, on_ready=lambda: tasks.writer.write("ready"))
-        status = asyncio.run(worker.run())
+        if order.kind == "SchedulerProcess":
+            status = asyncio.run(aioqueue.beat.running.beat(app))
+        else:
+            worker = app.worker(**order.options, on_ready=lambda: tasks.writer.write("ready"))
+            status = asyncio.run(worker.run())
     except BaseException:
-        logging.exception("The worker could not go on")
+        logging.exception("The process could not go on")
     finally:
         os._exit(status)
 

@@ -1,4 +1,4 @@
-"""Worker processes, as the tests handle them."""
+"""Processes of workers and schedulers, as the tests handle them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import threading
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
+from typing import TypeVar
 
 import msgspec
 
 _RUN_WORKER = Path(__file__).parent / "run_worker.py"
 
 
-class WorkerProcess:
-    """A worker in a process of its own.
+class ChildProcess:
+    """A worker or a scheduler in a process of its own.
 
     Attributes:
         pid: the process.
@@ -60,7 +61,7 @@ class WorkerProcess:
         """Wait for its end; returns its exit code."""
         deadline = monotonic() + seconds
         while self.exit_code is None:
-            assert monotonic() < deadline, f"worker {self.pid} still runs after {seconds:g} s:\n{self.log[-3000:]}"
+            assert monotonic() < deadline, f"process {self.pid} still runs after {seconds:g} s:\n{self.log[-3000:]}"
             await asyncio.sleep(0.005)
         return self.exit_code
 
@@ -70,8 +71,19 @@ class WorkerProcess:
         self.broken_at = self.broken_at or monotonic()
 
 
+class WorkerProcess(ChildProcess):
+    """A worker; it may be a scheduler, too."""
+
+
+class SchedulerProcess(ChildProcess):
+    """A scheduler alone, as `aioqueue beat` runs it."""
+
+
+_Kind = TypeVar("_Kind", WorkerProcess, SchedulerProcess)
+
+
 class Nursery:
-    """Where workers come from: a process with everything imported, which forks."""
+    """Where they come from: a process with everything imported, which forks."""
 
     def __init__(self) -> None:
         self.ends: dict[int, int] = {}
@@ -87,13 +99,13 @@ class Nursery:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def make(self, order: dict[str, object]) -> WorkerProcess:
-        """A worker that has just begun to start."""
+    def make(self, kind: type[_Kind], order: dict[str, object]) -> _Kind:
+        """A process that has just begun to start."""
         assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self._process.stdin.write(msgspec.json.encode({"kind": kind.__name__, **order}) + b"\n")
         self._process.stdin.flush()
         pid = self._made.get(timeout=30)
-        return WorkerProcess(self, pid, Path(str(order["log"])))
+        return kind(self, pid, Path(str(order["log"])))
 
     def close(self) -> None:
         """End it, and with it all that it made."""
