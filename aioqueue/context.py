@@ -146,7 +146,7 @@ class TaskContext(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def parent_id(self) -> str | None:
-        """The task that sent this one."""
+        """The task before this one in its workflow, or else the one that sent it."""
         return self._message.parent_id
 
     @property

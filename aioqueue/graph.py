@@ -8,7 +8,7 @@ import msgspec
 
 from aioqueue.exceptions import AioQueueError
 from aioqueue.message import State, read_record
-from aioqueue.workflow import DONE, FAILED, HANDLER, QUEUED, REVOKED, START, TASK, UPSTREAM, Node
+from aioqueue.workflow import DONE, FAILED, HANDLER, QUEUED, REVOKED, SOURCE, TASK, UPSTREAM, Node
 
 if TYPE_CHECKING:
     from aioqueue.brokers.protocol import Broker, WorkflowStatus
@@ -161,7 +161,7 @@ class _Part:
     def before(self, number: int) -> str:
         """The id of the node before one; for the first ones of a graft that before the task whose place it takes."""
         nodes, before = self.status.nodes, self.status.nodes[number].before
-        return nodes[before].id if before != START and before in nodes else self._after
+        return nodes[before].id if before != SOURCE and before in nodes else self._after
 
     def group(self, number: int) -> str:
         """The id of the group that a node is in."""
@@ -179,7 +179,7 @@ async def _nodes(broker: Broker, part: _Part) -> list[GraphNode]:
     }
     found: list[GraphNode] = []
     for number, node in sorted(status.nodes.items()):
-        if number == START or node.kind == HANDLER:
+        if number == SOURCE or node.kind == HANDLER:
             continue
         letter = status.states.get(number, "")
         state = now.get(node.id) or _STATES.get(letter[:1]) or State.PENDING
@@ -211,7 +211,7 @@ def _edges(part: _Part) -> list[tuple[str, str]]:
         for one in after:
             if one not in status.nodes or one in part.replaced:
                 continue
-            before = status.nodes[number].id if number != START else part.before(one)
+            before = status.nodes[number].id if number != SOURCE else part.before(one)
             found.append((before, status.nodes[one].id))
     for call in status.calls:
         handler, failed = _call(status, call)

@@ -54,7 +54,8 @@ class Message(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         marked: there are marks in the headers, for values such as dates.
         stamps: what the tasks of a workflow share; see `stamps_of`.
         marked_stamps: there are marks in the stamps.
-        parent_id, root_id, group_id: the task that sent it, the first one of all, and its group.
+        parent_id, root_id, group_id: the task before it in its workflow, or else the one that sent it; the first one of
+            all; and its group.
         workflow, node: its place in a workflow; `ids.new_id` and the node's number.
         takes: the node whose value comes before its arguments.
         handles: it is called with the `TaskFailure` of a failed task.

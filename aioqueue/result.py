@@ -359,14 +359,16 @@ class AsyncResult(Generic[R]):
     @property
     def parent(self) -> AsyncResult[Any] | Any:
         """The result of what came before it in its workflow, where that was sent by this process; awaiting it gives
-        its value. None at the beginning. (The type lets you await it without asking.)"""
+        its value. None at the beginning. (The type lets you await it without asking.) At the
+        beginning, `info().parent_id` has the task that sent it."""
         family = self._family
         before = family.before(self._node) if family is not None else 0
         return family.result(before) if family is not None and before else None
 
     @property
     def children(self) -> list[AsyncResult[Any]]:
-        """The results of what comes directly after it in its workflow, where that was sent by this process."""
+        """The results of what comes directly after it in its workflow, where that was sent by this process. What the
+        task has sent while it ran is in `info().children`."""
         family = self._family
         return [family.result(node) for node in family.behind(self._node)] if family is not None else []
 

@@ -6,7 +6,7 @@ from array import array
 
 import msgspec
 
-from aioqueue.workflow import START
+from aioqueue.workflow import SOURCE
 
 
 class Shape(msgspec.Struct, eq=False):
@@ -26,8 +26,8 @@ class Shape(msgspec.Struct, eq=False):
     """
 
     id: str
-    end: int = START
-    before: array[int] = msgspec.field(default_factory=lambda: array("q", [START]))
+    end: int = SOURCE
+    before: array[int] = msgspec.field(default_factory=lambda: array("q", [SOURCE]))
     tasks: list[str] = msgspec.field(default_factory=lambda: [""])
     names: dict[int, str] = {}
     joins: dict[int, array[int]] = {}

@@ -43,10 +43,11 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         timings: when things happened.
         worker: the name of the worker.
         args: its arguments as short text, the hidden ones left out.
-        children: ids of the tasks that it sent.
+        children: ids of the tasks that it sent, while it ran.
         reason: why it was revoked, or put among the dead letters.
         dead: it lies among the dead letters.
-        parent_id, root_id, group_id: what it belongs to.
+        parent_id: the task before it in its workflow, or else the one that sent it.
+        root_id, group_id: the first one of all, and the group that it belongs to.
     """
 
     id: str

@@ -3,7 +3,7 @@
 A workflow is a list of nodes. A node is a task, a join (a group, which ends when its members have ended, and has their
 results as its own) or an error handler. Each node names the one node that it comes after, and those that come after
 it; so the record of a workflow is linear in its nodes, and no message carries more than its own task. Node 0 is the
-start: those after it are queued when the workflow starts.
+source: its successors are queued when the workflow starts.
 
 Values travel apart from the nodes: the result of a task under its own number, for those that take it.
 """
@@ -23,7 +23,7 @@ from aioqueue.payload.codec import decode
 from aioqueue.payload.failure import Failure
 from aioqueue.shortcuts import nothing_beside
 
-START = 0
+SOURCE = 0
 
 TASK, JOIN, LENIENT, HANDLER = "t", "j", "a", "h"
 """Kinds of nodes. A lenient join ends well although members of it have failed, and passes their failures on."""
@@ -74,7 +74,7 @@ class Node(msgspec.Struct, array_like=True, kw_only=True):
     priority: int = 0
     due: int = 0
     delay: int = 0
-    before: int = START
+    before: int = SOURCE
     on_error: Sequence[int] = ()
     wanted: bool = False
     to: Sequence[int] = ()

@@ -25,7 +25,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.shape import Shape
-from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, START, TASK, Node, Part, Start
+from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, SOURCE, TASK, Node, Part, Start
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -51,7 +51,7 @@ class At(NamedTuple):
         linked: it is a link, or a part of one.
     """
 
-    before: int = START
+    before: int = SOURCE
     group: int = 0
     joins: tuple[int, ...] = ()
     options: Mapping[str, Any] = {}
@@ -103,7 +103,7 @@ class Plan:
         self._inherited = inherited or Role()
         self._root = self._inherited.root_id
         self._taken: str | None = None
-        self._drafts: dict[int, _Draft] = {START: _Draft(Node(kind=JOIN, id=""))}
+        self._drafts: dict[int, _Draft] = {SOURCE: _Draft(Node(kind=JOIN, id=""))}
         self._parts = Parts(self.shape.names)
         self._open = 0
         self._queues: dict[str, int] = {}
@@ -136,7 +136,7 @@ class Plan:
             yield from self._parts.take()
         self.shape.end = cast("int", value)
         self._close(self.shape.end)
-        self._close(START)
+        self._close(SOURCE)
         yield from self._parts.take()
 
     def last(self, *, held: bool = False) -> tuple[Part, Start]:
@@ -318,7 +318,7 @@ class Plan:
         args, kwargs = signature.args, signature.kwargs
         if (at.args or at.kwargs) and not signature.immutable:
             args, kwargs = signature.complete(at.args, at.kwargs)
-        takes = at.before if at.before != START and not signature.immutable else None
+        takes = at.before if at.before != SOURCE and not signature.immutable else None
         draft = self._drafts.get(at.before)
         parent = draft.node.id if draft is not None and draft.node.kind == TASK else self._inherited.parent_id
         role = Role(
@@ -347,7 +347,7 @@ class Plan:
         node.linked, node.takes = at.linked, takes is not None
         self._drafts[number] = _Draft(node)
         self._open += 1
-        if at.before == START and not message.due and not message.delay:
+        if at.before == SOURCE and not message.due and not message.delay:
             self._queues[message.queue] = self._queues.get(message.queue, 0) + 1
         else:
             self._queues.setdefault(message.queue, 0)
@@ -372,7 +372,7 @@ class Plan:
                 f"The error handler {signature!r} has callbacks or error handlers of its own, which nobody would call: "
                 "let its task send what is to follow. Nothing was sent."
             )
-        number = self.shape.add(START, signature.task)
+        number = self.shape.add(SOURCE, signature.task)
         role = Role(
             workflow=self.shape.id,
             node=number,

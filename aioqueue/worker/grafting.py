@@ -17,7 +17,7 @@ from aioqueue.outgoing import Role
 from aioqueue.shape import Shape
 from aioqueue.worker.builtin import COLLECT
 from aioqueue.worker.run import Run
-from aioqueue.workflow import START, TASK, Addition, Node
+from aioqueue.workflow import SOURCE, TASK, Addition, Node
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -54,7 +54,7 @@ async def store_addition(app: Core, run: Run, canvas: Canvas[Any]) -> tuple[Shap
         kind=TASK,
         id=shape.id_of(shape.end),
         task=shape.tasks[shape.end],
-        before=START,
+        before=SOURCE,
         wanted=True,
         group=int(join),
     )

@@ -7,7 +7,7 @@ from functools import partial
 
 from aioqueue.brokers.protocol.data import UNKEPT
 from aioqueue.brokers.protocol.workflows import UNBEGUN_FOR
-from aioqueue.workflow import DONE, HANDLER, QUEUED, REVOKED, START, TASK, Addition, Part, Start, Step
+from aioqueue.workflow import DONE, HANDLER, QUEUED, REVOKED, SOURCE, TASK, Addition, Part, Start, Step
 from aioqueue.workflows.flow import BadEnd, Flow, Revocation
 from aioqueue.workflows.resuming import missing, recounted, reset, undone
 from aioqueue.workflows.rules import Rules
@@ -40,13 +40,13 @@ class Engine(Rules):
         if flow is None or flow.begun:
             return
         flow.begun = True
-        flow.states[START] = DONE
+        flow.states[SOURCE] = DONE
         outer = self.get(place[0]) if place else None
         if place and outer:
             flow.stands_for = place
             outer.grafts[place[1]] = flow.id
         self.reopen(flow)
-        self._each(flow, START, partial(self._go, flow, None))
+        self._each(flow, SOURCE, partial(self._go, flow, None))
 
     def reopen(self, flow: Flow) -> None:
         """Keep a workflow until it ends, and let its tasks be found by the ids that their sender chose."""
@@ -130,7 +130,7 @@ class Engine(Rules):
         stopped: list[str] = []
         count = 0
         for n, node in sorted(flow.nodes.items()):
-            if n == START or node.kind == HANDLER or flow.has_ended(n):
+            if n == SOURCE or node.kind == HANDLER or flow.has_ended(n):
                 continue
             count += 1
             queued = flow.is_queued(n)

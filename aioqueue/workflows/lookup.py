@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aioqueue.brokers.protocol.data import UNKEPT
-from aioqueue.workflow import START, NoValue, Step, Value
+from aioqueue.workflow import SOURCE, NoValue, Step, Value
 from aioqueue.workflows.flow import Flow
 from aioqueue.workflows.interface import Shelf
 
@@ -43,13 +43,13 @@ class Lookup:
         flow = self.get(workflow)
         if flow is not None and node.isdecimal() and int(node) in flow.nodes:
             return flow, int(node)
-        workflow, n = self.place(id) or ("", START)
+        workflow, n = self.place(id) or ("", SOURCE)
         flow = self.get(workflow)
         return None if flow is None else (flow, n)
 
     def holder(self, id: str) -> Flow | None:
         """The workflow of a task whose id the sender chose, as long as the task has not ended."""
-        workflow, n = self.place(id) or ("", START)
+        workflow, n = self.place(id) or ("", SOURCE)
         flow = self.get(workflow)
         return None if flow is None or flow.has_ended(n) else flow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, REVOKED, START, TASK, UPSTREAM
+from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, REVOKED, SOURCE, TASK, UPSTREAM
 from aioqueue.workflows.flow import Flow
 
 
@@ -15,7 +15,7 @@ def undone(flow: Flow, only: int | None) -> list[int]:
     again = [
         n
         for n in sorted(flow.nodes)
-        if n != START and flow.nodes[n].kind != HANDLER and flow.letter(n) in (FAILED, REVOKED) and only in (None, n)
+        if n != SOURCE and flow.nodes[n].kind != HANDLER and flow.letter(n) in (FAILED, REVOKED) and only in (None, n)
     ]
     known = set(again)
     bad_members: dict[int, int] = {}

@@ -20,7 +20,7 @@ from aioqueue.workflow import (
     LENIENT,
     PAGE,
     REVOKED,
-    START,
+    SOURCE,
     TASK,
     WAITING,
     Addition,
@@ -45,8 +45,8 @@ class Flow:
 
     def __init__(self) -> None:
         self.id = new_id()
-        self.nodes: dict[int, Node] = {START: Node(kind=TASK, id="")}
-        self.to: dict[int, list[int]] = {START: []}
+        self.nodes: dict[int, Node] = {SOURCE: Node(kind=TASK, id="")}
+        self.to: dict[int, list[int]] = {SOURCE: []}
         self.members: dict[int, list[int]] = {}
         self.names: dict[str, int] = {}
 
@@ -58,16 +58,16 @@ class Flow:
         self.to[n] = []
         return n
 
-    def task(self, after: int = START, *, name: str = "", on_error: Sequence[int] = (), **about: Any) -> int:
+    def task(self, after: int = SOURCE, *, name: str = "", on_error: Sequence[int] = (), **about: Any) -> int:
         """A task after a node."""
-        about = {"queue": "q", "wanted": True, "takes": after != START, **about}
+        about = {"queue": "q", "wanted": True, "takes": after != SOURCE, **about}
         n = self._add(Node(kind=TASK, id=name, task=f"task{len(self.nodes)}", before=after, on_error=on_error, **about))
         self.to[after].append(n)
         if name:
             self.names[name] = n
         return n
 
-    def chain(self, length: int, after: int = START) -> list[int]:
+    def chain(self, length: int, after: int = SOURCE) -> list[int]:
         """Tasks one after the other."""
         numbers: list[int] = []
         for _ in range(length):
@@ -75,7 +75,7 @@ class Flow:
             numbers.append(after)
         return numbers
 
-    def join(self, members: Iterable[int], after: int = START, *, lenient: bool = False) -> int:
+    def join(self, members: Iterable[int], after: int = SOURCE, *, lenient: bool = False) -> int:
         """A group of nodes, which begins after a node."""
         members = list(members)
         n = self._add(Node(kind=LENIENT if lenient else JOIN, id="", before=after, members=len(members)))
@@ -87,7 +87,7 @@ class Flow:
             self.to[after].append(n)
         return n
 
-    def group(self, size: int, after: int = START, *, lenient: bool = False) -> tuple[list[int], int]:
+    def group(self, size: int, after: int = SOURCE, *, lenient: bool = False) -> tuple[list[int], int]:
         """Tasks side by side, and their join."""
         members = [self.task(after) for _ in range(size)]
         return members, self.join(members, after, lenient=lenient)
@@ -128,7 +128,7 @@ class Flow:
                 "open": len(tasks),
                 "keep": AN_HOUR,
                 "names": self.names,
-                "queues": {"q": sum(self.nodes[n].kind == TASK for n in self.to[START])},
+                "queues": {"q": sum(self.nodes[n].kind == TASK for n in self.to[SOURCE])},
                 **about,
             }
         )

@@ -17,7 +17,7 @@ from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Verdict, WorkflowStatus
 from aioqueue.brokers.redis import RedisBroker
 from aioqueue.ids import short_id
-from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, START, TASK, Addition, Node, Value
+from aioqueue.workflow import DONE, FAILED, HANDLER, LENIENT, SOURCE, TASK, Addition, Node, Value
 
 from .flows import Flow, bad_step, becomes, flat, next_tasks, place, status, step
 from .steps import AN_HOUR, counts, end, settle, worker_status
@@ -59,7 +59,7 @@ def with_a_worker(make_broker: MakeBroker, test: Callable[[Broker, Consumer], Co
 # Shapes
 
 
-def grow(flow: Flow, random: Random, handlers: list[int], after: int = START, depth: int = 0) -> int:
+def grow(flow: Flow, random: Random, handlers: list[int], after: int = SOURCE, depth: int = 0) -> int:
     """Something after a node; returns its end."""
     kind = random.choice(("task", "task", "sequence", "group", "group", "empty")[: 6 if depth < 3 else 2])
     match kind:
@@ -96,7 +96,7 @@ class Model:
 
     def __init__(self, flow: Flow, failing: set[int], added: dict[int, list[tuple[int, bool]]], seen: dict[int, str]):
         self.flow = flow
-        self.states: dict[int, str] = {START: DONE}
+        self.states: dict[int, str] = {SOURCE: DONE}
         self.values: dict[int, Any] = {}
         self.added = {n: fails for more in added.values() for n, fails in more}
         self.more = added
@@ -417,7 +417,7 @@ class Chaos:
         if "." in place(delivery)[1]:
             return await self.end(delivery, well=True)
         graft = Flow()
-        inner = graft.task() if self.random.random() < 0.5 else START
+        inner = graft.task() if self.random.random() < 0.5 else SOURCE
         graft.task(inner, name=delivery.id)
         await graft.store(self.broker, held=True, names={})
         if delivery.revoked:

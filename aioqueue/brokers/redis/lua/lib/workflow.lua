@@ -252,6 +252,8 @@ local function workflows(prefix, now)
     self.rest[#self.rest + 1] = cmsgpack.pack({ op, wid, n, a or '', b })
   end
 
+  -- Of the bad ends, 'ends' is a task's own, and 'failed' that of what went on in a node's place: of that its handlers have
+  -- heard. (Words of which some are in `work` are not to be changed.)
   local function make(op, wid, n, a, b)
     if self.cargo.left <= 0 and MOVING[op] then leave_over(op, wid, n, a, b)
     elseif op == 'done' then if is_its_turn(wid, n) then self.done(wid, n, b) end
