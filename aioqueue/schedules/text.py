@@ -81,6 +81,11 @@ def as_schedule(value: Any) -> Schedule:
         return parse_schedule(value)
     if isinstance(value, timedelta | int | float) and not isinstance(value, bool):
         return every(value)
+    if hasattr(value, "is_due"):
+        raise ConfigurationError(
+            f"{kinds.shown(value)} is one of Celery's schedules. Import crontab and solar from aioqueue, say "
+            "every(...) for schedule(...), and derive a class of your own from aioqueue.Schedule."
+        )
     raise ConfigurationError(
         "A schedule is crontab(...), every(...), one_off(...), solar(...), a Schedule of your own, a number of "
         f"seconds, a timedelta, or the text of a crontab, not {kinds.shown(value)}."

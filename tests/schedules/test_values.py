@@ -149,6 +149,20 @@ def test_what_is_no_schedule(value: object) -> None:
         as_schedule(value)
 
 
+def test_a_schedule_of_celerys_is_told_as_such() -> None:
+    class Celerys:
+        def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
+            return True, 1.0
+
+        def __repr__(self) -> str:
+            return "<crontab: 0 9 * * * (m/h/dM/MY/d)>"
+
+    with pytest.raises(
+        ConfigurationError, match=r"^<crontab: 0 9 .* Celery's schedules. Import crontab .* from aioqueue"
+    ):
+        as_schedule(Celerys())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
