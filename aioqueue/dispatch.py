@@ -17,7 +17,7 @@ from aioqueue.brokers.protocol import Broker, Outgoing
 from aioqueue.brokers.shares import shares
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.carried import as_message
-from aioqueue.canvas.plan import At, Plan
+from aioqueue.canvas.layout import At, Layout
 from aioqueue.canvas.signatures import Signature
 from aioqueue.context import current
 from aioqueue.core import Core
@@ -180,13 +180,13 @@ class Dispatch:
         inherited = Role()
         if parent is not None and parent.id:
             inherited = Role(parent_id=parent.id, root_id=parent.root_id, stamps=parent.stamps)
-        shape = await self.store(canvas, At(args=args, kwargs=kwargs, stamps=inherited.stamps), inherited)
+        shape = await self.put_workflow(canvas, At(args=args, kwargs=kwargs, stamps=inherited.stamps), inherited)
         if parent is not None and parent.id:
             parent.children.append(shape.id_of(shape.end))
         return result_of(self._app, shape)
 
-    async def store(self, canvas: Canvas[Any], at: At, inherited: Role, *, held: bool = False) -> Shape:
-        """Store a canvas as a workflow; `held` until something else starts it.
+    async def put_workflow(self, canvas: Canvas[Any], at: At, inherited: Role, *, held: bool = False) -> Shape:
+        """Put a canvas into the broker as a workflow; `held` until something else starts it.
 
         Raises:
             AioQueueError: as `Canvas.send`; then nothing of it is left.
@@ -194,17 +194,17 @@ class Dispatch:
         app, conf = self._app, self._app.conf
         broker = await app.broker()
         timeout = conf.send_timeout
-        plan = Plan(app, now=broker.now(), keep=int((conf.result_expires or 0) * 1000), inherited=inherited)
-        shape = plan.shape
+        layout = Layout(app, now=broker.now(), keep=int((conf.result_expires or 0) * 1000), inherited=inherited)
+        shape = layout.shape
         stored = False
         try:
-            for part in plan.parts(canvas, at):
-                await broker.store(shape.id, part, None, timeout=timeout)
+            for part in layout.parts(canvas, at):
+                await broker.put_part(shape.id, part, None, timeout=timeout)
                 stored = True
-            part, start = plan.last(held=held)
+            part, start = layout.last(held=held)
             id = await self.hand_over(
-                [] if held else [Sending(*about) for about in plan.sent],
-                lambda: broker.store(shape.id, part, start, timeout=timeout, max_length=conf.queue_max_length),
+                [] if held else [Sending(*about) for about in layout.sent],
+                lambda: broker.put_part(shape.id, part, start, timeout=timeout, max_length=conf.queue_max_length),
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
                 if stored:

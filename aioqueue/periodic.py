@@ -15,7 +15,7 @@ import msgspec
 from aioqueue import kinds
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.carried import as_message
-from aioqueue.canvas.plan import At, Plan
+from aioqueue.canvas.layout import At, Layout
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, NotRegistered, suggest
 from aioqueue.kinds import Kind, Seconds
@@ -210,10 +210,10 @@ def try_canvas(app: Core, canvas: Canvas[Any], what: str, *, known_only: bool = 
             names.append(call.task)
             outgoing(app, call.target_in(app), call.args, call.kwargs, call.options, 0, again=True)
         else:
-            plan = Plan(app, now=0, keep=0)
-            for _ in plan.parts(canvas, At()):
+            layout = Layout(app, now=0, keep=0)
+            for _ in layout.parts(canvas, At()):
                 pass
-            names += filter(None, plan.shape.tasks)
+            names += filter(None, layout.shape.tasks)
     except TypeError as error:
         raise ConfigurationError(f"{what} cannot fire: {_unsent(error)}") from None
     except AioQueueError as error:

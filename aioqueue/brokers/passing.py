@@ -67,10 +67,10 @@ class PassingBroker:
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
         await self._inner.send(messages, timeout=timeout, max_length=max_length)
 
-    async def store(
+    async def put_part(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
     ) -> str:
-        return await self._inner.store(workflow, part, start, timeout=timeout, max_length=max_length)
+        return await self._inner.put_part(workflow, part, start, timeout=timeout, max_length=max_length)
 
     async def resume(self, workflow: str, node: int | None = None) -> int:
         return await self._inner.resume(workflow, node)

@@ -27,7 +27,7 @@ class ArgumentsError(PayloadError, TypeError):
     """A call doesn't fit the signature of its task."""
 
 
-class _Plan(NamedTuple):
+class _Conversions(NamedTuple):
     """The conversions for one kind of content; parameters that need none aren't in it."""
 
     positional: tuple[tuple[int, str, Convert], ...]
@@ -197,7 +197,7 @@ class Parameters:
             PayloadError: the bytes are malformed, or an argument doesn't convert; it is named.
         """
         args, kwargs = decode_call(data, content, max_size)
-        if content == "msgpack" and not kwargs and self._plans[0] is None and len(args) in self._fitting:
+        if content == "msgpack" and not kwargs and self._conversions[0] is None and len(args) in self._fitting:
             return args, kwargs  # most: there is nothing to be done
         return self.arrived(args, kwargs, content=content, task_name=task_name)
 
@@ -232,26 +232,26 @@ class Parameters:
         Raises:
             PayloadError: an argument doesn't convert; it is named.
         """
-        plan = self._plans[0 if content == "msgpack" else is_textual(content) + 2 * is_marked(content)]
-        if plan is None:
+        conversions = self._conversions[0 if content == "msgpack" else is_textual(content) + 2 * is_marked(content)]
+        if conversions is None:
             return tuple(args), kwargs
         values = list(args)
         name, value = "", None
         try:
-            for index, parameter, convert in plan.positional:
+            for index, parameter, convert in conversions.positional:
                 if index >= len(values):
                     break
                 name, value = parameter, values[index]
                 values[index] = convert(value)
-            if plan.rest is not None:
-                start, convert = plan.rest
+            if conversions.rest is not None:
+                start, convert = conversions.rest
                 for index in range(start, len(values)):
                     name, value = f"*{self._var_args}[{index - start}]", values[index]
                     values[index] = convert(value)
-            if kwargs and (plan.named or plan.extra is not None):
+            if kwargs and (conversions.named or conversions.extra is not None):
                 kwargs = dict(kwargs)
                 for name, value in kwargs.items():
-                    convert = plan.named.get(name) if name in plan.known else plan.extra
+                    convert = conversions.named.get(name) if name in conversions.known else conversions.extra
                     if convert is not None:
                         kwargs[name] = convert(value)  # an existing key: the dict keeps its size
         except Exception as error:
@@ -289,22 +289,22 @@ class Parameters:
         return annotations_of(self._function)
 
     @cached_property
-    def _plans(self) -> tuple[_Plan | None, ...]:
+    def _conversions(self) -> tuple[_Conversions | None, ...]:
         """For msgpack and for JSON, then for both with marks. Made at the first use, when names that are defined
         further down exist."""
         hints = {name: self._hints.get(name, Any) for name in self.signature.parameters}
         plain = {name: conversion_for(hint) for name, hint in hints.items()}
         marked = {name: restoring(hint) for name, hint in hints.items()}
-        plans = [self._plan(found, which) for found in (plain, marked) for which in (0, 1)]
-        return tuple(None if plan.empty else plan for plan in plans)
+        made = [self._conversions_of(found, which) for found in (plain, marked) for which in (0, 1)]
+        return tuple(None if one.empty else one for one in made)
 
-    def _plan(self, found: dict[str, Conversion], which: int) -> _Plan:
+    def _conversions_of(self, found: dict[str, Conversion], which: int) -> _Conversions:
         positional = [(index, name, found[name][which]) for index, name in enumerate(self._names)]
         rest = found.get(self._var_args or "", NONE)[which]
         parameters = self.signature.parameters.values()
         extra = next((found[p.name][which] for p in parameters if p.kind is Parameter.VAR_KEYWORD), None)
         named = [(name, found[name][which]) for name in sorted(self._named)]
-        return _Plan(
+        return _Conversions(
             positional=tuple((index, name, convert) for index, name, convert in positional if convert is not None),
             rest=None if rest is None else (len(self._names), rest),
             named={name: convert for name, convert in named if convert is not None},

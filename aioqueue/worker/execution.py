@@ -18,7 +18,7 @@ from aioqueue.message import State
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.calls import Calls
 from aioqueue.worker.ends import lost
-from aioqueue.worker.grafting import store_replacement
+from aioqueue.worker.grafting import put_replacement
 from aioqueue.worker.inputs import complete, fetched
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.leaves import let_go, said
@@ -174,7 +174,7 @@ class Execution:
         if run.context is not None:
             run.context.asked = None
         try:
-            shape = await store_replacement(self._app, run, error.canvas)
+            shape = await put_replacement(self._app, run, error.canvas)
         except BaseException as problem:
             if run.ending is not None:
                 return await self._classify(run, problem)

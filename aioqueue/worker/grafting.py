@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.canvas import Canvas, Signature, chain, chord, chunks, group
-from aioqueue.canvas.plan import At
+from aioqueue.canvas.layout import At
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.message import stamps_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aioqueue.core import Core
 
 
-async def store_replacement(app: Core, run: Run, canvas: Canvas[Any]) -> Shape:
+async def put_replacement(app: Core, run: Run, canvas: Canvas[Any]) -> Shape:
     """Store what goes on in the place of a task; its end has the task's id.
 
     Raises:
@@ -40,7 +40,7 @@ async def store_replacement(app: Core, run: Run, canvas: Canvas[Any]) -> Shape:
     return shape
 
 
-async def store_addition(app: Core, run: Run, canvas: Canvas[Any]) -> tuple[Shape, Addition]:
+async def put_addition(app: Core, run: Run, canvas: Canvas[Any]) -> tuple[Shape, Addition]:
     """Store what joins a task's group.
 
     Raises:
@@ -82,7 +82,7 @@ async def _store(app: Core, run: Run, canvas: Canvas[Any], at: At) -> Shape:
     if _ends_in_group(canvas):  # which has no record of its own that somebody could wait for
         collect: Signature[Any] = Signature(app, COLLECT, options={"queue": message.queue})
         canvas = cast("Canvas[Any]", chain(canvas, collect))
-    return await Dispatch(app).store(canvas, at, inherited, held=True)
+    return await Dispatch(app).put_workflow(canvas, at, inherited, held=True)
 
 
 def _ends_in_group(canvas: Canvas[Any]) -> bool:

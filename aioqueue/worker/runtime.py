@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from aioqueue.context import Done, Runtime
 from aioqueue.family import result_of
 from aioqueue.worker.acks import Acknowledgements
-from aioqueue.worker.grafting import store_addition
+from aioqueue.worker.grafting import put_addition
 from aioqueue.worker.run import Run
 from aioqueue.worker.standstill import Standstill
 
@@ -52,7 +52,7 @@ class WorkerRuntime(Runtime):
                 self._hands.loop.call_soon_threadsafe(mark, self._run, subject, begins)
 
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
-        shape, addition = await store_addition(self._hands.app, self._run, canvas)
+        shape, addition = await put_addition(self._hands.app, self._run, canvas)
         self._run.additions.append(addition)
         return result_of(self._hands.app, shape)
 

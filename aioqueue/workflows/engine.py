@@ -22,7 +22,7 @@ class Engine(Rules):
 
     # They come
 
-    def store(self, workflow: str, part: Part, start: Start | None) -> None:
+    def put_part(self, workflow: str, part: Part, start: Start | None) -> None:
         """Keep a part of a workflow, and begin it with the last one."""
         flow = self.get(workflow) or Flow(workflow)
         flow.add(part, start)

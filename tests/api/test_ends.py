@@ -492,13 +492,13 @@ async def test_a_soft_limit_during_a_hook(
 async def test_a_limit_while_a_replacement_is_stored(
     app: AioQueue, limit: str, monkeypatch: pytest.MonkeyPatch, base: type[Told]
 ) -> None:
-    store = Dispatch.store
+    put_workflow = Dispatch.put_workflow
 
     async def slow(*args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(4 * SHORT)
-        return await store(*args, **kwargs)
+        return await put_workflow(*args, **kwargs)
 
-    monkeypatch.setattr(Dispatch, "store", slow)
+    monkeypatch.setattr(Dispatch, "put_workflow", slow)
 
     @app.task
     async def instead() -> str:

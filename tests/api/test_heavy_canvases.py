@@ -19,17 +19,17 @@ MANY = 30
 
 
 class Stores:
-    """The calls of a broker's `store`: how many nodes, and how many bytes."""
+    """The calls of a broker's `put_part`: how many nodes, and how many bytes."""
 
     def __init__(self, broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.parts: list[tuple[int, int]] = []
-        store = broker.store
+        put_part = broker.put_part
 
         async def counted(workflow: str, part: Part, start: Start | None, **options: Any) -> str:
             self.parts.append((len(part.nodes), sum(len(encode_node(node)) for _, node in part.nodes)))
-            return await store(workflow, part, start, **options)
+            return await put_part(workflow, part, start, **options)
 
-        monkeypatch.setattr(broker, "store", counted)
+        monkeypatch.setattr(broker, "put_part", counted)
 
     def heaviest(self) -> int:
         """Of those that are more than one node."""

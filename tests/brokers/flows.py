@@ -133,12 +133,12 @@ class Flow:
             }
         )
 
-    async def store(self, broker: Broker, *, max_length: int | None = None, **about: Any) -> str:
-        """Store it, and begin it if it is not held."""
+    async def put(self, broker: Broker, *, max_length: int | None = None, **about: Any) -> str:
+        """Put it into the broker, and begin it if it is not held."""
         *most, last = self.parts()
         for part in most:
-            await broker.store(self.id, part, None, timeout=PATIENCE)
-        await broker.store(self.id, last, self.start(**about), timeout=PATIENCE, max_length=max_length)
+            await broker.put_part(self.id, part, None, timeout=PATIENCE)
+        await broker.put_part(self.id, last, self.start(**about), timeout=PATIENCE, max_length=max_length)
         return self.id
 
     def name(self, n: int) -> str:

@@ -133,7 +133,7 @@ async def test_one_that_is_revoked_later_leaves_nothing(broker: Broker, consumer
 async def test_one_whose_revocation_was_taken_back_runs_again(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(1)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await acknowledge(worker, delivery)
     assert await revoke_node(broker, flow.name(1))
@@ -148,7 +148,7 @@ async def test_one_whose_revocation_was_taken_back_runs_again(broker: Broker, co
 async def test_one_that_is_revoked_in_a_workflow(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await acknowledge(worker, delivery)
     assert await revoke_node(broker, flow.name(1))

@@ -24,7 +24,7 @@ async def test_erased_it_holds_nothing_and_goes_on(broker: TestableBroker, consu
     await broker.revoke_stamp(b"stamp", expires=60_000, terminate=False)
     flow = Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     await broker.erase()
     assert await leftovers(broker) == []
     assert await broker.queues() == []

@@ -38,8 +38,8 @@ async def test_a_held_workflow_starts_when_it_is_grafted(broker: Broker, consume
     worker, flow, graft = await consumer(), Flow(), Flow()
     first, _ = flow.chain(2)
     inner, _ = graft.task(), graft.task(1, name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     delivery = await fetch_one(worker)
     assert await fetch(worker) == []
     assert await becomes(worker, delivery, graft.id) is Verdict.APPLIED
@@ -65,8 +65,8 @@ async def test_a_failure_in_a_graft(broker: Broker, consumer: MakeConsumer) -> N
     first, _ = flow.chain(2)
     graft.task()
     graft.task(1, name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     await failed(worker, await fetch_one(worker))
     assert await states(broker, graft.id) == "fu"
@@ -80,8 +80,8 @@ async def test_a_member_of_a_chord_that_goes_on_elsewhere(broker: Broker, consum
     members, join = flow.group(2)
     flow.task(join)
     graft.task(name=flow.name(members[0]))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     one, two = await fetch(worker)
     await becomes(worker, one, graft.id)
     await done(worker, two, b"two")
@@ -95,12 +95,12 @@ async def test_grafts_of_grafts(broker: Broker, consumer: MakeConsumer) -> None:
     handler = flow.handler()
     first = flow.task(on_error=[handler])
     flow.task(first)
-    await flow.store(broker)
+    await flow.put(broker)
     inner: list[Flow] = []
     for _ in range(5):
         graft = Flow()
         graft.task(name=flow.name(first))
-        await graft.store(broker, held=True, names={})
+        await graft.put(broker, held=True, names={})
         await becomes(worker, await fetch_one(worker), graft.id)
         inner.append(graft)
     delivery = await fetch_one(worker)
@@ -116,11 +116,11 @@ async def test_many_grafts_of_grafts(broker: Broker, consumer: MakeConsumer) -> 
     """A task that waits for something by going on as itself again and again."""
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     for _ in range(500):
         graft = Flow()
         graft.task(name=flow.name(1))
-        await graft.store(broker, held=True, names={})
+        await graft.put(broker, held=True, names={})
         await becomes(worker, await fetch_one(worker), graft.id)
     await failed(worker, await fetch_one(worker))
     while await worker.promote() == 0:
@@ -136,9 +136,9 @@ async def test_handlers_of_a_node_hear_of_what_fails_in_its_place(broker: Broker
     graft.chain(2)
     graft.task(2, name=flow.name(first))
     second.task(name=graft.name(2))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
-    await second.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
+    await second.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     await done(worker, await fetch_one(worker))
     await becomes(worker, await fetch_one(worker), second.id)
@@ -159,7 +159,7 @@ async def test_a_task_that_was_in_no_workflow(broker: Broker, consumer: MakeCons
     worker, graft = await consumer(), Flow()
     graft.task()
     graft.task(1, name="task")
-    await graft.store(broker, held=True)
+    await graft.put(broker, held=True)
     await send(broker, "task")
     delivery = await fetch_one(worker)
     await settle(worker, delivery, step=Step("", "", WAITING, graft=graft.id))
@@ -175,7 +175,7 @@ async def test_a_name_is_taken_when_the_workflow_begins(broker: Broker) -> None:
     """Not before: one that is held may never begin."""
     graft = Flow()
     graft.task(name="task")
-    await graft.store(broker, held=True)
+    await graft.put(broker, held=True)
     assert await broker.place("task") is None
 
 
@@ -184,8 +184,8 @@ async def test_a_task_that_was_in_no_workflow_goes_on_and_on(broker: Broker, con
     first.task(name="task")
     second.task()
     second.task(1, name="task")
-    await first.store(broker, held=True)
-    await second.store(broker, held=True, names={})
+    await first.put(broker, held=True)
+    await second.put(broker, held=True, names={})
     await send(broker, "task")
     await settle(worker, await fetch_one(worker), step=Step("", "", WAITING, graft=first.id))
     await becomes(worker, await fetch_one(worker), second.id)
@@ -200,7 +200,7 @@ async def test_a_task_that_was_in_no_workflow_goes_on_and_on(broker: Broker, con
 async def test_a_graft_that_is_not_there(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(1)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await becomes(worker, await fetch_one(worker), "nowhere") is Verdict.APPLIED
     assert await broker.workflow("nowhere") is None
 
@@ -209,11 +209,11 @@ async def test_a_handler_that_goes_on_elsewhere(broker: Broker, consumer: MakeCo
     worker, flow, graft = await consumer(), Flow(), Flow()
     handler = flow.handler()
     flow.task(on_error=[handler])
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     call = await fetch_one(worker)
     graft.chain(1)
-    await graft.store(broker, held=True, names={})
+    await graft.put(broker, held=True, names={})
     await becomes(worker, call, graft.id)
     assert (await status(broker, flow.id)).calls == {"1.2": "q"}
     await done(worker, await fetch_one(worker))
@@ -227,11 +227,11 @@ async def test_additions_to_a_group(broker: Broker, consumer: MakeConsumer) -> N
     worker, flow = await consumer(), Flow()
     members, join = flow.group(2)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     more = [Flow(), Flow()]
     for one in more:
         one.chain(2)
-        await one.store(broker, held=True, names={})
+        await one.put(broker, held=True, names={})
     one, two = await fetch(worker)
     await adds(worker, one, join, *(flow.id for flow in more))
     await done(worker, two)
@@ -259,8 +259,8 @@ async def test_an_addition_that_fails(broker: Broker, consumer: MakeConsumer) ->
     _members, join = flow.group(1)
     body = flow.task(join)
     more.chain(2)
-    await flow.store(broker)
-    await more.store(broker, held=True, names={})
+    await flow.put(broker)
+    await more.put(broker, held=True, names={})
     await adds(worker, await fetch_one(worker), join, more.id)
     await failed(worker, await fetch_one(worker))
     assert await states(broker, flow.id) == "duuf"
@@ -272,12 +272,12 @@ async def test_more_additions_than_a_page(broker: Broker, consumer: MakeConsumer
     worker, flow = await consumer(), Flow()
     members, join = flow.group(499)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     deliveries = await next_tasks(worker)
     for delivery in deliveries[:4]:
         more = Flow()
         more.chain(1)
-        await more.store(broker, held=True, names={})
+        await more.put(broker, held=True, names={})
         await adds(worker, delivery, join, more.id)
     for delivery in deliveries[4:]:
         await done(worker, delivery, b"")
@@ -301,7 +301,7 @@ async def test_revoking_one_node(broker: Broker, consumer: MakeConsumer) -> None
     second = flow.task(first)
     other = flow.task()
     flow.join([second, other])
-    await flow.store(broker)
+    await flow.put(broker)
     async with listening(worker) as heard:
         assert await revoke_node(broker, flow.name(first), terminate=True)
         notice = await heard.next(TasksRevoked)
@@ -321,7 +321,7 @@ async def test_revoking_one_node(broker: Broker, consumer: MakeConsumer) -> None
 async def test_revoking_a_node_whose_turn_has_not_come(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(3)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await revoke_node(broker, flow.name(2))
     assert await states(broker, flow.id) == "qru"
     assert await drain(worker) == [1]
@@ -334,7 +334,7 @@ async def test_revoking_the_end_revokes_everything(broker: Broker, consumer: Mak
     first = flow.task()
     members, join = flow.group(3, first)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     running, *_ = await fetch(worker, 1)
     async with listening(worker) as heard:
@@ -357,7 +357,7 @@ async def test_revoking_what_waits_for_its_time(broker: Broker, consumer: MakeCo
     worker, flow = await consumer(), Flow()
     members = [flow.task(delay=10_000), flow.task(due=broker.now() + 10_000), flow.task()]
     flow.task(flow.join(members))
-    await flow.store(broker)
+    await flow.put(broker)
     assert await counts(broker) == (1, 0, 2)
     assert await revoke_node(broker, flow.name(5))
     assert await counts(broker) == (1, 0, 0)
@@ -367,7 +367,7 @@ async def test_revoking_what_waits_for_its_time(broker: Broker, consumer: MakeCo
 async def test_revoking_a_group_as_a_whole(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     members, join = flow.group(2)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await revoke_node(broker, flow.name(join))
     assert await states(broker, flow.id) == "rrr"
     assert await broker.records([flow.name(n) for n in members]) == [b"revoked"] * 2
@@ -379,8 +379,8 @@ async def test_revoking_a_workflow_in_which_another_goes_on(broker: Broker, cons
     first, second = flow.chain(2)
     graft.task()
     graft.task(1, name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     assert await revoke_node(broker, flow.name(second))
     assert await states(broker, flow.id) == "rr"
@@ -397,8 +397,8 @@ async def test_revoking_a_node_in_whose_place_another_workflow_goes_on(broker: B
     _first, second, _ = flow.chain(3)
     members, join = graft.group(2)
     graft.task(join, name=flow.name(second))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await done(worker, await fetch_one(worker))
     await becomes(worker, await fetch_one(worker), graft.id)
     one, two = await fetch(worker)
@@ -420,8 +420,8 @@ async def test_revoking_a_node_of_a_graft(broker: Broker, consumer: MakeConsumer
     flow.task(flow.join([first]), on_error=[handler])
     graft.task()
     graft.task(1, name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     assert await revoke_node(broker, graft.name(1))
     assert await states(broker, graft.id) == "ru"
@@ -434,7 +434,7 @@ async def test_revoking_a_node_of_a_graft(broker: Broker, consumer: MakeConsumer
 async def test_what_left_no_record_has_ended_all_the_same(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     first, _ = flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await settle(worker, delivery, step=step(delivery))
     assert not await revoke_node(broker, flow.name(first))
@@ -446,7 +446,7 @@ async def test_a_handlers_call_can_be_revoked(broker: Broker, consumer: MakeCons
     worker, flow = await consumer(), Flow()
     handler = flow.handler()
     flow.task(on_error=[handler])
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     call = await fetch_one(worker)
     assert await revoke_node(broker, call.id)
@@ -460,7 +460,7 @@ async def test_a_handlers_call_can_be_revoked(broker: Broker, consumer: MakeCons
 async def test_resuming_after_a_failure(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(4)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await drain(worker, fails=[2]) == [1, 2]
     await broker.forget([flow.name(1)])
     assert await broker.resume(flow.id) == 3
@@ -478,7 +478,7 @@ async def test_resuming_a_chord(broker: Broker, consumer: MakeConsumer) -> None:
     _members, inner = flow.group(3)
     join = flow.join([chain[-1], inner])
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     assert sorted(await drain(worker, fails=[1, 4, 5])) == [1, 3, 4, 5]
     assert await states(broker, flow.id) == "fudffuuu"
     assert await broker.resume(flow.id) == 7
@@ -493,7 +493,7 @@ async def test_resuming_while_others_still_run(broker: Broker, consumer: MakeCon
     worker, flow = await consumer(), Flow()
     members, join = flow.group(4)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     one, two, three, four = await fetch(worker)
     await failed(worker, one)
     await done(worker, two)
@@ -514,7 +514,7 @@ async def test_resuming_one_node(broker: Broker, consumer: MakeConsumer) -> None
     worker, flow = await consumer(), Flow()
     members, join = flow.group(2)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await drain(worker, fails=members)
     assert await broker.resume(flow.id, 3) == 0
     assert await broker.resume(flow.id, 1) == 1
@@ -532,7 +532,7 @@ async def test_resuming_a_member_of_a_lenient_join(broker: Broker, consumer: Mak
     other = flow.task()
     join = flow.join([chain[-1], other], lenient=True)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     one, two = await fetch(worker)
     await failed(worker, one)
     assert await broker.resume(flow.id) == 2
@@ -551,7 +551,7 @@ async def test_a_lenient_join_that_has_ended_ends_again_for_what_takes_it_again(
     _members, join = flow.group(2, lenient=True)
     body = flow.task(join)
     last = flow.task(body)
-    await flow.store(broker)
+    await flow.put(broker)
     fails = [1, body] if body_fails else [1, last]
     assert [n for n in await drain(worker, fails=fails) if n != last] == [1, 2, body]
     assert await broker.resume(flow.id) == (4 if body_fails else 2)
@@ -567,7 +567,7 @@ async def test_resuming_after_a_revocation(broker: Broker, consumer: MakeConsume
     first = flow.task()
     members, join = flow.group(3, first)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     one, *_ = await fetch(worker, 1)
     assert await revoke_node(broker, flow.name(body))
@@ -584,7 +584,7 @@ async def test_resuming_after_a_revocation(broker: Broker, consumer: MakeConsume
 async def test_a_worker_that_hears_too_late_that_the_task_runs_again(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     assert await revoke_node(broker, flow.name(1))
     assert await broker.resume(flow.id) == 2
@@ -600,7 +600,7 @@ async def test_a_worker_that_hears_too_late_that_the_task_runs_again(broker: Bro
 async def test_settled_as_revoked_because_it_is(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     assert await revoke_node(broker, flow.name(1))
     assert await settle(worker, delivery, if_revoked=True) is Verdict.REVOKED
@@ -612,7 +612,7 @@ async def test_settled_as_revoked_because_it_is(broker: Broker, consumer: MakeCo
 async def test_a_delayed_node_waits_again(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.task(delay=10_000)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await revoke_node(broker, flow.name(1))
     assert await broker.resume(flow.id) == 1
     assert await counts(broker) == (0, 0, 1)
@@ -623,7 +623,7 @@ async def test_a_delayed_node_waits_again(broker: Broker, consumer: MakeConsumer
 async def test_dead_letters_of_what_runs_again_are_dropped(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(1)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await end(worker, delivery, dead=b"letter", step=step(delivery, "f"))
     assert [letter.id for letter in await broker.dead_letters(limit=10)] == [flow.name(1)]
@@ -636,7 +636,7 @@ async def test_an_empty_join_after_what_runs_again(broker: Broker, consumer: Mak
     worker, flow = await consumer(), Flow()
     first = flow.task()
     flow.task(flow.join([], flow.join([], first)))
-    await flow.store(broker)
+    await flow.put(broker)
     assert await drain(worker, fails=[1]) == [1]
     assert await states(broker, flow.id) == "fuuu"
     assert await broker.resume(flow.id) == 4
@@ -648,7 +648,7 @@ async def test_handlers_are_called_for_another_failure(broker: Broker, consumer:
     worker, flow = await consumer(), Flow()
     handler = flow.handler()
     flow.task(on_error=[handler])
-    await flow.store(broker)
+    await flow.put(broker)
     assert await drain(worker, fails=[2]) == [2, handler]
     assert await broker.resume(flow.id) == 1
     assert await drain(worker, fails=[2]) == [2, handler]
@@ -659,7 +659,7 @@ async def test_handlers_are_called_for_another_failure(broker: Broker, consumer:
 async def test_a_name_holds_again(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.task(name="mine")
-    await flow.store(broker)
+    await flow.put(broker)
     assert await drain(worker, fails=[1]) == [1]
     assert await broker.resume(flow.id) == 1
     assert await broker.place("mine") == (flow.id, 1)
@@ -674,8 +674,8 @@ async def test_a_graft_goes_on_where_it_failed(broker: Broker, consumer: MakeCon
     first, second = flow.chain(2)
     graft.chain(2)
     graft.task(2, name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     assert await drain(worker, fails=[2]) == [1, 2]
     assert (await states(broker, flow.id), await states(broker, graft.id)) == ("fu", "dfu")
@@ -689,8 +689,8 @@ async def test_a_revoked_message_of_a_graft_runs_once(broker: Broker, consumer: 
     worker, flow, graft = await consumer(), Flow(), Flow()
     first, second = flow.chain(2)
     graft.task(name=flow.name(first))
-    await flow.store(broker)
-    await graft.store(broker, held=True, names={})
+    await flow.put(broker)
+    await graft.put(broker, held=True, names={})
     await becomes(worker, await fetch_one(worker), graft.id)
     assert await revoke_node(broker, flow.name(second))
     assert await broker.resume(flow.id) == 3
@@ -704,7 +704,7 @@ async def test_a_revoked_message_of_a_graft_runs_once(broker: Broker, consumer: 
 async def test_what_is_revoked_again_after_it_was_resumed(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     for _ in range(3):
         assert await revoke_node(broker, flow.name(2))
         assert await states(broker, flow.id) == "rr"
@@ -733,9 +733,9 @@ async def shown_by(broker: Broker) -> list[str]:
     flow.task(flow.join([flow.chain(2, join)[-1], flow.join([], join)], join, lenient=True), on_error=[handler])
     graft.chain(2)
     more.chain(2)
-    await flow.store(broker)
-    await graft.store(broker, held=True)
-    await more.store(broker, held=True)
+    await flow.put(broker)
+    await graft.put(broker, held=True)
+    await more.put(broker, held=True)
     shown: list[str] = []
 
     async def look() -> None:
@@ -810,9 +810,9 @@ async def test_a_graft_of_a_run_that_was_taken_for_dead_leaves_what_has_ended(
     has been replaced by the same meanwhile, and that has ended."""
     worker, flow, late = await consumer(), Flow(), Flow()
     flow.task(name="chosen")
-    await flow.store(broker, names={"chosen": 1}, claims=["chosen"])
+    await flow.put(broker, names={"chosen": 1}, claims=["chosen"])
     delivery = await fetch_one(worker)
     assert await end(worker, delivery, b"ended", step=step(delivery)) is Verdict.APPLIED
     late.task(name="chosen")
-    await late.store(broker, held=True, names={"chosen": 1}, claims=["chosen"])
+    await late.put(broker, held=True, names={"chosen": 1}, claims=["chosen"])
     assert await broker.records(["chosen"]) == [b"ended"]

@@ -254,14 +254,14 @@ class Worker:
     async def goes_on_elsewhere(self, delivery: Delivery, n: int) -> None:
         graft = Flow()
         graft.task(name=self.flow.name(n))
-        await graft.store(self.broker, held=True, names={})
+        await graft.put(self.broker, held=True, names={})
         self.grafts[graft.id] = n
         assert await becomes(self.consumer, delivery, graft.id) is Verdict.APPLIED
 
     async def addition(self, n: int) -> Addition:
         join, more = self.flow.nodes[n].group, Flow()
         more.task()
-        await more.store(self.broker, held=True, names={})
+        await more.put(self.broker, held=True, names={})
         number = len(self.flow.nodes) + sum(map(len, self.added.values()))
         self.added.setdefault(join, []).append((number, self.adding[n]))
         self.more[more.id] = number
@@ -296,7 +296,7 @@ async def compare(broker: Broker, consumer: Consumer, random: Random) -> None:
     members = [n for n in tasks if flow.nodes[n].group and n not in worker.failing | worker.grafting]
     worker.adding = {n: random.random() < 0.3 for n in members if random.random() < 0.2}
     grafted = set(worker.grafting)
-    await flow.store(broker)
+    await flow.put(broker)
     await worker.run()
 
     found = await status(broker, flow.id)
@@ -356,7 +356,7 @@ class Chaos:
         self.grafts = 0
 
     async def run(self) -> None:
-        await self.flow.store(self.broker)
+        await self.flow.put(self.broker)
         for _ in range(self.random.randint(5, 40)):
             what = self.random.choice((self.runs, self.runs, self.runs, self.goes_back, self.revokes, self.resumes))
             await what()
@@ -419,7 +419,7 @@ class Chaos:
         graft = Flow()
         inner = graft.task() if self.random.random() < 0.5 else SOURCE
         graft.task(inner, name=delivery.id)
-        await graft.store(self.broker, held=True, names={})
+        await graft.put(self.broker, held=True, names={})
         if delivery.revoked:
             return await self.end(delivery, well=True)
         self.grafts += await becomes(self.consumer, delivery, graft.id) is Verdict.APPLIED

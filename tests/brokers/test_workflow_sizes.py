@@ -57,7 +57,7 @@ async def test_nothing_is_left_when_all_went_well(broker: Broker, consumer: Make
     first = flow.task(name="mine", on_error=[handler])
     _, join = flow.group(3, first)
     flow.task(flow.join([], join), delay=1)
-    await flow.store(broker, keep=SOON)
+    await flow.put(broker, keep=SOON)
     while deliveries := await next_tasks(worker):
         for delivery in deliveries:
             await settle(worker, delivery, step=step(delivery))
@@ -73,7 +73,7 @@ async def test_nothing_is_left_after_failures_and_handlers(broker: Broker, consu
     handler = flow.handler()
     members = [flow.task(on_error=[handler]) for _ in range(3)]
     flow.task(flow.join(members), on_error=[handler])
-    await flow.store(broker, keep=SOON)
+    await flow.put(broker, keep=SOON)
     while deliveries := await next_tasks(worker):
         for delivery in deliveries:
             await settle(worker, delivery, step=step(delivery, "f"))
@@ -84,7 +84,7 @@ async def test_a_workflow_is_kept_while_a_handler_runs(broker: Broker, consumer:
     worker, flow = await consumer(), Flow()
     handler = flow.handler()
     flow.task(on_error=[handler])
-    await flow.store(broker, keep=1)
+    await flow.put(broker, keep=1)
     delivery = await fetch_one(worker)
     await settle(worker, delivery, step=step(delivery, "f"))
     await asyncio.sleep(0.01)
@@ -102,9 +102,9 @@ async def test_nothing_is_left_of_grafts_and_additions(broker: Broker, consumer:
     graft.task()
     graft.task(1, name=flow.name(members[0]))
     more.chain(2)
-    await flow.store(broker, keep=SOON)
-    await graft.store(broker, held=True, names={"x": 2}, keep=SOON)
-    await more.store(broker, held=True, names={}, keep=SOON)
+    await flow.put(broker, keep=SOON)
+    await graft.put(broker, held=True, names={"x": 2}, keep=SOON)
+    await more.put(broker, held=True, names={}, keep=SOON)
     one, two = await next_tasks(worker)
     await becomes(worker, one, graft.id)
     await adds(worker, two, join, more.id)
@@ -123,8 +123,8 @@ async def test_nothing_is_left_after_a_revocation(broker: Broker, consumer: Make
     flow.chain(3)
     graft.group(2)
     graft.task(3, name=flow.name(1))
-    await flow.store(broker, keep=SOON)
-    await graft.store(broker, held=True, names={}, keep=SOON)
+    await flow.put(broker, keep=SOON)
+    await graft.put(broker, held=True, names={}, keep=SOON)
     await becomes(worker, await fetch_one(worker), graft.id)
     revoked = await broker.revoke(
         [flow.name(which)], b"revoked", expires=SOON, terminate=False, told=bad_step("by hand").told
@@ -141,7 +141,7 @@ async def test_nothing_is_left_after_a_resumption(broker: Broker, consumer: Make
     worker, flow = await consumer(), Flow()
     flow.task(name="mine")
     flow.task(1)
-    await flow.store(broker, keep=10_000)
+    await flow.put(broker, keep=10_000)
     delivery = await fetch_one(worker)
     await settle(worker, delivery, step=step(delivery, "f"))
     assert await broker.resume(flow.id) == 2
@@ -177,8 +177,8 @@ async def test_what_never_begins_vanishes(broker: Broker, consumer: MakeConsumer
     part.group(2 * PART)
     held.task(name="mine")
     for one in part.parts()[:-1]:
-        await broker.store(part.id, one, None, timeout=PATIENCE)
-    await held.store(broker, held=True)
+        await broker.put_part(part.id, one, None, timeout=PATIENCE)
+    await held.put(broker, held=True)
     if not isinstance(broker, RedisBroker):
         broker.shift_clock(24 * AN_HOUR + 1)
         assert await leftovers(broker) == []
@@ -191,7 +191,7 @@ async def test_what_never_begins_vanishes(broker: Broker, consumer: MakeConsumer
 async def test_a_workflow_can_be_kept_for_ever(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker, keep=0)
+    await flow.put(broker, keep=0)
     await drain(worker)
     broker.shift_clock(1000 * AN_HOUR)
     assert await states(broker, flow.id) == "dd"
@@ -205,7 +205,7 @@ async def test_more_than_a_page_after_one_and_in_a_group(broker: Broker, consume
     first = flow.task()
     members, join = flow.group(1_200, first)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     deliveries = await next_tasks(worker)
     assert sorted(numbers(deliveries)) == members
@@ -224,7 +224,7 @@ async def test_a_failure_before_very_many(broker: Broker, consumer: MakeConsumer
     first = flow.task()
     members, join = flow.group(1_300, first)
     body = flow.task(join)
-    await flow.store(broker, keep=AN_HOUR)
+    await flow.put(broker, keep=AN_HOUR)
     await failed(worker, await fetch_one(worker))
     assert await next_tasks(worker) == []
     assert await states(broker, flow.id) == "f" + "u" * 1_302
@@ -239,7 +239,7 @@ async def test_a_failure_before_very_many(broker: Broker, consumer: MakeConsumer
 async def test_a_long_chain_behind_a_failure(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(3_000)
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     assert await next_tasks(worker) == []
     assert await states(broker, flow.id) == "f" + "u" * 2_999
@@ -250,7 +250,7 @@ async def test_revoking_very_many(broker: Broker, consumer: MakeConsumer) -> Non
     first = flow.task()
     members, join = flow.group(1_500, first)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     deliveries = await next_tasks(worker)
     assert len(deliveries) == 1_500
@@ -275,7 +275,7 @@ async def test_resuming_while_a_revocation_is_not_over(broker: Broker, consumer:
     worker, flow = await consumer(), Flow()
     members, join = flow.group(1_500)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     assert len(await next_tasks(worker)) == 1_500
     await worker.hand_back([])
     assert await broker.revoke([flow.name(join + 1)], b"revoked", expires=AN_HOUR, terminate=False) == [True]
@@ -291,7 +291,7 @@ async def test_very_long_chains_do_not_recurse() -> None:
     await worker.join()
     flow = Flow()
     flow.chain(100_000)
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     assert await states(broker, flow.id) == "f" + "u" * 99_999
     assert await broker.resume(flow.id) == 100_000
@@ -304,11 +304,11 @@ async def test_very_many_grafts_of_grafts(broker: Broker, consumer: MakeConsumer
     """More than Lua may have calls in calls."""
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     for _ in range(25_000):
         graft = Flow()
         graft.task(name=flow.name(1))
-        await graft.store(broker, held=True, names={})
+        await graft.put(broker, held=True, names={})
         await becomes(worker, await fetch_one(worker), graft.id)
     await failed(worker, await fetch_one(worker))
     assert await next_tasks(worker) == []
@@ -321,7 +321,7 @@ async def test_many_empty_joins_in_a_row(broker: Broker, consumer: MakeConsumer)
     for _ in range(1_500):
         after = flow.join([], after)
     flow.task(after)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await drain(worker) == [1_501]
 
 
@@ -335,8 +335,8 @@ async def test_heavy_tasks_of_a_group_are_queued_a_few_at_a_time(
     for member in members:
         flow.nodes[member].data += b" " * 3 * 1024 * 1024
     for part in flow.parts()[:-1]:
-        await broker.store(flow.id, part, None, timeout=PATIENCE)
-    await broker.store(flow.id, flow.parts()[-1], flow.start(), timeout=PATIENCE)
+        await broker.put_part(flow.id, part, None, timeout=PATIENCE)
+    await broker.put_part(flow.id, flow.parts()[-1], flow.start(), timeout=PATIENCE)
     assert (await counts(broker))[0] == 3, "8 MiB, and what is begun"
     await worker.promote()
     assert (await counts(broker))[0] == 6

@@ -66,7 +66,7 @@ def flow(monkeypatch: pytest.MonkeyPatch) -> Flow:
 async def test_when_it_starts(broker: Broker, consumer: MakeConsumer, flow: Flow) -> None:
     worker = await consumer()
     members, _ = flow.group(MANY)
-    assert await moved(broker, worker, flow.store(broker)) == MANY
+    assert await moved(broker, worker, flow.put(broker)) == MANY
     assert sorted(await drain(worker)) == members
     assert await states(broker, flow.id) == "d" * (MANY + 1)
 
@@ -76,7 +76,7 @@ async def test_tasks_of_every_kind(broker: Broker, consumer: MakeConsumer, flow:
     worker, handler = await consumer(), flow.handler()
     members = [flow.task(on_error=[handler], delay=n % 2) for n in range(MANY)]
     flow.task(flow.join(members))
-    await moved(broker, worker, flow.store(broker))
+    await moved(broker, worker, flow.put(broker))
     broker.shift_clock(10)  # type: ignore[attr-defined]
     ran: list[int] = []
     while more := await drain(worker):
@@ -89,7 +89,7 @@ async def test_after_a_task(broker: Broker, consumer: MakeConsumer, flow: Flow) 
     first = flow.task()
     members, join = flow.group(MANY, first)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await moved(broker, worker, done(worker, await fetch_one(worker))) == MANY - 1
     assert sorted(await drain(worker)) == [*members, body]
 
@@ -101,7 +101,7 @@ async def test_after_many_tasks_that_end_at_once(
     worker, flows = await consumer(), [Flow() for _ in range(MANY)]
     for one in flows:
         heavy(one, monkeypatch).chain(2)
-        await one.store(broker)
+        await one.put(broker)
     firsts = await next_tasks(worker)
     ends = [Settlement(one, record=b"done", final=True, expires=AN_HOUR, step=step(one)) for one in firsts]
 
@@ -118,9 +118,9 @@ async def test_in_the_place_of_a_task(
 ) -> None:
     worker, outer = await consumer(), Flow()
     join = outer.join([outer.task()])
-    await outer.store(broker)
+    await outer.put(broker)
     members, _ = flow.group(MANY)
-    await flow.store(broker, held=True)
+    await flow.put(broker, held=True)
     about = (flow.id,) if how is becomes else (join, flow.id)
     assert await moved(broker, worker, how(worker, await fetch_one(worker), *about)) == MANY - 1
     assert sorted(await drain(worker)) == members
@@ -130,7 +130,7 @@ async def test_in_the_place_of_a_task(
 async def test_when_it_is_resumed(broker: Broker, consumer: MakeConsumer, flow: Flow) -> None:
     worker = await consumer()
     members, _ = flow.group(MANY)
-    await flow.store(broker)
+    await flow.put(broker)
     assert sorted(await drain(worker, lambda _: True)) == members
     assert await moved(broker, worker, broker.resume(flow.id)) == MANY
     assert sorted(await drain(worker)) == members
@@ -147,7 +147,7 @@ async def test_what_will_not_run(
     first = flow.task()
     members, join = flow.group(MANY, first)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
 
     async def ended() -> int:
         return sum(record is not None for record in await broker.records([flow.name(n) for n in members]))

@@ -18,7 +18,7 @@ from .steps import counts, end, fetch, fetch_one, ids, settle
 async def test_a_chain_passes_values(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     first, second, third = flow.chain(3)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     assert (delivery.id, delivery.value) == (flow.name(first), None)
     assert await done(worker, delivery, b"one") is Verdict.APPLIED
@@ -40,7 +40,7 @@ async def test_a_chain_passes_values(broker: Broker, consumer: MakeConsumer) -> 
 async def test_a_large_value_is_asked_for(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     first, _ = flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     large = b"x" * 100_000
     await done(worker, await fetch_one(worker), large)
     assert (await fetch_one(worker)).value in (None, large)
@@ -54,7 +54,7 @@ async def test_the_copies_of_a_value_are_not_many_bytes(broker: Broker, consumer
     worker, flow = await consumer(), Flow()
     first = flow.task()
     flow.group(count, first)
-    await flow.store(broker)
+    await flow.put(broker)
     value = b"x" * (INLINE_VALUE // count + 1)
     await done(worker, await fetch_one(worker), value)
     deliveries = await next_tasks(worker)
@@ -67,7 +67,7 @@ async def test_the_copies_of_a_failure_are_not_many_bytes(broker: Broker, consum
     worker, flow = await consumer(), Flow()
     handlers = [flow.handler() for _ in range(3)]
     flow.task(on_error=handlers)
-    await flow.store(broker)
+    await flow.put(broker)
     failure = b"x" * (INLINE_VALUE // 3 + 1)
     delivery = await fetch_one(worker)
     await settle(worker, delivery, step=Step(*place(delivery), FAILED, told=Told(failure)))
@@ -83,7 +83,7 @@ async def test_what_takes_no_value_is_not_given_one(broker: Broker, consumer: Ma
     first = flow.task()
     takes, alone = flow.task(first), flow.task(first, takes=False)
     last = flow.task(alone, takes=False)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker), b"one")
     deliveries = {one.id: one for one in await next_tasks(worker)}
     assert deliveries[flow.name(takes)].value in (None, b"one")
@@ -96,7 +96,7 @@ async def test_what_nobody_wants_is_not_kept(broker: Broker, consumer: MakeConsu
     worker, flow = await consumer(), Flow()
     first = flow.task(wanted=False)
     flow.task(first)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker), b"one")
     assert (await fetch_one(worker)).value is None
     assert await worker.value(flow.id, first) is None
@@ -105,7 +105,7 @@ async def test_what_nobody_wants_is_not_kept(broker: Broker, consumer: MakeConsu
 async def test_nothing_is_known_of_what_is_not_there(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(1)
-    await flow.store(broker)
+    await flow.put(broker)
     assert await worker.value(flow.id, 7) is None
     assert await worker.value("nowhere", 1) is None
     assert await worker.failure("nowhere", "1") is None
@@ -122,7 +122,7 @@ async def test_a_fan_out(broker: Broker, consumer: MakeConsumer) -> None:
     first = flow.task()
     others = [flow.task(first) for _ in range(3)]
     flow.join(others, first)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     assert numbers(await fetch(worker)) == others
 
@@ -130,7 +130,7 @@ async def test_a_fan_out(broker: Broker, consumer: MakeConsumer) -> None:
 async def test_several_tasks_begin_at_once(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     members, _ = flow.group(3)
-    await flow.store(broker)
+    await flow.put(broker)
     deliveries = await fetch(worker)
     assert numbers(deliveries) == members
     assert [one.value for one in deliveries] == [None] * 3
@@ -140,7 +140,7 @@ async def test_several_tasks_begin_at_once(broker: Broker, consumer: MakeConsume
 async def test_priorities_and_queues(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer("q", "other"), Flow()
     flow.join([flow.task(), flow.task(priority=9, queue="other"), flow.task(priority=5)])
-    await flow.store(broker, queues={"q": 2, "other": 1})
+    await flow.put(broker, queues={"q": 2, "other": 1})
     assert [(one.queue, one.data[-1:]) for one in await fetch(worker)] == [("other", b"2"), ("q", b"3"), ("q", b"1")]
 
 
@@ -151,7 +151,7 @@ async def test_a_join_waits_for_all_and_gives_values_in_order(broker: Broker, co
     worker, flow = await consumer(), Flow()
     members, join = flow.group(3)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     one, two, three = await fetch(worker)
     await done(worker, three, b"3")
     await done(worker, one, b"1")
@@ -171,7 +171,7 @@ async def test_members_that_are_chains(broker: Broker, consumer: MakeConsumer) -
     ends = [flow.chain(2)[-1] for _ in range(2)]
     join = flow.join(ends)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     for _ in range(2):
         for delivery in await fetch(worker):
             await done(worker, delivery)
@@ -186,7 +186,7 @@ async def test_groups_in_groups(broker: Broker, consumer: MakeConsumer) -> None:
     alone = flow.task()
     outer = flow.join([inner, alone, empty])
     body = flow.task(outer)
-    await flow.store(broker)
+    await flow.put(broker)
     for delivery in await fetch(worker):
         await done(worker, delivery)
     assert numbers(await fetch(worker)) == [body]
@@ -197,7 +197,7 @@ async def test_a_member_without_a_result(broker: Broker, consumer: MakeConsumer)
     worker, flow = await consumer(), Flow()
     _, join = flow.group(2)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     one, two = await fetch(worker)
     await done(worker, one, b"")
     await end(worker, two, step=step(two))
@@ -210,7 +210,7 @@ async def test_an_empty_join(broker: Broker, consumer: MakeConsumer) -> None:
     second = flow.join([], join)
     body = flow.task(second)
     last = flow.join([], body)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     assert delivery.id == flow.name(body)
     assert flat(await worker.value(flow.id, join)) == []
@@ -226,7 +226,7 @@ async def test_a_lenient_join_passes_failures(broker: Broker, consumer: MakeCons
     _, strict = flow.group(2)
     join = flow.join([chain[-1], well, bad, strict], lenient=True)
     body = flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     for delivery in await fetch(worker):
         await (failed if delivery.data[-1:] in b"145" else done)(worker, delivery)
     assert numbers(await fetch(worker)) == [body]
@@ -240,7 +240,7 @@ async def test_a_lenient_join_passes_failures(broker: Broker, consumer: MakeCons
 async def test_a_failure_ends_everything_after_it(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     first, second, third, fourth = flow.chain(4)
-    await flow.store(broker)
+    await flow.put(broker)
     await done(worker, await fetch_one(worker))
     await failed(worker, await fetch_one(worker))
     assert await fetch(worker) == []
@@ -256,7 +256,7 @@ async def test_the_body_of_a_chord_is_told_of_the_first_failure(broker: Broker, 
     members, join = flow.group(3)
     body = flow.task(join)
     after = flow.task(body)
-    await flow.store(broker)
+    await flow.put(broker)
     async with broker.watch(flow.name(body)) as watch:
         one, two, three = await fetch(worker)
         await done(worker, one)
@@ -275,7 +275,7 @@ async def test_a_failure_before_a_group(broker: Broker, consumer: MakeConsumer) 
     first = flow.task()
     _, join = flow.group(2, first)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     assert await states(broker, flow.id) == "fuuuu"
     records = await broker.records([flow.name(n) for n in (2, 3, 5)])
@@ -288,7 +288,7 @@ async def test_a_revoked_end_of_its_own(broker: Broker, consumer: MakeConsumer) 
     handler = flow.handler()
     first = flow.task(on_error=[handler])
     flow.task(first)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await end(worker, delivery, b"revoked", step=step(delivery, "r"))
     assert await states(broker, flow.id) == ".ru"
@@ -302,7 +302,7 @@ async def test_an_end_counts_once(broker: Broker, consumer: MakeConsumer) -> Non
     worker, flow = await consumer(), Flow()
     members, join = flow.group(2)
     flow.task(join)
-    await flow.store(broker)
+    await flow.put(broker)
     one, _ = await fetch(worker)
     assert await done(worker, one, b"first") is Verdict.APPLIED
     assert await done(worker, one, b"second") is Verdict.FENCED
@@ -317,7 +317,7 @@ async def test_an_end_counts_once(broker: Broker, consumer: MakeConsumer) -> Non
 async def test_a_retry_is_no_end(broker: Broker, consumer: MakeConsumer) -> None:
     worker, flow = await consumer(), Flow()
     flow.chain(2)
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     again = {"id": delivery.id, "data": delivery.data}
     from .steps import message
@@ -338,7 +338,7 @@ async def test_handlers_are_called_once_for_each_failed_node(broker: Broker, con
     one = flow.task(on_error=[first, second])
     two = flow.task(on_error=[first])
     flow.join([one, two])
-    await flow.store(broker)
+    await flow.put(broker)
     a, b = await fetch(worker)
     await failed(worker, a)
     calls = await fetch(worker)
@@ -361,7 +361,7 @@ async def test_nodes_after_a_failed_one_have_no_failure_of_their_own(broker: Bro
     handler = flow.handler()
     first = flow.task(on_error=[handler])
     flow.task(first, on_error=[handler])
-    await flow.store(broker)
+    await flow.put(broker)
     await failed(worker, await fetch_one(worker))
     assert ids(await fetch(worker)) == [f"{flow.name(handler)}.{first}"]
 
@@ -373,7 +373,7 @@ async def test_the_body_of_a_chord_has_its_handlers_called(broker: Broker, consu
     other = flow.task()
     join = flow.join([member, other])
     body = flow.task(join, on_error=[both, only])
-    await flow.store(broker)
+    await flow.put(broker)
     one, two = await fetch(worker)
     await failed(worker, one)
     calls = await fetch(worker)
@@ -391,7 +391,7 @@ async def test_a_body_is_not_told_of_revocations(broker: Broker, consumer: MakeC
     handler = flow.handler()
     member = flow.task()
     flow.task(flow.join([member]), on_error=[handler])
-    await flow.store(broker)
+    await flow.put(broker)
     delivery = await fetch_one(worker)
     await end(worker, delivery, step=step(delivery, "r"))
     assert await states(broker, flow.id) == ".ruu"
@@ -407,10 +407,10 @@ async def test_nothing_runs_before_the_last_part_is_there(broker: Broker, consum
     *most, last = flow.parts()
     assert most
     for part in most:
-        await broker.store(flow.id, part, None, timeout=5)
+        await broker.put_part(flow.id, part, None, timeout=5)
         assert await broker.workflow(flow.id) is None
     assert await fetch(worker) == []
-    await broker.store(flow.id, last, flow.start(), timeout=5)
+    await broker.put_part(flow.id, last, flow.start(), timeout=5)
     assert len(await next_tasks(worker)) == 500
 
 
@@ -419,11 +419,11 @@ async def test_a_workflow_that_does_not_fit(broker: Broker, consumer: MakeConsum
     worker, flow = await consumer(), Flow()
     flow.group(3)
     with pytest.raises(QueueFull, match="queue_max_length=2"):
-        await flow.store(broker, max_length=2)
+        await flow.put(broker, max_length=2)
     assert await fetch(worker) == []
     assert await broker.workflow(flow.id) is None
     assert [name for name in await leftovers(broker) if name.startswith(("wf", "workflows"))] == []
-    await flow.store(broker, max_length=3)
+    await flow.put(broker, max_length=3)
     assert await counts(broker) == (3, 0, 0)
 
 
@@ -433,7 +433,7 @@ async def test_delays_count_from_when_it_is_ones_turn(broker: Broker, consumer: 
     flow.task(first, delay=10_000)
     later = flow.task(first, due=broker.now() + 30_000)
     flow.join([2, later], first)
-    await flow.store(broker)
+    await flow.put(broker)
     broker.shift_clock(5_000)
     await done(worker, await fetch_one(worker), b"one")
     assert await counts(broker) == (0, 0, 2)
@@ -454,7 +454,7 @@ async def test_the_status_of_a_workflow(broker: Broker, consumer: MakeConsumer) 
     handler = flow.handler()
     first = flow.task(on_error=[handler], priority=3)
     members, join = flow.group(2, first)
-    await flow.store(broker)
+    await flow.put(broker)
     found = await status(broker, flow.id)
     assert (found.id, found.end) == (flow.id, join)
     assert found.to == {0: [first], first: members, members[0]: [join], members[1]: [join]}
@@ -471,7 +471,7 @@ async def test_a_task_with_an_id_of_the_senders_own(broker: Broker, consumer: Ma
     worker, flow = await consumer(), Flow()
     first = flow.task()
     flow.task(first, name="mine")
-    await flow.store(broker)
+    await flow.put(broker)
     assert await broker.place("mine") == (flow.id, 2)
     assert await drain(worker) == [1, 2]
     assert await broker.records(["mine"]) == [b"done"]
@@ -488,7 +488,7 @@ async def test_what_members_gave_is_gone_with_the_end_and_not_taken_for_nothing(
     _members, inner = flow.group(2)
     outer = flow.join([inner, flow.task()])
     flow.task(outer)
-    await flow.store(broker)
+    await flow.put(broker)
     await drain(worker)
     assert await worker.value(flow.id, inner) is None
     assert await worker.value(flow.id, outer) is None

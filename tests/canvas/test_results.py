@@ -11,7 +11,7 @@ import pytest
 from support.apps import MakeApp
 
 from aioqueue import AsyncResult, GroupResult, chain, chord, group
-from aioqueue.canvas.plan import Plan
+from aioqueue.canvas.layout import Layout
 from aioqueue.exceptions import TimeoutError, UpstreamFailed
 from aioqueue.workflow import TASK, Node, Part
 
@@ -37,7 +37,7 @@ async def test_a_result_holds_nothing_of_what_was_sent(stage: Stage) -> None:
     result = await chord([stage.same.s(text), stage.same.s(text)], stage.same.s()).send()
     held = reachable(result, beyond=stage.app)
     assert sum(len(one) for one in held if isinstance(one, bytes | str)) < len(text)
-    assert [type(one).__name__ for one in held if isinstance(one, Plan | Part | Node)] == []
+    assert [type(one).__name__ for one in held if isinstance(one, Layout | Part | Node)] == []
     assert len(await result.parent.get(timeout=10)) == 2
 
 

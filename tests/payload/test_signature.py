@@ -66,7 +66,7 @@ def test_the_wire_form_is_the_same_for_all() -> None:
 
 def test_plain_parameters_are_passed_as_they_are() -> None:
     parameters = Parameters(add)
-    assert parameters._plans == (None,) * 4  # pyright: ignore[reportPrivateUsage]
+    assert parameters._conversions == (None,) * 4  # pyright: ignore[reportPrivateUsage]
     assert parameters.decode(b"\x92\x91\xa1x\x80", "msgpack", max_size=MAX) == (("x",), {})
 
 

@@ -89,15 +89,15 @@ class MemoryBroker:
         """
         self._store.send(messages, max_length)
 
-    async def store(
+    async def put_part(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
     ) -> str:
-        """Store a part of a workflow; with `start`, the last one, it begins.
+        """Put in a part of a workflow; with `start`, the last one, it begins.
 
         Raises:
             QueueFull: a queue would hold more than `max_length` messages; this part may be stored again.
         """
-        return self._store.store_workflow(workflow, part, start, max_length)
+        return self._store.put_part(workflow, part, start, max_length)
 
     async def discard(self, workflow: str) -> None:
         """Drop the parts of a workflow that will not be started."""

@@ -363,7 +363,7 @@ class Store:
     # Workflows, as clients and workers see them
 
     @_atomic
-    def store_workflow(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> str:
+    def put_part(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> str:
         """Keep a part of a workflow, and begin it with the last one; returns its id, or that of the one that it is."""
         if start is not None and (same := self.own_ids.same_workflow(start)):
             return same
@@ -376,7 +376,7 @@ class Store:
             self._cancel_delayed(name)
             self.own_ids.pop(name, None)
             self._claim(name)
-        self.workflows.store(workflow, part, start)
+        self.workflows.put_part(workflow, part, start)
         return workflow
 
     @_atomic

@@ -64,10 +64,10 @@ class Pair(PassingBroker):
         await super().send(messages, timeout=timeout, max_length=max_length)
         await self._relay.run()
 
-    async def store(
+    async def put_part(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
     ) -> str:
-        known = await super().store(workflow, part, start, timeout=timeout, max_length=max_length)
+        known = await super().put_part(workflow, part, start, timeout=timeout, max_length=max_length)
         await self._relay.run()
         return known
 

@@ -12,7 +12,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         shared: other processes see what is in it.
-        bounded: `send` and `store` keep to their `max_length`.
+        bounded: `send` and `put_part` keep to their `max_length`.
         front: what is handed back or taken over comes before all else again.
         schedules: it keeps schedules.
         priorities: how many of the ten priorities it tells apart; with 1 they are passed over.

@@ -14,10 +14,10 @@ UNBEGUN_FOR = 24 * 3600 * 1000
 class Workflows(Protocol):
     """Workflows, as clients store and see them."""
 
-    async def store(
+    async def put_part(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
     ) -> str:
-        """Store a part of a workflow; with `start`, the last one, it begins. Until then nothing of it exists for
+        """Put in a part of a workflow; with `start`, the last one, it begins. Until then nothing of it exists for
         anybody else, and parts that are never started vanish after a day (`UNBEGUN_FOR`).
 
         Returns:

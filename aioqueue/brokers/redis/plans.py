@@ -192,7 +192,7 @@ class Settle(Row):
     ends: Sequence[End]
 
 
-# Of store.lua
+# Of put_part.lua
 
 
 class Count(Row):
@@ -224,8 +224,8 @@ class Start(Row):
     call: str
 
 
-class Store(Row):
-    """The plan of store.lua.
+class PutPart(Row):
+    """The plan of put_part.lua.
 
     Attributes:
         client, number, offset: as in `Send`.
@@ -309,7 +309,7 @@ NAMES: dict[str, type[Row]] = {
     "SETTLE": Settle,
     "COUNT": Count,
     "START": Start,
-    "STORE": Store,
+    "PUT_PART": PutPart,
     "CLAIMS": Claims,
     "KEPT": Kept,
     "WORK": Work,

@@ -22,7 +22,7 @@ _STEPS_AT_ONCE = 500
 class RedisWorkflows(Requests):
     """The workflows of a namespace."""
 
-    async def store(
+    async def put_part(
         self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
     ) -> str:
         fields: list[Argument] = []
@@ -36,8 +36,8 @@ class RedisWorkflows(Requests):
         async with self._one_by_one:
             self._number += 1
             client, hold = f"{self._client}:c", UNBEGUN_FOR
-            plan = plans.Store(client, self._number, self._shift, workflow, hold, counts, begin)
-            answer: bytes = await self._run("store", msgspec.msgpack.encode(plan), *fields, within=timeout)
+            plan = plans.PutPart(client, self._number, self._shift, workflow, hold, counts, begin)
+            answer: bytes = await self._run("put_part", msgspec.msgpack.encode(plan), *fields, within=timeout)
         if answer[:1] == b"d":
             raise DuplicateTask.of(answer[1:].decode())
         if answer == b"f":
@@ -139,7 +139,7 @@ class RedisWorkflows(Requests):
 
 
 def _start_row(start: Start, max_length: int | None) -> plans.Start:
-    """What is said of the whole of a workflow, as store.lua takes it."""
+    """What is said of the whole of a workflow, as put_part.lua takes it."""
     return plans.Start(
         finish=str(start.end),
         total=start.total,

@@ -1,5 +1,5 @@
 -- Stores a part of a workflow, and with the last one begins it.
--- KEYS[1] prefix    ARGV[1] plan (STORE, in `plans.py`, with its rows: COUNT, START)
+-- KEYS[1] prefix    ARGV[1] plan (PUT_PART, in `plans.py`, with its rows: COUNT, START)
 -- ARGV[2..] fields of the workflow and their values
 -- Returns '1' stored, 'f' refused because a queue is full: then this part is not there, and may come again; 'd' and a name
 -- that is that of another call; 's' and the workflow that is this same call, which goes on.
@@ -19,13 +19,13 @@
 -- use: cargo
 -- use: workflow
 local prefix, plan = KEYS[1], cmsgpack.unpack(ARGV[1])
-local client, number, wid = plan[STORE.client], plan[STORE.number], plan[STORE.workflow]
-local hold, start = plan[STORE.hold], plan[STORE.start] ~= 0 and plan[STORE.start]
+local client, number, wid = plan[PUT_PART.client], plan[PUT_PART.number], plan[PUT_PART.workflow]
+local hold, start = plan[PUT_PART.hold], plan[PUT_PART.start] ~= 0 and plan[PUT_PART.start]
 
 local before = answered(prefix, client, number)
 if before then return before end
 
-local now = clock(plan[STORE.offset])
+local now = clock(plan[PUT_PART.offset])
 local key, states, values = kept(prefix, wid)
 local names = 'wf:' .. wid
 local wrong = wrong_kind(prefix, { queues = 'set', [names] = 'hash', [names .. ':s'] = 'hash', [names .. ':v'] = 'hash' })
@@ -59,7 +59,7 @@ for at = 3, #ARGV, 2 do
     break
   end
 end
-for _, count in ipairs(plan[STORE.counts]) do redis.call('HSET', states, 'c' .. count[COUNT.join], count[COUNT.ends]) end
+for _, count in ipairs(plan[PUT_PART.counts]) do redis.call('HSET', states, 'c' .. count[COUNT.join], count[COUNT.ends]) end
 if start then
   local finish, total, open, keep = start[START.finish], start[START.total], start[START.open], start[START.keep]
   local names = start[START.names]

@@ -80,7 +80,7 @@ class _Draft:
         self.members = array("q")
 
 
-class Plan:
+class Layout:
     """A workflow in the making.
 
     Args:
@@ -294,7 +294,7 @@ class Plan:
         yield from ()
         return self._task(canvas, at)
 
-    _kinds: ClassVar[dict[type, Callable[[Plan, Any, At], _Walk]]] = {
+    _kinds: ClassVar[dict[type, Callable[[Layout, Any, At], _Walk]]] = {
         Signature: _single,
         chain: _chain,
         group: _group,
