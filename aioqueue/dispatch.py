@@ -36,7 +36,7 @@ _FULL_AGAIN = 0.05
 _MOST_HELD = 16 * 1024 * 1024
 
 
-class Sending(msgspec.Struct, frozen=True, gc=False):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """A call, and the message that it became. Of those there are many at once, and the collector need not look at them:
     nothing that they have knows of them.
 
@@ -64,7 +64,7 @@ class Dispatch:
     def __init__(self, app: Core) -> None:
         self._app = app
 
-    async def hand_over(self, batch: Sequence[Sending], give: Callable[[], Awaitable[T]]) -> T:
+    async def hand_over(self, batch: Sequence[Posting], give: Callable[[], Awaitable[T]]) -> T:
         """Give a batch to the broker, once there is room for it, and tell the observers.
 
         Raises:
@@ -72,8 +72,8 @@ class Dispatch:
         """
         given = await self._when_there_is_room(give)
         for observer in self._app.observers:
-            for sending in batch:
-                observer(sending.target, sending.args, sending.kwargs, sending.options, sending.message)
+            for posting in batch:
+                observer(posting.target, posting.args, posting.kwargs, posting.options, posting.message)
         return given
 
     async def _when_there_is_room(self, give: Callable[[], Awaitable[T]]) -> T:
@@ -104,12 +104,12 @@ class Dispatch:
             return await call.send()
         broker = await app.broker()
         message = outgoing(app, target, args, kwargs, options, broker.now())
-        await self._send(broker, (Sending(target, args, kwargs, options, message),))
+        await self._send(broker, (Posting(target, args, kwargs, options, message),))
         return self._result(target, message.id, options)
 
-    async def _send(self, broker: Broker, batch: Sequence[Sending]) -> None:
+    async def _send(self, broker: Broker, batch: Sequence[Posting]) -> None:
         conf = self._app.conf
-        messages = tuple([sending.message for sending in batch])
+        messages = tuple([posting.message for posting in batch])
         await self.hand_over(
             batch, lambda: broker.send(messages, timeout=conf.send_timeout, max_length=conf.queue_max_length)
         )
@@ -138,28 +138,28 @@ class Dispatch:
         """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
         on its way: the rest is made again when it is its turn."""
         now, held = broker.now(), 0
-        drafts: list[Sending] = []
+        drafts: list[Posting] = []
         for target, call in zip(targets, calls, strict=True):
             message = outgoing(self._app, target, call.args, call.kwargs, call.options, now)
             size, let_go = len(message.data), 0
             held += size
             if held > _MOST_HELD:
                 message, let_go = msgspec.structs.replace(message, data=b""), size
-            drafts.append(Sending(target, call.args, call.kwargs, call.options, message, let_go))
+            drafts.append(Posting(target, call.args, call.kwargs, call.options, message, let_go))
         results: list[AsyncResult[R]] = []
         for share in shares(drafts, _weight):
-            batch = [self._made_again(sending, now) if sending.let_go else sending for sending in share]
+            batch = [self._made_again(posting, now) if posting.let_go else posting for posting in share]
             try:
                 await self._send(broker, batch)
             except AioQueueError as error:
                 raise error.after([one.id for one in results], len(calls)) from error.__cause__
-            results += [self._result(sending.target, sending.message.id, sending.options) for sending in batch]
+            results += [self._result(posting.target, posting.message.id, posting.options) for posting in batch]
         return results
 
-    def _made_again(self, sending: Sending, now: int) -> Sending:
-        about = sending.target, sending.args, sending.kwargs, sending.options
+    def _made_again(self, posting: Posting, now: int) -> Posting:
+        about = posting.target, posting.args, posting.kwargs, posting.options
         made = outgoing(self._app, *about, now, again=True)
-        return Sending(*about, msgspec.structs.replace(sending.message, data=made.data))
+        return Posting(*about, msgspec.structs.replace(posting.message, data=made.data))
 
     def _result(self, target: Task[..., Any] | str, id: str, options: Mapping[str, Any]) -> AsyncResult[Any]:
         ignored = options.get("ignore_result")
@@ -203,7 +203,7 @@ class Dispatch:
                 stored = True
             part, start = layout.last(held=held)
             id = await self.hand_over(
-                [] if held else [Sending(*about) for about in layout.sent],
+                [] if held else [Posting(*about) for about in layout.sent],
                 lambda: broker.put_part(shape.id, part, start, timeout=timeout, max_length=conf.queue_max_length),
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
@@ -224,6 +224,6 @@ class Dispatch:
         return await broker.requeue_dead(message)
 
 
-def _weight(sending: Sending) -> int:
+def _weight(posting: Posting) -> int:
     """How many bytes go to the broker."""
-    return sending.let_go or len(sending.message.data)
+    return posting.let_go or len(posting.message.data)

@@ -16,7 +16,7 @@ from aioqueue.beat.due import MOST, look
 from aioqueue.beat.job import Job
 from aioqueue.brokers.protocol import Broker, Claim, Claimed, ClaimVerdict, StoredSchedule
 from aioqueue.brokers.shares import MOST_BYTES, MOST_ITEMS
-from aioqueue.dispatch import Dispatch, Sending
+from aioqueue.dispatch import Dispatch, Posting
 from aioqueue.logs import logger
 from aioqueue.schedules import Schedule
 
@@ -42,7 +42,7 @@ class _Draft(NamedTuple):
     """
 
     claim: Claim
-    sendings: tuple[Sending, ...]
+    postings: tuple[Posting, ...]
     crowded: int
     looked_at: int
 
@@ -101,8 +101,8 @@ class Claimer:
             if draft is None:
                 continue
             drafts.append(draft)
-            count += len(draft.sendings)
-            size += sum(len(sending.message.data) for sending in draft.sendings)
+            count += len(draft.postings)
+            size += sum(len(posting.message.data) for posting in draft.postings)
             old = self._broker.now() - drafts[0].looked_at > FRESH_FOR // 2
             if count > MOST_ITEMS - MOST or size > MOST_BYTES or old:
                 done += await self._claim(drafts)
@@ -125,7 +125,7 @@ class Claimer:
                 runs=stored.runs,
                 room=None if most is None else most - unended,
             )
-            sendings = tuple([job.sending(due, now) for due in found.fire])
+            postings = tuple([job.posting(due, now) for due in found.fire])
         except Exception as error:  # a schedule of the user's own may raise anything; and it harms no other
             self._complain(stored.name, f"cannot be fired: {error}")
             return None
@@ -136,12 +136,12 @@ class Claimer:
                 due=stored.due,
                 next_due=found.due,
                 next_at=found.at,
-                messages=tuple([sending.message for sending in sendings]),
+                messages=tuple([posting.message for posting in postings]),
                 last_due=found.fire[-1] if found.fire else None,
                 missed=found.missed,
-                keep=0 if most is None else min(oldest + len(sendings), _MOST_RECENT),
+                keep=0 if most is None else min(oldest + len(postings), _MOST_RECENT),
             ),
-            sendings,
+            postings,
             found.crowded,
             now,
         )
@@ -169,7 +169,7 @@ class Claimer:
 
     async def _claim(self, drafts: Sequence[_Draft]) -> int:
         """Claim them in one step; returns how many have gone on to what comes next."""
-        told: list[Sending] = []
+        told: list[Posting] = []
 
         async def give() -> list[Claimed]:
             found = await self._broker.claim_schedules(
@@ -179,7 +179,7 @@ class Claimer:
             )
             for draft, claimed in zip(drafts, found, strict=True):
                 if claimed.verdict is ClaimVerdict.SENT:
-                    told.extend(draft.sendings)
+                    told.extend(draft.postings)
             return found
 
         done = 0

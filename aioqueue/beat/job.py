@@ -10,7 +10,7 @@ from aioqueue.beat.definition import read_definition
 from aioqueue.beat.due import Times, moment_of
 from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.carried import CARRIER, as_message, first_call
-from aioqueue.dispatch import Sending
+from aioqueue.dispatch import Posting
 from aioqueue.exceptions import AioQueueError
 from aioqueue.outgoing import outgoing, queue_of
 from aioqueue.schedules import Schedule, parse_schedule
@@ -60,7 +60,7 @@ class Job:
         """Its due times; `since` is one of them, or when it was added."""
         return Times(self.name, self.schedule, self.terms, since)
 
-    def sending(self, due: int, now: int) -> Sending:
+    def posting(self, due: int, now: int) -> Posting:
         """The message of a due time.
 
         Args:
@@ -82,7 +82,7 @@ class Job:
             options["queue"] = self._queue()
             if "expires" in canvas.options:
                 options["expires"] = canvas.options["expires"]
-        return Sending(target, args, kwargs, options, outgoing(app, target, args, kwargs, options, now, again=True))
+        return Posting(target, args, kwargs, options, outgoing(app, target, args, kwargs, options, now, again=True))
 
     def _queue(self) -> str:
         """The queue of a canvas's first task: whoever works on that one knows what to do."""
