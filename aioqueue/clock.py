@@ -32,17 +32,15 @@ class BrokerClock:
     """
 
     def __init__(self) -> None:
-        self._ahead: float | None = None
+        self.shift: int = 0
+        """ms that tests have moved it by; the broker itself knows nothing of it."""
+        self._known = False
+        self._ahead = 0.0
         """ms by which it is ahead of `seconds`."""
-
-    @property
-    def known(self) -> bool:
-        """Whether it has said anything yet."""
-        return self._ahead is not None
 
     def now(self) -> int:
         """ms since the epoch."""
-        return int(seconds() * 1000 + (self._ahead or 0.0))
+        return int(seconds() * 1000 + self._ahead) + self.shift
 
     def learn(self, said: int, asked: float) -> None:
         """The broker has just said the time, in whole ms; it was asked at that moment, by `seconds`.
@@ -51,5 +49,6 @@ class BrokerClock:
         not tremble, and an answer that took long says little.
         """
         least, most = said - seconds() * 1000, said + 1 - asked * 1000
-        known = (least + most) / 2 if self._ahead is None else self._ahead
+        known = self._ahead if self._known else (least + most) / 2
         self._ahead = min(max(known, least), most)
+        self._known = True

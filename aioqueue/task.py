@@ -152,6 +152,9 @@ class Task(Generic[P, R]):
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
         self.__wrapped__ = function
+        # The worker asks for each of them with each call, and those of a class take longer to look up.
+        for option in OF_TASKS.keys() - vars(self).keys():
+            setattr(self, option, getattr(self, option))
         # Whether the worker has to ask for them at all.
         self.hooks = frozenset(hook for hook in HOOKS if getattr(type(self), hook) is not getattr(Task, hook))
 

@@ -70,6 +70,8 @@ class Parameters:
         self._named = frozenset(p.name for p in parameters if p.kind in NAMED)
         # Of calls that fit: how many arguments by position, and the names of the others. Nothing else decides.
         self._fitting: set[object] = set()
+        # And of those by position alone that come as msgpack: which fit, and have nothing that is to be converted.
+        self._untouched: set[int] = set()
 
     @property
     def positional_names(self) -> tuple[str, ...]:
@@ -197,9 +199,13 @@ class Parameters:
             PayloadError: the bytes are malformed, or an argument doesn't convert; it is named.
         """
         args, kwargs = decode_call(data, content, max_size)
-        if content == "msgpack" and not kwargs and self._conversions[0] is None and len(args) in self._fitting:
-            return args, kwargs  # most: there is nothing to be done
-        return self.arrived(args, kwargs, content=content, task_name=task_name)
+        is_usual = content == "msgpack" and not kwargs
+        if is_usual and len(args) in self._untouched:
+            return args, kwargs
+        arrived = self.arrived(args, kwargs, content=content, task_name=task_name)
+        if is_usual and self._conversions[0] is None:
+            self._untouched.add(len(args))
+        return arrived
 
     def arrived(
         self, args: Collection[Any], kwargs: dict[str, Any], *, content: str = "msgpack", task_name: str | None = None

@@ -16,7 +16,7 @@ from aioqueue.worker.builtin import builtin
 from aioqueue.worker.ends import Ends, readable
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.outcome import Outcome
-from aioqueue.worker.run import Partial, Run, admitted
+from aioqueue.worker.run import Partial, Run, run_of
 from aioqueue.workflow import NoValue, Value
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
         )
     except Exception as error:
         return ends.buried(delivery, message, error, now)
-    return admitted(delivery, message, task, args, kwargs)
+    return run_of(conf, delivery, message, task, args, kwargs)
 
 
 def _with_partial(app: Core, delivery: Delivery, message: Message, task: Task[..., Any]) -> Run:
     """A run whose arguments a value is to come before; at once, if it has come along."""
     args, kwargs = decode_call(message.body, message.content, app.conf.max_payload_size)
-    run = admitted(delivery, message, task, (), {})
+    run = run_of(app.conf, delivery, message, task, (), {})
     partial = Partial(args, kwargs, message.content)
     if message.takes is None and not message.handles:
         run.args, run.kwargs = complete(app, task, message, partial, None)

@@ -25,7 +25,7 @@ from aioqueue.worker.leaves import let_go, said
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import ENDING, RUNNING, VOID, Run
+from aioqueue.worker.run import ENDING, OVER, RUNNING, VOID, Run
 from aioqueue.worker.runtime import Hands, WorkerRuntime
 from aioqueue.worker.telling import Telling, hook
 
@@ -42,7 +42,7 @@ class Execution:
 
     Args:
         end: called with a run and its outcome when it is over: that is told and settled, and the run's slot is free.
-        leave: called with a run when nothing of it goes on: its slot is free, if it was not already.
+        leave: called with a run of which nothing goes on, and which did not come to its end by `end`.
     """
 
     def __init__(
@@ -81,14 +81,13 @@ class Execution:
         """The whole life."""
         try:
             run.started = self._now()
-            run.started_at = self._hands.loop.time()
             outcome = await self._complete(run) if run.partial is not None else None
             if run.partial is None:
                 outcome = self._begin(run) or await self._call(run)
             if outcome is None:
                 return  # it counts for nothing
-            run.outcome = outcome
             if run.task.hooks:
+                run.outcome = outcome
                 await self._telling.hooks(run, outcome)
             if outcome.state is SUCCESS:
                 self._end(run, outcome)
@@ -102,7 +101,8 @@ class Execution:
             logger.exception("The end of task %s[%s] failed", run.task.name, run.delivery.id)
             self._end(run, self._rules.last_resort(run, error, self._now()))
         finally:
-            self._leave(run)
+            if run.phase is not OVER:
+                self._leave(run)
 
     # The steps
 

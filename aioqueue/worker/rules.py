@@ -75,18 +75,14 @@ class Rules(Ends):
             if type(value) in COLLECTIONS and (error := undone_within(run, value)) is not None:
                 return self.failed(run, error, now)
             return Outcome(SUCCESS, value, self.unkept(run, _SUCCEEDED), run.message)
-        settlement = self.settlement(run)
-        settlement.final = True
-        step = settlement.step
-        record = self.record(run, SUCCESS)
-        record.ended = now
+        result, content = None, "msgpack"
         if value is not None:
             conf, task = self._app.conf, run.task
             try:
                 if task.parameters.result_doubt is not None:
                     for one in value if run.message.spread is not None else (value,):
                         task.parameters.check_result(one)
-                record.result, record.content = encode(
+                result, content = encode(
                     value,
                     serializer=task.serializer or conf.task_serializer,
                     compression=task.compression or conf.task_compression,
@@ -98,12 +94,13 @@ class Rules(Ends):
                 if run.ignore_result and not run.message.wanted:
                     return Outcome(SUCCESS, value, self.unkept(run, _SUCCEEDED), run.message)
                 return self.failed(run, _unsendable(run.task, value, error), now)
+        step = self.step(run) if run.message.workflow is not None else None
         if step is not None and run.message.wanted:
-            step.value = pack_value(record.result, record.content)
+            step.value = pack_value(result, content)
         if ignored:
             return Outcome(SUCCESS, value, self.unkept(run, _SUCCEEDED, step), run.message)
-        settlement.record = encode_record(record)
-        return Outcome(SUCCESS, value, settlement, run.message)
+        record = encode_record(self.record(run, SUCCESS, now, result, content))
+        return Outcome(SUCCESS, value, self.settlement(run, record, step), run.message)
 
     def raised(self, run: Run, error: BaseException, now: int) -> Outcome:
         """The function raised `error`, or a limit ended it."""
@@ -144,12 +141,10 @@ class Rules(Ends):
     def failed(self, run: Run, error: BaseException, now: int, *, dead: str | None = None) -> Outcome:
         """The task has failed for good; `dead` is the reason to put it among the dead letters, if there is another
         one than that its tries are used up, or that all its failures are to be kept."""
-        settlement = self.settlement(run)
-        settlement.final = True
+        settlement = self.settlement(run, None, self.step(run))
         dead = self._kept(run, error) if dead is None else dead
         if not run.ignore_result or run.task.keeps_errors or self._keeps_all:
-            record = self.record(run, State.FAILURE)
-            record.ended = now
+            record = self.record(run, State.FAILURE, now)
             record.failure = Failure.of(error)
             record.dead, record.reason = dead is not None, dead
             settlement.record = encode_record(record)
@@ -165,10 +160,9 @@ class Rules(Ends):
 
     def replaced(self, run: Run, error: Replace, graft: str) -> Outcome:
         """A stored workflow goes on in the place of the task."""
-        settlement = self.settlement(run)
-        step = settlement.step or Step("", "")
+        step = self.step(run) or Step("", "")
         step.state, step.graft = WAITING, graft
-        settlement.step = step
+        settlement = self.settlement(run, None, step, final=False)
         return Outcome(REPLACED, error, settlement, run.message)
 
     def ended(self, run: Run, ending: Ending | None, now: int) -> Outcome | None:

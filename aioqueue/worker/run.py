@@ -11,6 +11,7 @@ import msgspec
 from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
 from aioqueue.message import Message
+from aioqueue.settings import Settings
 from aioqueue.task import Task
 from aioqueue.worker.outcome import Outcome
 from aioqueue.workflow import Addition
@@ -71,7 +72,6 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         ignore_result: keep no result.
         context: what the task sees of itself, while it runs.
         started: ms since the epoch.
-        started_at: the loop's clock.
         ack: the early acknowledgement, once it is asked for.
         ending: why it is being ended.
         outcome: what its end means, once that is decided; nothing changes it then. None again when it is settled.
@@ -94,7 +94,6 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     ignore_result: bool
     context: TaskContext | None = None
     started: int = 0
-    started_at: float = 0.0
     ack: asyncio.Task[Verdict] | None = None
     ending: Ending | None = None
     outcome: Outcome | None = None
@@ -106,11 +105,15 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     additions: list[Addition] = []
 
 
-def admitted(
-    delivery: Delivery, message: Message, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+def run_of(
+    conf: Settings,
+    delivery: Delivery,
+    message: Message,
+    task: Task[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Run:
-    """A run; what counts, of the call's word, the task's and the setting, is decided here."""
-    conf = task.app.conf
+    """What is to be run; what counts, of the call's word, the task's and the setting, is decided here."""
     ignore = message.ignore_result if message.ignore_result is not None else task.ignore_result
     return Run(
         delivery,

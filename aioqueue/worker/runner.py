@@ -56,7 +56,7 @@ class Runner(Slots):
         now: Callable[[], int],
         state: Any,
     ) -> None:
-        super().__init__(concurrency)
+        super().__init__(concurrency, self._begin)
         self._app = app
         self._committer = committer
         self._rules = rules
@@ -68,7 +68,7 @@ class Runner(Slots):
         self.stamps = RevokedStamps()
         self.standstill = Standstill(self.running, self.ready, consumer, concurrency=concurrency, hostname=hostname)
         self.limits = Limits(self._give_up)
-        self.telling = Telling()
+        self.telling = Telling(now)
         self.execution = Execution(
             app,
             rules,
@@ -77,7 +77,7 @@ class Runner(Slots):
             self.limits,
             self.telling,
             self._end,
-            self._left,
+            self._leave,
             hostname=hostname,
             is_eager=is_eager,
             now=now,
@@ -89,15 +89,14 @@ class Runner(Slots):
     def refuse(self, outcome: Outcome) -> None:
         """It is not run at all."""
         self.unsettled += 1
-        self._finish(outcome)
+        self._tell_and_settle(outcome)
 
-    def start_ready(self) -> None:
-        """Start as many as there are slots for."""
-        self.fill(self._start)
-
-    def _start(self, run: Run) -> None:
+    def _begin(self, run: Run) -> None:
+        """It has a slot: run it, if nothing has happened since it was admitted."""
+        message = run.message
         try:
-            if (outcome := self._refused_now(run)) is not None:
+            may_be_over = run.delivery.revoked or message.stamps or message.expires is not None
+            if may_be_over and (outcome := self._over_already(run)) is not None:
                 self._end(run, outcome)
                 return
             run.phase = RUNNING
@@ -109,12 +108,12 @@ class Runner(Slots):
             logger.exception("Task %s[%s] cannot be started", run.task.name, run.delivery.id)
             self._end(run, self._rules.last_resort(run, error, self._now()))
 
-    def _refused_now(self, run: Run) -> Outcome | None:
+    def _over_already(self, run: Run) -> Outcome | None:
         """How it ends if it is not to be run any more, for what has happened since it was admitted."""
         delivery, message = run.delivery, run.message
         if delivery.revoked:
             return self._rules.revoked(delivery, message)
-        if self.stamps.cover(message):
+        if message.stamps and self.stamps.cover(message):
             return self._rules.revoked_by_stamp(delivery, message, self._now())
         if message.expires is not None and not delivery.acknowledged and message.expires <= (now := self._now()):
             return self._rules.expired(delivery, message, now)
@@ -126,20 +125,44 @@ class Runner(Slots):
 
     # Out
 
-    def _left(self, run: Run) -> None:
-        """Nothing of it goes on."""
-        if run in self.running or run in self.stuck:
-            self._leave(run)
-
     def _end(self, run: Run, outcome: Outcome) -> None:
         """The run is over, and this is what it means."""
         if run.phase >= VOID:
             return
         run.phase = OVER
-        self._finish(outcome, run)
-        self._leave(run, unsettled=True)
+        try:
+            self._tell_and_settle(outcome, run)
+        finally:
+            self._free(run)
 
-    def _finish(self, outcome: Outcome, run: Run | None = None) -> None:
+    def _leave(self, run: Run) -> None:
+        """Nothing of it goes on, and it has come to no end that counts, or to one that was told of without it."""
+        if run.phase is GIVEN_UP:
+            run.context = run.coroutine = run.job = None
+            self.forget(run)
+        elif run in self.running:
+            run.phase = OVER
+            self.unsettled -= 1
+            self._free(run)
+
+    def _free(self, run: Run) -> None:
+        """Its slot is free, if it has one. Its end may be on its way."""
+        # The context knows the run: without this the two would wait for the garbage collector.
+        run.context = run.coroutine = None
+        if run.job is not None:
+            run.job = None
+        if run.outcome is not None:
+            run.outcome = None
+        try:
+            self.running.remove(run)
+        except KeyError:
+            return
+        self.ended += 1
+        if self.waiting:
+            self.start_ready()
+        self.changed.set()
+
+    def _tell_and_settle(self, outcome: Outcome, run: Run | None = None) -> None:
         """The one way out of all ends: each is told, and then settled."""
         settlement = outcome.settlement
         try:
@@ -158,28 +181,10 @@ class Runner(Slots):
         self._beside.add(doing)
         doing.add_done_callback(self._beside.discard)
 
-    def _leave(self, run: Run, *, unsettled: bool = False) -> None:
-        """The run's slot is free, if it has not been already."""
-        # The context knows the run: without this the two would wait for the garbage collector.
-        run.context = run.coroutine = run.job = None
-        if run.phase is GIVEN_UP:
-            self.forget(run)
-            return
-        run.phase, run.outcome = OVER, None
-        if run not in self.running:
-            return
-        self.running.discard(run)
-        self.ended += 1
-        if not unsettled:
-            self.unsettled -= 1
-        if self.waiting:
-            self.start_ready()
-        self.changed.set()
-
     def _settled(self, settlement: Settlement, verdict: Verdict) -> None:
         if verdict is not _APPLIED:
             if verdict is Verdict.REFUSED and (outcome := self._refused(settlement)) is not None:
-                self._finish(outcome)
+                self._tell_and_settle(outcome)
                 return
             self.telling.void(settlement, verdict)
         self.unsettled -= 1
@@ -234,7 +239,7 @@ class Runner(Slots):
             self._do_beside(self._finish_without(run, outcome))
         else:  # it is a hook that does not end
             run.outcome = None
-            self._finish(outcome, run)
+            self._tell_and_settle(outcome, run)
         self.start_ready()
         self.changed.set()
 
@@ -245,4 +250,4 @@ class Runner(Slots):
         finally:
             run.outcome = None
             self.forget(run)
-            self._finish(outcome, run)
+            self._tell_and_settle(outcome, run)

@@ -79,13 +79,25 @@ class Settlements:
         """The message is acknowledged before the end: it is not run again, but its end is not there yet."""
         return Settlement(run.delivery, acknowledge=False, early=True, own_id=run.message.own_id)
 
-    def settlement(self, run: Run) -> Settlement:
-        """That of any end."""
+    def step(self, run: Run) -> Step | None:
+        """What its end means for the workflow that it is in."""
         step = step_of(run.delivery, run.message) if run.message.workflow is not None else None
         if step is not None and run.additions:
             step.additions = run.additions
-        own = run.message.own_id
-        return Settlement(run.delivery, expires=self._keep, step=step, early=run.delivery.acknowledged, own_id=own)
+        return step
+
+    def settlement(self, run: Run, record: bytes | None, step: Step | None, *, final: bool = True) -> Settlement:
+        """That of a run's end; of one after which the task goes on, if that is not `final`."""
+        delivery = run.delivery
+        return Settlement(
+            delivery,
+            record=record,
+            final=final,
+            expires=self._keep,
+            step=step,
+            own_id=run.message.own_id,
+            early=delivery.acknowledged,
+        )
 
     def failed_call(self, run: Run, error: BaseException) -> FailedCall:
         """The failed task, as its error handlers are to see it."""
@@ -102,22 +114,25 @@ class Settlements:
 
     def unkept(self, run: Run, record: bytes, step: Step | None = None) -> Settlement:
         """The settlement of an end of which no record is kept: those who wait for it by its id hear of it (D8)."""
-        settlement = self.settlement(run)
-        if step is not None:
-            settlement.step = step
-        settlement.record, settlement.final, settlement.expires = record, True, UNKEPT
+        settlement = self.settlement(run, record, step or self.step(run))
+        settlement.expires = UNKEPT
         return settlement
 
-    def record(self, run: Run, state: str) -> Record:
+    def record(
+        self, run: Run, state: str, ended: int = 0, result: bytes | None = None, content: str = "msgpack"
+    ) -> Record:
         """What is known of a run."""
         message = run.message
         record = Record(
             state=state,
             task=message.task,
+            result=result,
+            content=content,
             retries=message.retries,
             worker=self._hostname,
             sent=message.sent,
             started=run.started,
+            ended=ended,
         )
         if message.spread is not None:
             record.spread = True
@@ -146,8 +161,7 @@ class Settlements:
             message.max_retries = max_retries
         data = encode_message(message)
         message.retries, message.eta, message.max_retries = before
-        settlement = self.settlement(run)
-        settlement.step = None  # it goes on
+        settlement = self.settlement(run, None, None, final=False)
         settlement.sends = (
             Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
         )

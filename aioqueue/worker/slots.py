@@ -15,6 +15,9 @@ _PRIORITIES = 10
 class Slots:
     """The slots of a worker, and the runs in its hands.
 
+    Args:
+        start: starts one, as its turn has come.
+
     Attributes:
         running: those that have started, and not ended.
         stuck: those that were given up, and still have not ended, or not been told of.
@@ -27,8 +30,9 @@ class Slots:
         changed: set when there is more room.
     """
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int, start: Callable[[Run], None]) -> None:
         self._concurrency = concurrency
+        self._start = start
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(_PRIORITIES))
         self._highest = 0  # no task of a higher priority is ready
         self._starting = False
@@ -46,23 +50,25 @@ class Slots:
         """It is ready."""
         self.unsettled += 1
         self.waiting += 1
-        priority = run.message.priority if 0 <= run.message.priority < _PRIORITIES else 0
+        priority = run.message.priority
+        if priority:
+            priority = priority if 0 <= priority < _PRIORITIES else 0
+            if priority > self._highest:
+                self._highest = priority
         self._ready[priority].append(run)
-        if priority > self._highest:
-            self._highest = priority
 
-    def fill(self, start: Callable[[Run], None]) -> None:
+    def start_ready(self) -> None:
         """Start as many as there are slots for."""
         if self._starting:  # a task that is started eagerly may end within its start; this loop goes on then
             return
         self._starting = True
         try:
-            running, ready = self.running, self._ready
-            while self.waiting and len(running) < self._concurrency and self.accepting and self.may_start():
+            running, ready, most = self.running, self._ready, self._concurrency
+            while self.waiting and len(running) < most and self.accepting and self.may_start():
                 while not (next := ready[self._highest]):
                     self._highest -= 1
                 self.waiting -= 1
-                start(next.popleft())
+                self._start(next.popleft())
         finally:
             self._starting = False
 

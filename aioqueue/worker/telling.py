@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -25,10 +24,14 @@ async def hook(function: Callable[..., Any], *arguments: Any) -> None:
 
 
 class Telling:
-    """Tells of ends as they were decided."""
+    """Tells of ends as they were decided.
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    Args:
+        now: the broker's clock, ms since the epoch.
+    """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
 
     async def hooks(self, run: Run, outcome: Outcome) -> None:
         """Call the hooks that the task's class has for such an end."""
@@ -57,7 +60,7 @@ class Telling:
         state, value = outcome.state, outcome.value
         if state is SUCCESS:
             if logger.isEnabledFor(20) and run is not None:
-                self._say(20, outcome, "succeeded in %.3f s", self._loop.time() - run.started_at)
+                self._say(20, outcome, "succeeded in %.3f s", (self._now() - run.started) / 1000)
         elif state == State.FAILURE:
             self._say(40, outcome, "failed: %s", Failure.of(value).report().rstrip())
         elif state == BURIED:

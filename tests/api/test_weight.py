@@ -15,7 +15,7 @@ from aioqueue import AioQueue, chain
 from aioqueue.brokers import shares as shares_module
 from aioqueue.brokers.protocol import Outgoing, Settlement
 from aioqueue.brokers.redis import outbox
-from aioqueue.brokers.redis.consumer import RedisConsumer
+from aioqueue.brokers.redis.settler import Settler
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, PayloadError
 
 MOST = 10_000
@@ -162,13 +162,15 @@ async def test_heavy_results_are_settled_by_weight(
     if broker_url.startswith("memory"):
         pytest.skip("it has no requests")
     settled: list[tuple[int, int]] = []
-    settle = RedisConsumer._settle
+    make = Settler._request
 
-    async def counted(self: RedisConsumer, settlements: Sequence[Settlement]) -> Any:
-        settled.append((len(settlements), sum(len(one.record or b"") for one in settlements)))
-        return await settle(self, settlements)
+    def counted(self: Settler, settlements: Sequence[Settlement]) -> Any:
+        request = make(self, settlements)
+        count = request[-1]
+        settled.append((count, sum(len(one.record or b"") for one in settlements[:count])))
+        return request
 
-    monkeypatch.setattr(RedisConsumer, "_settle", counted)
+    monkeypatch.setattr(Settler, "_request", counted)
     gate = asyncio.Event()
 
     @app.task(name="heavy")

@@ -9,10 +9,11 @@ import pytest
 from msgspec.structs import fields, replace
 
 from aioqueue.brokers.protocol import Delivery, Outgoing, Settlement
-from aioqueue.brokers.redis import RedisBroker, consumer, outbox
-from aioqueue.brokers.redis.consumer import Handle, RedisConsumer
+from aioqueue.brokers.redis import RedisBroker, outbox, settler
+from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.brokers.redis.link import Link
 from aioqueue.brokers.redis.outbox import Outbox
+from aioqueue.brokers.redis.reader import Handle
 from aioqueue.brokers.redis.server import Server
 from aioqueue.shortcuts import nothing_beside
 from aioqueue.workflow import FAILED, JOIN, Addition, Node, Step, Told, decode_node, encode_node
@@ -112,7 +113,7 @@ def test_all_fields_are_tried(struct: type[msgspec.Struct], tried: set[str]) -> 
 
 
 def settling(worker: RedisConsumer, *settlements: Settlement) -> Any:
-    script, arguments = worker._request(settlements)
+    script, arguments, _ = worker._settler._request(settlements)
     return script.name, arguments
 
 
@@ -168,9 +169,9 @@ def test_the_short_cuts_are_taken(worker: RedisConsumer, box: Outbox) -> None:
 
 
 LONG_WAYS = [
-    (consumer._is_end_alone, END, OTHER_END, {"delivery", "record", "expires"}),
-    (consumer._is_short, END, OTHER_END, {"delivery", "acknowledge", "record", "final", "expires", "step"}),
-    (consumer._is_done, STEP, OTHER_STEP, {"workflow", "node", "value"}),
+    (settler._is_end_alone, END, OTHER_END, {"delivery", "record", "expires"}),
+    (settler._is_short, END, OTHER_END, {"delivery", "acknowledge", "record", "final", "expires", "step"}),
+    (settler._is_done, STEP, OTHER_STEP, {"workflow", "node", "value"}),
     (outbox._is_plain, MESSAGE, OTHER_MESSAGE, {"id", "queue", "priority", "data"}),
 ]
 

@@ -139,7 +139,12 @@ async def test_connections_are_lost(arena: Arena, authority: Authority, loss: Lo
             sent = proxy.lose(loss, "send", "send_one")
             results = [await app.tasks["work"].send()]
             assert sent.done == 1
-            await arena.worker(url=url, constants={"aioqueue.brokers.redis.consumer._TIMEOUT": 1.0})
+            await arena.worker(
+                url=url,
+                constants={
+                    f"aioqueue.brokers.redis.{room}._TIMEOUT": 1.0 for room in ("consumer", "reader", "settler")
+                },
+            )
             settled = proxy.lose(loss, "settle", "settle_one")
             results += await app.send_many([app.tasks["work"].s() for _ in range(50)])
             await arena.ended(results)

@@ -116,7 +116,7 @@ async def test_one_whose_stream_is_broken_does_not_hold_up_the_batch(world: Worl
 
 async def test_a_chain_into_a_broken_stream(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for a while; then it ends as failed, and those who wait hear of it."""
-    monkeypatch.setattr("aioqueue.brokers.redis.consumer._BLOCKED_FOR", 1.0)
+    monkeypatch.setattr("aioqueue.brokers.redis.settler._BLOCKED_FOR", 1.0)
     async with world.working(queues=["default"]):
         soon = await chain(world.add.s(1, 1), world.mark.si("soon")).send()
         await until(lambda: world.client.exists(world.key("q:other:0")))

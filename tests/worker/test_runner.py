@@ -17,7 +17,7 @@ from aioqueue.exceptions import TaskRevoked
 from aioqueue.message import Message
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import Ending, Phase, Run, admitted
+from aioqueue.worker.run import Ending, Phase, Run, run_of
 from aioqueue.worker.runner import Runner
 
 
@@ -60,7 +60,7 @@ class Stage:
 
     def put(self, id: str, function: Callable[[], Awaitable[Any]]) -> Run:
         task = self.app.task(name=id)(function)  # type: ignore[arg-type]
-        run = admitted(Delivery(None, id, b"", "q"), Message(task=id, queue="q"), task, (), {})
+        run = run_of(task.app.conf, Delivery(None, id, b"", "q"), Message(task=id, queue="q"), task, (), {})
         self.runner.put(run)
         return run
 

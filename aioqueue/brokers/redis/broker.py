@@ -70,8 +70,8 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
     async def open(self) -> None:
         self._new_client()
         self._outbox_link = Link(self._server, self._clock)
-        self._outbox = Outbox(self._outbox_link, self._keys.prefix, self._client, self._label, lambda: self._shift)
-        self._watches = Watches(self._server, self._keys, self._client, lambda: self._shift)
+        self._outbox = Outbox(self._outbox_link, self._keys.prefix, self._client, self._label, self._offset)
+        self._watches = Watches(self._server, self._keys, self._client, self._offset)
         self.version, self.warnings = looked_over(await self._call("INFO"), self._label)
         if self._is_first:
             await self._run("begin")
@@ -111,7 +111,7 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
             worker,
             visibility_timeout=visibility_timeout,
             dead_letters_max_length=dead_letters_max_length,
-            offset=lambda: self._shift,
+            offset=self._offset,
             broker_clock=self._clock,
         )
 
@@ -131,7 +131,7 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
     async def forget(self, ids: Sequence[str]) -> list[bool]:
         wholes: list[bool] = []
         for start in range(0, len(ids), _IDS_AT_ONCE):
-            letters: bytes = await self._run("forget", self._shift, *ids[start : start + _IDS_AT_ONCE])
+            letters: bytes = await self._run("forget", self._clock.shift, *ids[start : start + _IDS_AT_ONCE])
             wholes += [letter == "w" for letter in letters.decode()]
         if any(wholes):
             await self._work()
@@ -144,7 +144,7 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
     ) -> list[bool]:
         revoked: list[bool] = []
         hear = (told.failure, told.upstream, told.chord)
-        about = (self._shift, record, expires, _REMEMBER_REVOKED, int(terminate), *hear)
+        about = (self._clock.shift, record, expires, _REMEMBER_REVOKED, int(terminate), *hear)
         problems: list[AioQueueError] = []
         for start in range(0, len(ids), _IDS_AT_ONCE):
             revoked += await self._revoke(ids[start : start + _IDS_AT_ONCE], about, problems)
@@ -182,7 +182,9 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
         hear = (told.failure, told.upstream, told.chord)
         total = 0
         for stream in keys.streams([queue]):
-            while dropped := int(await self._run("purge", stream, _IDS_AT_ONCE, self._shift, record, expires, *hear)):
+            while dropped := int(
+                await self._run("purge", stream, _IDS_AT_ONCE, self._clock.shift, record, expires, *hear)
+            ):
                 total += dropped
         await self._work()
         return total
@@ -221,7 +223,7 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
     # What tests have in their hands
 
     def shift_clock(self, milliseconds: int) -> None:
-        self._shift += milliseconds
+        self._clock.shift += milliseconds
         if self._background:
             # Who waits is noted under the minute in which he came.
             self._background[0].get_loop().call_soon_threadsafe(self._watches.register_all)

@@ -37,7 +37,7 @@ class RedisSchedules(Requests):
 
     async def put_schedule(self, schedule: StoredSchedule, *, replace: bool) -> bool:
         about = (schedule.name, encode_state(schedule), schedule.definition)
-        return await self._run_once("put_schedule", self._shift, int(replace), *about) == b"1"
+        return await self._run_once("put_schedule", self._clock.shift, int(replace), *about) == b"1"
 
     async def schedules(self, names: Sequence[str] | None = None) -> list[StoredSchedule]:
         if names is None:
@@ -59,7 +59,7 @@ class RedisSchedules(Requests):
         self, name: str, paused: bool, *, due: int | None = None, at: int | None = None, revision: int | None = None
     ) -> bool:
         times = [("" if value is None else value) for value in (due, at, revision)]
-        return await self._run_once("pause_schedule", self._shift, name, int(paused), *times) == b"1"
+        return await self._run_once("pause_schedule", self._clock.shift, name, int(paused), *times) == b"1"
 
     # What programs declare
 
@@ -69,14 +69,14 @@ class RedisSchedules(Requests):
             about: list[Argument] = []
             for one in share:
                 about += (one.name, encode_state(one), one.definition)
-            left_alone += await self._run("declare_schedules", self._shift, scheduler, lease, *about)
+            left_alone += await self._run("declare_schedules", self._clock.shift, scheduler, lease, *about)
         return list(map(text, left_alone))
 
     async def sweep_schedules(self) -> list[str]:
         dropped: list[str] = []
         began, position = b"", b"states 0"
         while position:
-            answer = await self._run_once("sweep_schedules", self._shift, began, position)
+            answer = await self._run_once("sweep_schedules", self._clock.shift, began, position)
             began, position, names = answer.split(b"\n", 2)
             dropped += _lengths_and_texts(names)
         return sorted(dropped)
@@ -84,7 +84,7 @@ class RedisSchedules(Requests):
     # What is due
 
     async def due_schedules(self, limit: int, *, skip: int = 0) -> tuple[list[StoredSchedule], int | None]:
-        asked, shift = clock.seconds(), self._shift
+        asked, shift = clock.seconds(), self._clock.shift
         found, next_at, now = await self._run("due_schedules", shift, min(limit, MOST_ITEMS), skip)
         # Somebody may have set the server's clock: what becomes of them is decided by what it says now.
         self._clock.learn(now - shift, asked)
@@ -111,7 +111,7 @@ class RedisSchedules(Requests):
                 packed.append(_row(claim, data))
         async with self._one_by_one:
             self._number += 1
-            plan = plans.Claims(f"{self._client}:c", self._number, self._shift, until, max_length, packed)
+            plan = plans.Claims(f"{self._client}:c", self._number, self._clock.shift, until, max_length, packed)
             answer: bytes = await self._run("claim_schedules", msgspec.msgpack.encode(plan), *data)
         letters, *reasons = text(answer).split("\n")
         made = iter([_claimed(letter, reasons) for letter in letters])
@@ -120,7 +120,7 @@ class RedisSchedules(Requests):
     # Who sees to it
 
     async def lead_schedules(self, scheduler: str, *, lease: int) -> Lead:
-        leads, wait, known, untidy = await self._run("lead_schedules", self._shift, scheduler, lease)
+        leads, wait, known, untidy = await self._run("lead_schedules", self._clock.shift, scheduler, lease)
         return Lead(leads=bool(leads), wait=wait, known=bool(known), untidy=bool(untidy))
 
     async def resign_schedules(self, scheduler: str) -> None:

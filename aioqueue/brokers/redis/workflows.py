@@ -36,7 +36,7 @@ class RedisWorkflows(Requests):
         async with self._one_by_one:
             self._number += 1
             client, hold = f"{self._client}:c", UNBEGUN_FOR
-            plan = plans.PutPart(client, self._number, self._shift, workflow, hold, counts, begin)
+            plan = plans.PutPart(client, self._number, self._clock.shift, workflow, hold, counts, begin)
             answer: bytes = await self._run("put_part", msgspec.msgpack.encode(plan), *fields, within=timeout)
         if answer[:1] == b"d":
             raise DuplicateTask.of(answer[1:].decode())
@@ -120,7 +120,7 @@ class RedisWorkflows(Requests):
 
     async def resume(self, workflow: str, node: int | None = None) -> int:
         while True:
-            count = int(await self._run_once("resume", self._shift, workflow, "" if node is None else str(node)))
+            count = int(await self._run_once("resume", self._clock.shift, workflow, "" if node is None else str(node)))
             if count >= 0:
                 return count
             if problem := await self._work():
@@ -132,7 +132,7 @@ class RedisWorkflows(Requests):
     async def _work(self) -> str:
         """Do what workflows have left over, so that nobody has to wait for a worker. Returns what it could not do."""
         while await self._call("EXISTS", self._keys.work):
-            _, _, junk, _, problem = await self._run("promote", self._shift, _STEPS_AT_ONCE)
+            _, _, junk, _, problem = await self._run("promote", self._clock.shift, _STEPS_AT_ONCE)
             if junk or problem:  # a worker sets it aside, or goes on trying
                 return problem.decode(errors="backslashreplace") or "something in it cannot be read"
         return ""
