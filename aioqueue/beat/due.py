@@ -58,6 +58,9 @@ class Times:
         terms: how.
         since: one of its due times, or when it was added: an interval is counted from there, or from `start_at`.
 
+    Attributes:
+        since: as given.
+
     Raises:
         ConfigurationError: from each method: the schedule, a class of the user's own, gives what is no later moment.
     """
@@ -65,9 +68,12 @@ class Times:
     def __init__(self, name: str, schedule: Schedule, terms: Terms, since: int) -> None:
         self._start = None if terms.start_at is None else milliseconds(terms.start_at)
         self._end = None if terms.end_at is None else milliseconds(terms.end_at)
+        self.since = since
         self._name = name
         self._schedule = schedule
         self._step: tuple[int, int] | None = None
+        # A schedule of the user's own may take so long that a claim comes too late: it is not asked twice.
+        self._known: dict[int, datetime | None] = {}
         if isinstance(schedule, every):
             begin = since if self._start is None else self._start
             anchor = begin if schedule.anchor is None else _ms_of(schedule.anchor)
@@ -81,12 +87,18 @@ class Times:
             anchor, interval = self._step
             due = anchor + ((when - anchor) // interval + 1) * interval
         else:
-            ask = _next_of_text if isinstance(self._schedule, crontab) else next_due
-            found = ask(self._schedule, moment_of(when))
+            found = self._found(when)
             if found is None:
                 return None
             due = _ms_of(found)
         return None if due > (_LAST if self._end is None else self._end) else due
+
+    def _found(self, when: int) -> datetime | None:
+        if isinstance(self._schedule, crontab):
+            return _next_of_text(self._schedule, moment_of(when))
+        if when not in self._known:
+            self._known[when] = next_due(self._schedule, moment_of(when))
+        return self._known[when]
 
     def at(self, due: int) -> int:
         """When a due time fires: at it, and its jitter."""

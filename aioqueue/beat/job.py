@@ -43,6 +43,7 @@ class Job:
         definition = read_definition(stored)
         self._app = app
         self._data = definition.canvas
+        self._times: Times | None = None
         self.name = stored.name
         self.terms = definition.terms
         if definition.schedule is not None:
@@ -58,7 +59,9 @@ class Job:
 
     def times(self, since: int) -> Times:
         """Its due times; `since` is one of them, or when it was added."""
-        return Times(self.name, self.schedule, self.terms, since)
+        if self._times is None or self._times.since != since:
+            self._times = Times(self.name, self.schedule, self.terms, since)
+        return self._times
 
     def posting(self, due: int, now: int) -> Posting:
         """The message of a due time.

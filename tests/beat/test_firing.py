@@ -149,6 +149,25 @@ async def test_what_was_decided_long_ago_is_not_sent(app: AioQueue, ran: Ran) ->
         assert infos == {"a": (0, 7), "b": (0, 7)}
 
 
+async def test_a_schedule_that_takes_long_to_know_what_comes_next_fires(app: AioQueue, ran: Ran) -> None:
+    """Its claim comes too late; what is known by then is not asked for again."""
+
+    class Slow(Schedule):
+        def next_after(self, when: datetime) -> datetime:
+            broker.shift_clock(5000)
+            return when + TEN_MINUTES
+
+    async with app:
+        broker: Any = await app.broker()
+        app.periodic(Slow(), name="slow")(ran.note)
+        claimer = Claimer(app, broker)
+        claimer.own = await stand_for(app, broker, "one", {}, lease=1000)
+        await pass_time(app, TEN_MINUTES)
+        for _ in range(3):
+            await claimer.fire(0.0)
+        assert claimer.fired == 1
+
+
 class Running:
     """Tasks that go on until they are let go."""
 
