@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 import redis.asyncio as aioredis
 from support.monitoring import counts
+from support.waiting import LONG, until
 
+from aioqueue import AioQueue, every
+from aioqueue.beat.definition import stored as as_stored
+from aioqueue.beat.scheduler import Scheduler
 from aioqueue.brokers.protocol import Claim, ClaimVerdict, Outgoing, StoredSchedule
 from aioqueue.brokers.redis import RedisBroker
+from aioqueue.periodic import Periodic, Terms
 
 AN_HOUR = 3_600_000
 
@@ -123,3 +131,82 @@ async def test_an_idle_scheduler_asks_for_little(broker: RedisBroker, client: ai
     spent = await counts(client) - before
     assert requests(spent) == 1
     assert spent.total() <= 12
+
+
+# Schedulers, from outside
+
+
+@asynccontextmanager
+async def schedulers(app: AioQueue, broker: RedisBroker, count: int) -> AsyncIterator[list[Scheduler]]:
+    """So many of them at work, of which one leads."""
+    made = [Scheduler(app, broker) for _ in range(count)]
+    running = [asyncio.create_task(one.run()) for one in made]
+    try:
+        await until(lambda: sum(one.leads for one in made) == 1, LONG)
+        await until(lambda: _are_alive(broker, made), LONG)
+        yield made
+    finally:
+        for one in made:
+            one.stop()
+        await asyncio.gather(*running)
+
+
+async def _are_alive(broker: RedisBroker, made: list[Scheduler]) -> bool:
+    return {one.id for one in made} <= {*await broker.schedulers()}
+
+
+async def put(app: AioQueue, broker: RedisBroker, many: int, due: int) -> None:
+    """So many schedules of a task, all due at the same moment, kept as `app.schedules.add` does."""
+
+    @app.task(name="note")
+    async def note(number: int) -> None: ...
+
+    about = {"schedule": every(hours=1), "terms": Terms()}
+    found = [Periodic(name=f"{number:05}", canvas=note.s(number), **about) for number in range(many)]
+    given = [as_stored(one, timezone="UTC", source="code", now=due - AN_HOUR) for one in found]
+    assert {(one.due, one.at) for one in given} == {(due, due)}
+    await broker.declare_schedules("somebody", given, lease=AN_HOUR)
+
+
+SECONDS = 5.0
+
+
+@pytest.mark.parametrize("many", [10, 10_000])
+async def test_idle_schedulers_ask_less_than_once_a_second_each(
+    broker: RedisBroker, client: aioredis.Redis, many: int
+) -> None:
+    """One that leads and two that wait; and it is the same with many schedules."""
+    app = AioQueue("operations", broker="redis://nobody.invalid")
+    await put(app, broker, many, broker.now() + AN_HOUR)
+    async with schedulers(app, broker, 3) as made:
+        began, before = time.monotonic(), await counts(client)
+        await asyncio.sleep(SECONDS)
+        spent = await counts(client) - before
+        took = time.monotonic() - began
+        assert [one.fired for one in made] == [0, 0, 0]
+    asked = requests(spent) + spent["ping"]
+    assert 0 < asked <= 3 * (took + 1), spent
+    # What the server does for one of them is a handful of things, none of which looks at the schedules one by one.
+    assert spent.total() <= 12 * asked, spent
+
+
+async def test_one_scheduler_sends_thousands_that_are_due_at_once_in_few_requests(
+    broker: RedisBroker, client: aioredis.Redis
+) -> None:
+    app = AioQueue("operations", broker="redis://nobody.invalid")
+    await put(app, broker, 5000, broker.now() + 2 * AN_HOUR)
+    another = StoredSchedule(name="another", definition=b"", source="api", due=None, at=None)
+    assert await broker.put_schedule(another, replace=False)
+    async with schedulers(app, broker, 1) as made:
+        began, before = time.monotonic(), await counts(client)
+        await broker.postpone_leases(2 * AN_HOUR)
+        broker.shift_clock(2 * AN_HOUR)
+        assert await broker.remove_schedule("another")  # a change: it looks again
+        await until(lambda: made[0].fired >= 5000, LONG)
+        spent = await counts(client) - before
+        took = time.monotonic() - began
+    assert made[0].fired == 5000
+    assert spent["xadd"] - 1 == await client.xlen("{operations:0}:q:default:0") == 5000
+    # Five pages of a thousand, each looked at once and claimed in two steps, and a look that finds nothing more. The
+    # first request of a script is made twice, for its text; and it goes on asking whether it leads.
+    assert requests(spent) <= 5 * (1 + 2) + 1 + 5 + took + 1, spent

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LEASE = 3000
 """ms for which a scheduler leads, or is known to live, after it was heard last."""
 
+# At most one request a second of an idle one: this, and what keeps its connections alive.
+_ASK_AGAIN = 1.25
 _TURN = 1.0
 # A change is heard of at once; if a word was lost, what it was about is seen then.
 _LOOK_AGAIN = 10.0
@@ -138,7 +140,7 @@ class Scheduler:
             await self._broker.sweep_schedules()
         elif lead.leads and lead.untidy:
             await self._broker.sweep_schedules()
-        self._ask_at = asked + (_TURN if lead.leads else min(_TURN, max(_SOON, lead.wait / 1000)))
+        self._ask_at = asked + (_ASK_AGAIN if lead.leads else min(_ASK_AGAIN, max(_SOON, lead.wait / 1000)))
         if lead.leads and not self.leads:
             logger.info("Beat: this scheduler (%s) leads", self.id)
             self._changed = True
@@ -151,7 +153,7 @@ class Scheduler:
     async def _fire(self) -> None:
         """Fire what is due; and know when to look again."""
         self._changed = False
-        following, stuck = await self._claimer.fire(_TURN)
+        following, stuck = await self._claimer.fire(max(0.0, self._ask_at - clock.seconds()))
         wait = _TRY_AGAIN if stuck else _LOOK_AGAIN
         if following is not None:
             wait = min(wait, max(0.001, (following - self._broker.now()) / 1000))

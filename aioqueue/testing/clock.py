@@ -62,11 +62,23 @@ class Clock:
         async with self._lock:
             await self._beat.declare()
             target = self._broker.now() + round(distance / timedelta(milliseconds=1))
-            while (wait := await self._next_due()) is not None and self._broker.now() + wait <= target:
+            wait = await self._next_due()
+            while wait is not None and self._broker.now() + wait <= target:
                 await self._stage.move_clock(wait)
-                await self._runs.until_quiet(retry_now=False)
+                wait = await self._run_what_is_due(target)
             await self._stage.move_clock(max(0, target - self._broker.now()))
+            await self._beat.fire()
             await self._runs.until_quiet(retry_now=False)
+
+    async def _run_what_is_due(self, target: int) -> int | None:
+        """Run what is due, all of it before the clock is moved on; for how many ms nothing will be due then."""
+        await self._beat.fire()
+        while True:
+            await self._runs.until_quiet(retry_now=False)
+            wait = await self._next_due()
+            # That took its time, in which more may have come due: it is not for the next moment, which may be far.
+            if self._broker.now() >= target or await self._runs.is_quiet():
+                return wait
 
     async def _next_due(self) -> int | None:
         """Send what is due by a schedule; for how many ms nothing will be due then. None is for ever."""

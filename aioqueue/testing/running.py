@@ -40,10 +40,10 @@ class Runs:
         with self._waiting.working():
             while True:
                 await self._alongside(self._burst(await self._queues(), retry_now), retry_now)
-                if await self._is_quiet():
+                if await self.is_quiet():
                     return
 
-    async def _is_quiet(self) -> bool:
+    async def is_quiet(self) -> bool:
         """Wait for what the test's own workers have in their hands; returns whether nothing waits then."""
         while True:
             queues = [queue for queue in await self._broker.queues() if queue.name not in self._alone]
