@@ -12,8 +12,9 @@ from aioqueue.embedded import find_server_binary
 
 
 def machine() -> dict[str, str]:
-    """In words: processor, memory, system, Python, server. No names of machines or people."""
+    """In words: processor, memory, system, Python, server, load. No names of machines or people."""
     binary = find_server_binary()
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
     return {
         "processor": f"{_processor()}, {psutil.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
@@ -21,6 +22,7 @@ def machine() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "server": f"{binary.program} {binary.version}, AOF everysec",
         "load before": f"{os.getloadavg()[0]:.1f}",
+        **({"priority": f"nice {priority}"} if priority else {}),
     }
 
 
