@@ -14,6 +14,8 @@ from support.waiting import A_MOMENT, PATIENCE, until
 from aioqueue import AioQueue, AsyncResult, TaskContext
 from aioqueue.exceptions import TaskRevoked
 
+AN_HOUR = 3_600_000
+
 
 @pytest.fixture
 def gate() -> Gate:
@@ -90,11 +92,14 @@ async def test_waiting_for_its_eta(app: AioQueue, note: Any, ran: list[Any], wit
 
 
 async def _revoke_delayed(app: AioQueue, note: Any) -> None:
-    result = await note.options(countdown=0.1).send(1)
+    result = await note.options(countdown=1800).send(1)
     assert await lengths(app) == (0, 0, 1)
     assert await result.revoke() is True
     assert await lengths(app) == (0, 0, 0), "it is removed at once"
     await _revoked(result)
+    broker = await app.broker()
+    await broker.postpone_leases(AN_HOUR)
+    broker.shift_clock(AN_HOUR)
     await asyncio.sleep(A_MOMENT)
 
 

@@ -32,10 +32,10 @@ async def test_a_deep_canvas(stage: Stage, step: Callable[[Stage, Any], Any], gi
     for _ in range(DEPTH):
         canvas = step(stage, canvas)
     result = await canvas.send(1)
-    assert await result.get(timeout=20) == gives
+    assert await result.get(timeout=50) == gives
     assert await result.state() == "SUCCESS"
     again = await canvas.apply_async((1,), queue="default")  # on a copy
-    assert await again.get(timeout=20) == gives
+    assert await again.get(timeout=50) == gives
 
 
 async def test_deep_canvases_as_text_and_data(actors: Stage) -> None:

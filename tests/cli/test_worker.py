@@ -108,7 +108,7 @@ async def threshold() -> tuple[int, bool]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
     worker = aioqueue.worker()
-    id = aioqueue("call", "shop", "sleep", "2").out.strip()
+    id = aioqueue("call", "shop", "sleep", "4").out.strip()  # longer than a command takes to look
     eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
     worker.signal(number)
     assert worker.wait() == 0

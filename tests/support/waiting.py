@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 T = TypeVar("T")
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which something that should happen at once will not happen any more."""
 LONG = 30.0
 """The same where processes start and end, or much is to be done."""
