@@ -29,7 +29,7 @@ class Length(NamedTuple):
         schedules, runs: so many schedules whose due times all count, and of each so many due times.
         interval: of the first; the others have longer ones, each by a little.
         pause: seconds between strikes.
-        lease, turn: of the schedulers.
+        lease, ask_again: of the schedulers.
     """
 
     schedules: int
@@ -37,12 +37,12 @@ class Length(NamedTuple):
     interval: float
     pause: float
     lease: int
-    turn: float
+    ask_again: float
 
 
 _CODE = {"code": {"task": "work", "schedule": 0.1, "options": {"queue": KEPT}, "misfire": "all"}}
-_SHORT = Length(schedules=10, runs=12, interval=0.2, pause=0.3, lease=900, turn=0.3)
-_LONG = Length(schedules=10, runs=100, interval=0.4, pause=1.0, lease=3000, turn=1.0)
+_SHORT = Length(schedules=10, runs=12, interval=0.2, pause=0.3, lease=900, ask_again=0.3)
+_LONG = Length(schedules=10, runs=100, interval=0.4, pause=1.0, lease=3000, ask_again=1.25)
 
 
 class Storm:
@@ -96,7 +96,7 @@ class Storm:
     async def _come(self, *, ready: bool = False) -> None:
         constants = {
             "aioqueue.beat.scheduler.LEASE": self._length.lease,
-            "aioqueue.beat.scheduler._TURN": self._length.turn,
+            "aioqueue.beat.scheduler._ASK_AGAIN": self._length.ask_again,
         }
         self._awake.append(await self._arena.scheduler(ready=ready, constants=constants, beat_schedule=_CODE))
 
