@@ -25,7 +25,7 @@ from aioqueue.worker.leaves import let_go, said
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import ENDING, OVER, RUNNING, VOID, Run
+from aioqueue.worker.run import CALLED, OVER, RUNNING, VOID, Run
 from aioqueue.worker.runtime import Hands, WorkerRuntime
 from aioqueue.worker.telling import Telling, hook
 
@@ -156,8 +156,8 @@ class Execution:
         except BaseException as error:
             # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
             return await self._classify(run, error)
-        if run.ending is None and run.phase is RUNNING:
-            run.phase = ENDING
+        if run.cut is None and run.phase is RUNNING:
+            run.phase = CALLED
             return self._decided(self._rules.returned, run, value)
         return await self._classify(run, asyncio.CancelledError())
 
@@ -165,9 +165,9 @@ class Execution:
         """What follows from what was raised; None when it counts for nothing."""
         if run.phase >= VOID:
             return None
-        run.phase = ENDING
-        if run.ending is not None:
-            return self.ended(run)
+        run.phase = CALLED
+        if run.cut is not None:
+            return self.cut(run)
         error = said(error)
         if not isinstance(error, Replace):
             return self._decided(self._rules.raised, run, error)
@@ -176,16 +176,16 @@ class Execution:
         try:
             shape = await put_replacement(self._app, run, error.canvas)
         except BaseException as problem:
-            if run.ending is not None:
+            if run.cut is not None:
                 return await self._classify(run, problem)
             return self._decided(self._rules.raised, run, problem)
         return self._rules.replaced(run, error, shape.id)
 
     # Ends that do not come from the function
 
-    def ended(self, run: Run) -> Outcome | None:
+    def cut(self, run: Run) -> Outcome | None:
         """What it means that a run was ended from outside; None: nothing is said of it, for it is run again."""
-        return self._decided(self._rules.ended, run, run.ending)
+        return self._decided(self._rules.cut, run, run.cut)
 
     async def last_words(self, run: Run, outcome: Outcome) -> None:
         """Call the hooks of one that was given up."""

@@ -107,15 +107,15 @@ class Fetcher:
                 now = self._broker.now()
                 for delivery in deliveries:
                     try:
-                        admitted = admit(self._app, delivery, now, self._ends)
+                        found = admit(self._app, delivery, now, self._ends)
                     except Exception as error:  # nothing that arrives can stop a worker
                         logger.exception("Task %s cannot be looked at", delivery.id)
                         broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
-                        admitted = self._ends.buried(delivery, None, broken, now)
-                    if isinstance(admitted, Outcome):
-                        self._runner.refuse(admitted)
+                        found = self._ends.buried(delivery, None, broken, now)
+                    if isinstance(found, Outcome):
+                        self._runner.turn_away(found)
                     else:
-                        self._runner.put(admitted)
+                        self._runner.put(found)
                 self._runner.start_ready()
                 if suspect is not None:
                     await self._settled()
@@ -171,7 +171,7 @@ class Fetcher:
         now = asyncio.get_running_loop().time()
         elapsed = now - self._measured_at
         if elapsed > 0.02:
-            ended = self._runner.ended
+            ended = self._runner.ended_count
             self._rate += ((ended - self._measured) / elapsed - self._rate) * min(1.0, elapsed * 5)
             self._measured, self._measured_at = ended, now
         return min(_MOST_PREFETCH, int(self._rate * _PREFETCH_SECONDS))

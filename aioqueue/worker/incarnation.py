@@ -18,7 +18,7 @@ from aioqueue.worker.listening import Listener
 from aioqueue.worker.renewer import Renewer
 from aioqueue.worker.resources import stop_when_used_up
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import Ending
+from aioqueue.worker.run import Cut
 from aioqueue.worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Incarnation:
             # Cancelled, or broken: nothing that was started is left to itself.
             runner.accepting = False
             runner.drop_ready()
-            runner.cancel_all(Ending.HANDED_BACK)
+            runner.cancel_all(Cut.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
             await self._leave(runner)
             raise
@@ -172,7 +172,7 @@ class Incarnation:
         until = asyncio.get_running_loop().time() + self._worker.shutdown_timeout
         if self.lease_lost:
             runner.drop_ready()
-            runner.cancel_all(Ending.LEASE_LOST)
+            runner.cancel_all(Cut.LEASE_LOST)
             await self._until_ended(runner, 2.0)
             await self._leave(runner)
             return False
@@ -182,7 +182,7 @@ class Incarnation:
         clean = await self._until_ended(runner, self._worker.shutdown_timeout)
         if not clean:
             logger.warning("%d tasks are still running; they are cancelled and handed back", len(runner.running))
-            runner.cancel_all(Ending.HANDED_BACK)
+            runner.cancel_all(Cut.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
         await self._leave(runner, until)
         return clean and not runner.stuck

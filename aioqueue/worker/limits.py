@@ -7,17 +7,17 @@ from collections.abc import Callable
 from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded
 from aioqueue.logs import logger
 from aioqueue.worker.deadlines import Deadlines
-from aioqueue.worker.run import ENDING, GIVEN_UP, Ending, Run
+from aioqueue.worker.run import CALLED, GIVEN_UP, Cut, Run
 
 # For how long a cancelled task may clean up before it is given up.
 _GRACE = 0.5
 
-_ERRORS: dict[Ending, type[BaseException]] = {
-    Ending.REVOKED: TaskRevoked,
-    Ending.REVOKED_BY_STAMP: TaskRevoked,
-    Ending.TIME_LIMIT: TimeLimitExceeded,
-    Ending.HANDED_BACK: LeaseLost,
-    Ending.LEASE_LOST: LeaseLost,
+_ERRORS: dict[Cut, type[BaseException]] = {
+    Cut.REVOKED: TaskRevoked,
+    Cut.REVOKED_BY_STAMP: TaskRevoked,
+    Cut.TIME_LIMIT: TimeLimitExceeded,
+    Cut.HANDED_BACK: LeaseLost,
+    Cut.LEASE_LOST: LeaseLost,
 }
 
 
@@ -39,13 +39,13 @@ class Limits:
         if run.time_limit is not None:
             self._deadlines.add(run.time_limit, run, self._exceed)
 
-    def cancel(self, run: Run, ending: Ending) -> None:
+    def cancel(self, run: Run, cut: Cut) -> None:
         """End a run; it is given up if it has not ended after a moment."""
-        if run.phase >= GIVEN_UP or run.ending is not None:
+        if run.phase >= GIVEN_UP or run.cut is not None:
             return
-        run.ending = ending
+        run.cut = cut
         # A thread's function is waited for while it cleans up; if it does not come back it is given up, and counted.
-        if not (run.job is not None and run.job.interrupt(_ERRORS[ending])) and run.coroutine is not None:
+        if not (run.job is not None and run.job.interrupt(_ERRORS[cut])) and run.coroutine is not None:
             run.coroutine.cancel()
         self._deadlines.add(_GRACE, run, self._too_late)
 
@@ -54,7 +54,7 @@ class Limits:
         self._deadlines.close()
 
     def _soften(self, run: Run) -> None:
-        if run.phase is ENDING:  # hooks, a replacement that is stored, the settlement: none of it is the task's own
+        if run.phase is CALLED:  # hooks, a replacement that is stored, the settlement: none of it is the task's own
             return
         logger.info(
             "Task %s[%s] has run for its soft limit of %g s", run.task.name, run.delivery.id, run.soft_time_limit
@@ -67,14 +67,14 @@ class Limits:
 
     def _exceed(self, run: Run) -> None:
         run.soft_due = False
-        self.cancel(run, Ending.TIME_LIMIT)
+        self.cancel(run, Cut.TIME_LIMIT)
 
     def _too_late(self, run: Run) -> None:
         logger.warning(
             "Task %s[%s] did not end when it was told to (%s); it is given up, and may run on unheard",
             run.task.name,
             run.delivery.id,
-            run.ending.value if run.ending is not None else "",
+            run.cut.value if run.cut is not None else "",
         )
         self._give_up(run)
 

@@ -48,8 +48,8 @@ async def stop_when_used_up(worker: Worker, runner: Runner, stop: asyncio.Event)
     if conf.worker_max_tasks is None and conf.worker_max_memory is None:
         return
     while not stop.is_set():
-        if conf.worker_max_tasks is not None and runner.started >= conf.worker_max_tasks:
-            logger.info("Worker %s has run %d tasks, its limit; it stops", worker.hostname, runner.started)
+        if conf.worker_max_tasks is not None and runner.started_count >= conf.worker_max_tasks:
+            logger.info("Worker %s has run %d tasks, its limit; it stops", worker.hostname, runner.started_count)
             stop.set()
         if conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
             logger.info("Worker %s has %d bytes of memory, over its limit; it stops", worker.hostname, memory)

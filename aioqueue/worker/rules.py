@@ -31,7 +31,7 @@ from aioqueue.worker.ends import Ends, cut_off, too_long
 from aioqueue.worker.leaves import is_retried
 from aioqueue.worker.outcome import IGNORED, REPLACED, REQUEUED, SUCCESS, Outcome
 from aioqueue.worker.retrying import brief, delay_of, limit_of, used_up
-from aioqueue.worker.run import Ending, Run
+from aioqueue.worker.run import Cut, Run
 from aioqueue.worker.undone import COLLECTIONS, undone, undone_within
 from aioqueue.workflow import WAITING, Step, failed_step, pack_value
 
@@ -165,13 +165,13 @@ class Rules(Ends):
         settlement = self.settlement(run, None, step, final=False)
         return Outcome(REPLACED, error, settlement, run.message)
 
-    def ended(self, run: Run, ending: Ending | None, now: int) -> Outcome | None:
+    def cut(self, run: Run, how: Cut | None, now: int) -> Outcome | None:
         """It was ended from outside. None: nothing is said of it, for it is run again."""
-        if ending is Ending.REVOKED:
+        if how is Cut.REVOKED:
             return self.revoked(run.delivery, run.message)
-        if ending is Ending.REVOKED_BY_STAMP:
+        if how is Cut.REVOKED_BY_STAMP:
             return self.revoked_by_stamp(run.delivery, run.message, now)
-        if ending is Ending.TIME_LIMIT:
+        if how is Cut.TIME_LIMIT:
             return self.raised(run, too_long(run), now)
         return self.failed(run, cut_off(run), now) if run.ack is not None else None
 

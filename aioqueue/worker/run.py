@@ -17,8 +17,8 @@ from aioqueue.worker.outcome import Outcome
 from aioqueue.workflow import Addition
 
 
-class Ending(Enum):
-    """Why a run is ended from outside."""
+class Cut(Enum):
+    """Why a run is cut off: ended from outside."""
 
     REVOKED = "revoked"
     REVOKED_BY_STAMP = "its stamp was revoked"
@@ -34,8 +34,9 @@ class Phase(IntEnum):
     """It waits for a slot."""
     RUNNING = 1
     """It has one: its input is completed, its function called."""
-    ENDING = 2
-    """Its function has ended; what that means is decided, and hooks are called. Nothing of it is the task's own."""
+    CALLED = 2
+    """Its function has been called, and has ended. What that means is decided, and hooks are called: nothing of it is
+    the task's own."""
     VOID = 3
     """It still runs, but another worker has it, or it was revoked: whatever it does counts for nothing."""
     GIVEN_UP = 4
@@ -47,7 +48,7 @@ class Phase(IntEnum):
 # By names of their own: to look up a member of an enum takes longer.
 READY: Final = Phase.READY
 RUNNING: Final = Phase.RUNNING
-ENDING: Final = Phase.ENDING
+CALLED: Final = Phase.CALLED
 VOID: Final = Phase.VOID
 GIVEN_UP: Final = Phase.GIVEN_UP
 OVER: Final = Phase.OVER
@@ -73,7 +74,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         context: what the task sees of itself, while it runs.
         started: ms since the epoch.
         ack: the early acknowledgement, once it is asked for.
-        ending: why it is being ended.
+        cut: why it is cut off, if it is.
         outcome: what its end means, once that is decided; nothing changes it then. None again when it is settled.
         soft_due: `SoftTimeLimitExceeded` is to be raised at its next step.
         phase: how far it is.
@@ -95,7 +96,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     context: TaskContext | None = None
     started: int = 0
     ack: asyncio.Task[Verdict] | None = None
-    ending: Ending | None = None
+    cut: Cut | None = None
     outcome: Outcome | None = None
     soft_due: bool = False
     phase: Phase = READY

@@ -20,7 +20,7 @@ from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import Outcome
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Ending, Run
+from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Cut, Run
 from aioqueue.worker.runtime import Hands
 from aioqueue.worker.slots import Slots
 from aioqueue.worker.stamps import RevokedStamps
@@ -86,7 +86,7 @@ class Runner(Slots):
 
     # In
 
-    def refuse(self, outcome: Outcome) -> None:
+    def turn_away(self, outcome: Outcome) -> None:
         """It is not run at all."""
         self.unsettled += 1
         self._tell_and_settle(outcome)
@@ -101,7 +101,7 @@ class Runner(Slots):
                 return
             run.phase = RUNNING
             self.running.add(run)
-            self.started += 1
+            self.started_count += 1
             # Not in the context of the run that has just made room.
             run.coroutine = self._loop.create_task(self.execution.execute(run), context=self._context.copy())
         except Exception as error:  # no slot is lost, nor the run
@@ -157,7 +157,7 @@ class Runner(Slots):
             self.running.remove(run)
         except KeyError:
             return
-        self.ended += 1
+        self.ended_count += 1
         if self.waiting:
             self.start_ready()
         self.changed.set()
@@ -197,7 +197,7 @@ class Runner(Slots):
             logger.exception("The end of task %s was refused, and no other can be made", settlement.delivery.id)
             return None
 
-    # Ending from outside
+    # Cut from outside
 
     def revoke(self, ids: tuple[str, ...], terminate: bool) -> None:
         """These tasks were revoked: those that wait are not started, those that run are cancelled if asked for."""
@@ -207,19 +207,19 @@ class Runner(Slots):
                 run.delivery.revoked = True
         if terminate:
             for run in [run for run in self.running if run.delivery.id in wanted]:
-                self.limits.cancel(run, Ending.REVOKED)
+                self.limits.cancel(run, Cut.REVOKED)
 
     def revoke_stamps(self, stamps: Sequence[tuple[bytes, int]], terminate: bool) -> None:
         """These stamps were revoked."""
         self.stamps.set(stamps)
         if terminate:
             for run in [run for run in self.running if self.stamps.cover(run.message)]:
-                self.limits.cancel(run, Ending.REVOKED_BY_STAMP)
+                self.limits.cancel(run, Cut.REVOKED_BY_STAMP)
 
-    def cancel_all(self, ending: Ending) -> None:
+    def cancel_all(self, cut: Cut) -> None:
         """End all runs."""
         for run in list(self.running):
-            self.limits.cancel(run, ending)
+            self.limits.cancel(run, cut)
 
     def close(self) -> None:
         """Nothing is run any more."""
@@ -230,7 +230,7 @@ class Runner(Slots):
     def _give_up(self, run: Run) -> None:
         """It ignores its cancellation: its end is recorded without it, and it is left to itself."""
         decided = run.outcome
-        outcome = None if run.phase is VOID else decided or self.execution.ended(run)
+        outcome = None if run.phase is VOID else decided or self.execution.cut(run)
         self.give_up(run)
         if outcome is None:
             self.unsettled -= 1

@@ -22,7 +22,7 @@ class Slots:
         running: those that have started, and not ended.
         stuck: those that were given up, and still have not ended, or not been told of.
         waiting: how many are ready.
-        started, ended: how many have.
+        started_count, ended_count: how many have.
         unsettled: deliveries in hand: ready, running, or ended and not settled yet.
         accepting: whether anything is to be started.
         may_start: whether what is held may be started now: not while the lease may have ended, for then others may
@@ -39,8 +39,8 @@ class Slots:
         self.waiting: int = 0
         self.running: set[Run] = set()
         self.stuck: set[Run] = set()
-        self.started: int = 0
-        self.ended: int = 0
+        self.started_count: int = 0
+        self.ended_count: int = 0
         self.unsettled: int = 0
         self.changed = asyncio.Event()
         self.accepting = True
@@ -93,7 +93,7 @@ class Slots:
         run.phase = GIVEN_UP
         self.stuck.add(run)
         self.running.discard(run)
-        self.ended += 1
+        self.ended_count += 1
 
     def forget(self, run: Run) -> None:
         """It was given up: it is over once it has ended, and its end is on its way."""

@@ -17,7 +17,7 @@ from aioqueue.exceptions import TaskRevoked
 from aioqueue.message import Message
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import Ending, Phase, Run, run_of
+from aioqueue.worker.run import Cut, Phase, Run, run_of
 from aioqueue.worker.runner import Runner
 
 
@@ -78,7 +78,7 @@ async def stage() -> AsyncIterator[Stage]:
     committing = asyncio.create_task(stage.committer.run())
     yield stage
     stage.broker.may_answer.set()
-    stage.runner.cancel_all(Ending.HANDED_BACK)
+    stage.runner.cancel_all(Cut.HANDED_BACK)
     await stage.until(lambda: not stage.runner.running)
     committing.cancel()
     stage.runner.close()
@@ -99,7 +99,7 @@ async def test_nothing_is_started_while_others_may_have_it(stage: Stage) -> None
     stage.runner.may_start = lambda: False
     stage.put("a", _nothing)
     stage.runner.start_ready()
-    assert (stage.runner.started, stage.runner.waiting, _ids(stage.runner.ready())) == (0, 1, ["a"])
+    assert (stage.runner.started_count, stage.runner.waiting, _ids(stage.runner.ready())) == (0, 1, ["a"])
     stage.runner.may_start = lambda: True
     stage.runner.start_ready()
     await stage.until(lambda: stage.broker.settled == ["a"])
@@ -113,11 +113,11 @@ async def test_the_lease_may_end_between_two_tasks(stage: Stage) -> None:
     for id in ("a", "b", "c"):
         stage.put(id, leave.wait)
     stage.runner.start_ready()
-    assert (stage.runner.started, stage.runner.waiting) == (2, 1)
+    assert (stage.runner.started_count, stage.runner.waiting) == (2, 1)
     stands = False
     leave.set()
     await stage.until(lambda: len(stage.broker.settled) == 2)
-    assert (stage.runner.started, stage.runner.waiting) == (2, 1)
+    assert (stage.runner.started_count, stage.runner.waiting) == (2, 1)
 
 
 # D2 and D3: what is handed back is what nobody holds
@@ -186,7 +186,7 @@ async def test_an_error_of_our_own_loses_no_place(
     stage.runner.start_ready()
     await stage.until(lambda: len(stage.broker.settled) == 6)
     await stage.until(lambda: not stage.runner.unsettled)
-    assert (stage.runner.ended, len(stage.runner.running), len(stage.runner.stuck)) == (6, 0, 0)
+    assert (stage.runner.ended_count, len(stage.runner.running), len(stage.runner.stuck)) == (6, 0, 0)
 
 
 async def test_one_that_cannot_be_started_keeps_no_other_from_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ async def test_what_counts_for_nothing_can_be_ended_all_the_same(stage: Stage, m
     stage.runner.start_ready()
     async with asyncio.timeout(PATIENCE):
         await refused.wait()
-    stage.runner.limits.cancel(run, Ending.TIME_LIMIT)
+    stage.runner.limits.cancel(run, Cut.TIME_LIMIT)
     await stage.until(lambda: not stage.runner.running)
     assert (stage.runner.unsettled, stage.runner.stuck, run.phase) == (0, {run}, Phase.GIVEN_UP)
     leave.set()
