@@ -159,6 +159,39 @@ def test_the_architecture_lists_all_keys() -> None:
 # Files
 
 
+# Functions
+
+
+_STEP = re.compile(r"^\|[^|]*\| `(aioqueue/[\w/]+\.(?:py|lua))` \|([^|]*)\|$", re.MULTILINE)
+_LUA_FUNCTION = re.compile(r"\bfunction (?:self\.)?(\w+)\(|\bself\.(\w+) = ")
+
+
+def _defined(path: Path) -> set[str]:
+    """The functions and classes of a file; those of a class after its name and a dot."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".lua":
+        return {name for found in _LUA_FUNCTION.findall(text) for name in found}
+    names: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{one.name}"
+                for one in node.body
+                if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return names
+
+
+def test_functions_are_where_the_life_of_a_task_says() -> None:
+    steps = _STEP.findall((DOCS / "concepts" / "life-of-a-task.md").read_text())
+    assert len(steps) > 30
+    for path, functions in steps:
+        missing = set(re.findall(r"`([\w.]+)`", functions)) - _defined(ROOT / path)
+        assert not missing, f"{path} has no {', '.join(sorted(missing))}"
+
+
 @pytest.mark.skipif(not (ROOT / "mkdocs.yml").exists(), reason="a part of the repository")
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()])
 def test_files_exist(page: Path) -> None:
