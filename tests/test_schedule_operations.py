@@ -209,4 +209,4 @@ async def test_one_scheduler_sends_thousands_that_are_due_at_once_in_few_request
     assert spent["xadd"] - 1 == await client.xlen("{operations:0}:q:default:0") == 5000
     # Five pages of a thousand, each looked at once and claimed in two steps, and a look that finds nothing more. The
     # first request of a script is made twice, for its text; and it goes on asking whether it leads.
-    assert requests(spent) <= 5 * (1 + 2) + 1 + 5 + took + 1, spent
+    assert requests(spent) <= 5 * (1 + 2) + 1 + 5 + 2 * (took + 1), spent

@@ -179,7 +179,7 @@ def _patience(terms: Terms) -> float:
 def _further(times: Times, terms: Terms, since: int, now: int) -> int | None:
     """The due time from which on it matters what becomes of each; those between `since` and that are left out."""
     if terms.misfire == "once":
-        return times.latest(since, now - ON_TIME)
+        return times.latest(since, now - ON_TIME - times.jitter - 1)  # the latest that is late for sure
     return times.after(max(since, now - int(_patience(terms)) - times.jitter - 1))
 
 

@@ -155,6 +155,55 @@ def test_a_year_of_minutes_is_gone_through_in_a_few_looks(given: Terms, runs: li
     assert MOST <= missed <= MOST + 5
 
 
+def gone_through(times: Times, given: Terms, now: int) -> list[int]:
+    """What fires of all that is due from noon on."""
+    due: int | None = NOON
+    fired: list[int] = []
+    for _ in range(10):
+        if due is None or times.at(due) > now:
+            return fired
+        found = look(times, given, due, now)
+        assert found.due is None or found.due > due
+        fired += found.fire
+        due = found.due
+    raise AssertionError("it does not come to an end")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        terms(misfire="skip"),
+        terms(misfire="skip", misfire_grace=1.2),
+        terms(misfire="once"),
+        terms(misfire="once", misfire_grace=1.2),
+        terms(misfire="all", misfire_grace=1.2),
+    ],
+)
+@pytest.mark.parametrize("jitter", [0, 0.05, 0.1])
+@pytest.mark.parametrize("late", [0, 1, 50, 99])
+def test_a_long_gap_ends_as_a_short_one_does(given: Terms, jitter: float, late: int) -> None:
+    """More due times than are looked at one by one are gone over, and none of those that count."""
+    step = 100
+    times = Times("job", every(0.1, jitter=jitter), given, NOON)
+    now = NOON + 5 * MOST * step + late
+    every_one = [due for due in range(NOON, now + 1, step) if times.at(due) <= now]
+    patience = 1200 if given.misfire_grace else SECOND
+    wanted = [due for due in every_one if now - times.at(due) <= (patience if given.misfire != "once" else SECOND)]
+    if given.misfire == "once":
+        missed = [due for due in every_one if due not in wanted]
+        before = missed[-1] if missed else NOON
+        if not given.misfire_grace or now - times.at(before) <= patience:
+            wanted = sorted([before, *wanted])
+    assert gone_through(times, given, now) == wanted
+
+
+def test_the_latest_up_to_a_moment() -> None:
+    times = minutely(Terms())
+    assert times.latest(NOON, after(3)) == after(3)
+    assert times.latest(NOON, after(3) - 1) == after(2)
+    assert times.latest(NOON, after(1) - 1) == NOON
+
+
 def test_all_of_many_run_some_at_a_time() -> None:
     given = terms(misfire="all")
     count = 2 * MOST + 100
@@ -179,6 +228,11 @@ def test_jitter_is_the_same_for_all_and_not_the_same_for_each() -> None:
     assert drawn != [other.at(after(n)) - after(n) for n in range(200)]
     assert 0 <= min(drawn) < 3000 and 27_000 < max(drawn) <= 30_000
     assert len(set(drawn)) > 150
+
+
+def test_the_longest_jitter_is_drawn_too() -> None:
+    times = Times("job", every(60, jitter=0.001), Terms(), NOON)
+    assert {times.at(after(n)) - after(n) for n in range(100)} == {0, 1}
 
 
 def test_with_jitter_it_is_late_when_its_drawn_moment_is_over() -> None:
