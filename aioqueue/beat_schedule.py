@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
-from aioqueue.schedules import Schedule, as_schedule, every
+from aioqueue.schedules import Schedule, as_schedule, crontab, every
 
 TERMS = ("misfire", "misfire_grace", "max_running", "start_at", "end_at", "max_runs")
 _KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", *TERMS)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MIDNIGHT = datetime(2001, 1, 1)  # a Monday, by the clock of the app's `timezone`
+_DAY = timedelta(days=1)
 
 
 class BeatEntry(NamedTuple):
@@ -60,7 +61,7 @@ def entry(name: Any, given: Any) -> BeatEntry:
     except ConfigurationError as error:
         raise ConfigurationError(f"{where} cannot be: {error}") from None
     if values.get("relative") and isinstance(schedule, every) and schedule.anchor is None:
-        schedule = every(schedule.interval, anchor=_EPOCH, jitter=schedule.jitter)  # by the clock, in Celery's words
+        schedule = _by_the_clock(schedule)
     return BeatEntry(
         name,
         values["task"],
@@ -70,6 +71,13 @@ def entry(name: Any, given: Any) -> BeatEntry:
         kinds.MAPPING.of(f"{where}: options", values.get("options") or {}),
         {key: values[key] for key in TERMS if key in values},
     )
+
+
+def _by_the_clock(schedule: every) -> Schedule:
+    """What Celery calls relative: each day at midnight, each hour when it is full."""
+    if schedule.interval == _DAY:  # which is not always 24 hours
+        return crontab("0 0 * * *", jitter=schedule.jitter)
+    return every(schedule.interval, anchor=_MIDNIGHT, jitter=schedule.jitter)
 
 
 def check_entries(entries: Mapping[Any, Any]) -> None:

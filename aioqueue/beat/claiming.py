@@ -29,6 +29,7 @@ anywhere in between sends nothing stale."""
 
 _COMPLAIN_AGAIN = 60.0
 _MOST_RECENT = 1000
+_MOST_JOBS = 20_000
 # Between two due times there may be others at the broker; so much is computed at a stretch.
 _BREATHE = 100
 
@@ -151,6 +152,8 @@ class Claimer:
         if known is not None and known[0] == stored.definition:
             return known[1]
         job = Job(self._app, stored, self.own)
+        if len(self._jobs) >= _MOST_JOBS:
+            self._jobs.clear()
         self._jobs[stored.name] = stored.definition, job
         return job
 
@@ -192,6 +195,8 @@ class Claimer:
         claim = draft.claim
         match claimed.verdict:
             case ClaimVerdict.SENT:
+                if claim.next_due is None:  # there may be any number of such, one after another
+                    self._jobs.pop(claim.name, None)
                 if draft.crowded:
                     _tell_left_out(logging.INFO, claim.name, draft.crowded, "earlier tasks go on (max_running)")
                 if claim.missed > draft.crowded:

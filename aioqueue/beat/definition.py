@@ -11,7 +11,7 @@ from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.base import Canvas
 from aioqueue.exceptions import PayloadError
 from aioqueue.periodic import Periodic, Terms
-from aioqueue.schedules import Schedule
+from aioqueue.schedules import Schedule, print_of
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,7 +45,7 @@ def definition_of(canvas: Canvas[Any], schedule: Schedule, terms: Terms) -> byte
         Definition(
             canvas=canvas.to_dict(),
             schedule=text,
-            own=str(schedule) if text is None else "",
+            own=print_of(schedule) if text is None else "",
             terms=terms,
         )
     )

@@ -7,7 +7,7 @@ time for a second. What is later was missed, for no scheduler ran, and the sched
     once    the latest of them runs, the others are left out
     all     each runs
 
-With `misfire_grace`, "once" and "all" leave out what is later than that.
+With `misfire_grace`, "once" and "all" leave out what is later than that. A grace of less than a second is one second.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 from typing import NamedTuple
 
 from aioqueue.options import milliseconds
@@ -170,9 +171,9 @@ def _passed(times: Times, due: int, now: int) -> tuple[list[int], int | None]:
 
 
 def _patience(terms: Terms) -> float:
-    """For how many ms a due time may be late."""
+    """For how many ms a due time may be late; what is on time is not."""
     if terms.misfire_grace is not None:
-        return terms.misfire_grace * 1000
+        return max(ON_TIME, terms.misfire_grace * 1000)
     return ON_TIME if terms.misfire == "skip" else float("inf")
 
 
@@ -186,11 +187,13 @@ def _further(times: Times, terms: Terms, since: int, now: int) -> int | None:
 def _chosen(times: Times, terms: Terms, passed: list[int], now: int) -> list[int]:
     """Those that run."""
     patience = _patience(terms)
-    chosen = [due for due in passed if now - times.at(due) <= patience]
+    # With jitter one may be drawn for an earlier moment than the one before it. It waits for that, and is not late.
+    since = accumulate((times.at(due) for due in passed), max)
+    chosen = [(due, now - at) for due, at in zip(passed, since, strict=True) if now - at <= patience]
     if terms.misfire == "once":
-        missed = [due for due in chosen if now - times.at(due) > ON_TIME]
-        chosen = [*missed[-1:], *chosen[len(missed) :]]
-    return chosen
+        missed = sum(late > ON_TIME for _, late in chosen)
+        chosen = chosen[max(0, missed - 1) :]
+    return [due for due, _ in chosen]
 
 
 @lru_cache(maxsize=2048)

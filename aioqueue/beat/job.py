@@ -13,7 +13,7 @@ from aioqueue.canvas.carried import CARRIER, as_message, first_call
 from aioqueue.dispatch import Posting
 from aioqueue.exceptions import AioQueueError
 from aioqueue.outgoing import outgoing, queue_of
-from aioqueue.schedules import Schedule, parse_schedule
+from aioqueue.schedules import Schedule, parse_schedule, print_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -48,7 +48,7 @@ class Job:
         self.terms = definition.terms
         if definition.schedule is not None:
             self.schedule = parse_schedule(definition.schedule)
-        elif stored.name in own and str(own[stored.name]) == definition.own:
+        elif stored.name in own and print_of(own[stored.name]) == definition.own:
             self.schedule = own[stored.name]
         else:
             raise AioQueueError(

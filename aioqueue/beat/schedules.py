@@ -122,6 +122,14 @@ class Schedules:
                 f"The schedule {name!r} would never fire: {found.schedule} has no due time from now on. Nothing was "
                 "added."
             )
+        if replace and found.terms.max_runs is not None:
+            for known in await broker.schedules([made.name]):
+                if known.runs >= found.terms.max_runs:
+                    raise ConfigurationError(
+                        f"The schedule {name!r} would never fire: it has run {known.runs} times, which stays counted, "
+                        f"and max_runs is {found.terms.max_runs}. Nothing was changed: remove it first, or raise "
+                        "max_runs."
+                    )
         if not await broker.put_schedule(made, replace=replace):
             raise ScheduleExists(
                 f"There is a schedule {name!r} already. Nothing was changed: take another name, or replace=True."

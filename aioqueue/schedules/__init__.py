@@ -4,11 +4,22 @@
 knows what clocks show; `text.py` reads schedules.
 """
 
-from aioqueue.schedules.base import Schedule, next_due, upcoming
+from aioqueue.schedules.base import Schedule, next_due, print_of, upcoming
 from aioqueue.schedules.cron import crontab
 from aioqueue.schedules.instant import one_off
 from aioqueue.schedules.interval import every
 from aioqueue.schedules.sun import solar
 from aioqueue.schedules.text import as_schedule, parse_schedule
 
-__all__ = ["Schedule", "as_schedule", "crontab", "every", "next_due", "one_off", "parse_schedule", "solar", "upcoming"]
+__all__ = [
+    "Schedule",
+    "as_schedule",
+    "crontab",
+    "every",
+    "next_due",
+    "one_off",
+    "parse_schedule",
+    "print_of",
+    "solar",
+    "upcoming",
+]

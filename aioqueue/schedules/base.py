@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
+from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError
@@ -64,8 +66,25 @@ class Schedule(ABC):
         return hash(type(self))  # the attributes of a user's own class may be of any kind
 
     def __repr__(self) -> str:
-        attributes = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        attributes = ", ".join(f"{name}={_shown(value)}" for name, value in vars(self).items())
         return f"{type(self).__qualname__}({attributes})"
+
+
+def _shown(value: object) -> str:
+    """Its `repr`, where the order in which members of a set are met makes no difference."""
+    if value and isinstance(value, set | frozenset):
+        members = f"{{{', '.join(sorted(map(repr, cast('set[object]', value))))}}}"
+        return members if isinstance(value, set) else f"frozenset({members})"
+    return repr(value)
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def print_of(schedule: Schedule) -> str:
+    """How one of a class of the user's own prints, the same in each process that makes it: it is known by that."""
+    as_dataclass = is_dataclass(schedule) and hasattr(type(schedule).__repr__, "__wrapped__") and vars(schedule)
+    return _ADDRESS.sub("", Schedule.__repr__(schedule) if as_dataclass else str(schedule))
 
 
 class Expression(Schedule):

@@ -6,6 +6,7 @@ import logging
 import types
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -257,6 +258,22 @@ async def test_relative_is_by_the_clock(app: AioQueue) -> None:
         await t.clock.advance(hours=2)
     assert len(seen) == 2
     assert all(due is not None and due.minute == due.second == due.microsecond == 0 for due in seen)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kolkata", "Australia/Sydney", "Europe/London"])
+async def test_relative_is_by_the_clock_of_the_apps_zone(app: AioQueue, zone: str) -> None:
+    app.conf.timezone = zone
+    tasks(app)
+    app.conf.beat_schedule = {
+        "day": {"task": "note", "schedule": timedelta(days=1), "relative": True},
+        "hour": {"task": "note", "schedule": timedelta(hours=1), "relative": True},
+    }
+    async with app.testing() as t:
+        await t.clock.advance(seconds=1)
+        days, hours = await app.schedules.upcoming("day", 400), await app.schedules.upcoming("hour", 1000)
+    there = ZoneInfo(zone)
+    assert {due.astimezone(there).strftime("%H:%M:%S") for due in days} == {"00:00:00"}
+    assert {due.astimezone(there).strftime("%M:%S") for due in hours} == {"00:00"}
 
 
 async def test_tasks_and_canvases_stand_in_it_too(app: AioQueue) -> None:

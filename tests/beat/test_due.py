@@ -243,6 +243,31 @@ def test_with_jitter_it_is_late_when_its_drawn_moment_is_over() -> None:
     assert look(times, given, NOON, drawn + 1001).fire == ()
 
 
+@pytest.mark.parametrize("given", [terms(misfire=misfire) for misfire in ("skip", "once", "all")])
+def test_one_that_is_drawn_for_an_earlier_moment_than_the_one_before_it_waits_for_that(given: Terms) -> None:
+    times = Times("job", crontab("* * * * *", jitter=300), given, NOON)
+    assert times.at(after(3)) > times.at(after(4)), "what this test is about"
+    due: int | None = NOON
+    now, ran, missed = times.at(NOON), list[int](), 0
+    while len(ran) < 500:
+        assert due is not None
+        found = look(times, given, due, now)
+        ran += found.fire
+        missed += found.missed
+        due, now = found.due, found.at or 0
+    assert missed == 0
+    assert ran == [after(n) for n in range(len(ran))]
+    assert all(times.at(due) <= due + 300_000 for due in ran)
+
+
+@pytest.mark.parametrize("misfire", ["skip", "once", "all"])
+@pytest.mark.parametrize("grace", [0, 0.5])
+def test_what_is_on_time_is_within_any_grace(misfire: Any, grace: float) -> None:
+    given = terms(misfire=misfire, misfire_grace=grace)
+    assert at(1, given).fire == (NOON,)
+    assert at(1.001, given).fire == ()
+
+
 def test_once_and_never_again() -> None:
     given = Terms()
     times = Times("job", one_off(moment_of(NOON)), given, 0)

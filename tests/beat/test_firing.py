@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,6 +125,20 @@ async def test_claimed_by_all_at_once(app: AioQueue, ran: Ran) -> None:
         async with app.worker():
             await until(lambda: sum(map(ran.count, ran.due)) == 200)
     assert all(len({*due}) == 10 for due in ran.due.values())
+
+
+async def test_what_is_over_is_let_go_of(app: AioQueue, ran: Ran) -> None:
+    """A reminder for each order, say: each of another name."""
+    async with app:
+        broker = await app.broker()
+        for number in range(3):
+            await app.schedules.add(f"remind {number}", ran.note.s(), every(60), max_runs=1)
+        await app.schedules.add("each minute", ran.note.s(), every(60))
+        await pass_time(app, timedelta(seconds=61))
+        claimer = Claimer(app, broker)
+        await claimer.fire()
+        assert claimer.fired == 4
+        assert {*claimer._jobs} == {"each minute"}
 
 
 async def test_what_was_decided_long_ago_is_not_sent(app: AioQueue, ran: Ran) -> None:
@@ -413,6 +428,54 @@ async def test_a_set_is_the_same_whatever_the_order_of_its_members(make_app: Mak
     before, after = found
     assert before == after
     assert None not in before
+
+
+class _Rule:
+    """As in many libraries: it prints with its address."""
+
+
+class _Daily(Schedule):
+    def __init__(self, places: list[int]) -> None:
+        self.places = set(places)
+        self.rule = _Rule()
+
+    def next_after(self, when: datetime) -> datetime | None:
+        return when + timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class _Dated(Schedule):
+    places: frozenset[int]
+    rule: _Rule = field(default_factory=_Rule)
+
+    def next_after(self, when: datetime) -> datetime | None:
+        return when + timedelta(hours=1)
+
+
+async def test_a_class_of_ones_own_is_the_same_in_each_process(make_app: MakeApp) -> None:
+    apps = [make_app(), make_app()]
+    if apps[0].conf.broker == "memory://":
+        apps[1]._kept = apps[0]._kept
+    for number, (app, order) in enumerate(zip(apps, ([0, 8, 16], [16, 8, 0]), strict=True)):
+        note = Ran(app).note
+        app.periodic(_Daily(order), name="class")(note)
+        app.periodic(_Dated(frozenset(order)), name="dataclass")(note)
+        app.periodic(every(hours=1), name=f"of {number}")(note)
+    assert str(_Daily([0, 8, 16]).places) != str(_Daily([16, 8, 0]).places)
+    async with apps[0], apps[1], beating(apps[0]):
+        await until(lambda: _names(apps[1], "class", "dataclass", "of 0"))
+        before = [await apps[1].schedules.get(name) for name in ("class", "dataclass")]
+        assert [info.problem for info in before if info] == [None, None]
+        async with beating(apps[1]):
+            await until(lambda: _names(apps[1], "class", "dataclass", "of 0", "of 1"))
+            assert [await apps[1].schedules.get(name) for name in ("class", "dataclass")] == before
+            await pass_time(apps[0], timedelta(minutes=61))
+            # Whichever of the two leads, it knows them by what they print.
+            await until(lambda: _have_run(apps[1], "class", "dataclass"))
+
+
+async def _have_run(app: AioQueue, *names: str) -> bool:
+    return all(info is not None and info.runs == 1 for info in [await app.schedules.get(name) for name in names])
 
 
 async def _has_args(app: AioQueue, name: str, *args: Any) -> bool:

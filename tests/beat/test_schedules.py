@@ -125,6 +125,20 @@ async def test_what_could_never_fire(
     assert await app.schedules.list() == []
 
 
+async def test_one_that_has_run_as_often_as_it_may_is_not_put_in_its_own_place(
+    app: AioQueue, note: Task[..., str], seen: Seen, t: Testing
+) -> None:
+    await app.schedules.add("twice", note.s(), 60, max_runs=2)
+    await t.clock.advance(minutes=5)
+    before = await app.schedules.get("twice")
+    with pytest.raises(ConfigurationError, match="never fire: it has run 2 times"):
+        await app.schedules.add("twice", note.s("new"), 60, max_runs=2, replace=True)
+    assert await app.schedules.get("twice") == before
+    await app.schedules.add("twice", note.s("new"), 60, max_runs=3, replace=True)
+    await t.clock.advance(minutes=5)
+    assert texts(seen) == ["-", "-", "new"]
+
+
 class Mine(Schedule):
     def next_after(self, when: datetime) -> datetime | None:
         return when + timedelta(minutes=1)
