@@ -11,18 +11,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from aioqueue import kinds, shared
-from aioqueue.canvas import Signature
+from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.message import encode_stamp
+from aioqueue.result_of_id import ResultOfId
 from aioqueue.settings import Settings
-from aioqueue.task import BoundDecorator, Decorator, Task, TaskOptions, make_task
+from aioqueue.task import BoundDecorator, Decorator, TaskOptions, make_task
 
 if TYPE_CHECKING:
     from aioqueue.beat.schedules import Schedules
     from aioqueue.periodic import PeriodicDecorator, TermsGiven, When
+    from aioqueue.result import AsyncResult
     from aioqueue.sync_app import SyncApp
     from aioqueue.task import CoroutineTask, FunctionTask
     from aioqueue.testing import Testing
@@ -130,11 +132,9 @@ class AioQueue(Core):
         Raises:
             ConfigurationError: a value is wrong, the arguments don't fit the task, or the name is taken.
         """
-        from aioqueue.periodic import Declared, declare
+        from aioqueue.periodic import declare
 
-        if self.declared is None:
-            self.declared = Declared()
-        return declare(self, self.declared, schedule, name, args, kwargs, options, terms)
+        return declare(self, schedule, name, args, kwargs, options, terms)
 
     def config_from_object(self, source: str | ModuleType | object) -> None:
         """Take settings from a module (by its name) or an object: every attribute that is named as a setting is.
@@ -171,15 +171,23 @@ class AioQueue(Core):
 
     def make_signature(
         self,
-        task: Task[..., R],
+        task: str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         options: Mapping[str, Any],
         *,
         immutable: bool,
-    ) -> Signature[R]:
-        """A call of a task; `task.s` and the others end here."""
-        return Signature(self, task.name, args, kwargs, options, immutable=immutable)
+    ) -> Signature[Any]:
+        """A call of the task of that name, with checked options; `task.s` and the others end here."""
+        return Signature(self, task, args, kwargs, options, immutable=immutable)
+
+    def make_canvas(self, data: Mapping[str, Any]) -> Canvas[Any]:
+        """A canvas from what its `to_dict` gave."""
+        return dicts.signature(data, app=self)
+
+    def result(self, id: str) -> AsyncResult[Any]:
+        """The result of a task, from its id."""
+        return ResultOfId(self, id)
 
     async def revoke_by_stamp(self, key: str, value: Any, terminate: bool = False) -> None:
         """Revoke all that was sent until now with that stamp, and is not running yet: each ends when a worker meets it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from aioqueue.canvas.base import Canvas
     from aioqueue.canvas.signatures import Signature
-    from aioqueue.periodic import Declared
     from aioqueue.result import AsyncResult
     from aioqueue.sync import Portal
     from aioqueue.task import Task
@@ -65,6 +64,14 @@ class WayOut(Protocol):
         ...
 
 
+class Declarations(Protocol):
+    """What `@app.periodic` has declared; `aioqueue.periodic` knows of what kind that is, and `declared_on` gives it."""
+
+    def of(self, app: Core, /) -> Sequence[Any]:
+        """The schedules that count for an app."""
+        ...
+
+
 class Core(ABC):
     """An app, as its rooms know it.
 
@@ -75,10 +82,10 @@ class Core(ABC):
         include: modules that are imported before a worker starts.
         lifespan: called with the app, gives what a worker process enters once.
         observers: called with each message that was sent.
-        declared: the schedules of `@app.periodic`; None where there are none.
+        declared: what `@app.periodic` has declared; None where there is nothing.
     """
 
-    declared: Declared | None = None
+    declared: Declarations | None = None
 
     def __init__(
         self,
@@ -105,14 +112,22 @@ class Core(ABC):
     @abstractmethod
     def make_signature(
         self,
-        task: Task[..., R],
+        task: str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         options: Mapping[str, Any],
         *,
         immutable: bool,
-    ) -> Signature[R]:
-        """A call of a task; `task.s` and the others end here."""
+    ) -> Signature[Any]:
+        """A call of the task of that name, with checked options; `task.s` and the others end here."""
+
+    @abstractmethod
+    def make_canvas(self, data: Mapping[str, Any]) -> Canvas[Any]:
+        """A canvas from what its `to_dict` gave."""
+
+    @abstractmethod
+    def result(self, id: str) -> AsyncResult[Any]:
+        """The result of a task, from its id."""
 
     # Tasks
 
@@ -246,12 +261,6 @@ class Core(ABC):
         """Send a task by its name; its code need not be here."""
         return await self.out.send(self.tasks.get(name) or name, *arguments(args, kwargs), checked(options))
 
-    def result(self, id: str) -> AsyncResult[Any]:
-        """The result of a task, from its id."""
-        from aioqueue.result_of_id import ResultOfId
-
-        return ResultOfId(self, id)
-
     @overload
     def signature(
         self,
@@ -274,8 +283,6 @@ class Core(ABC):
         **options: Unpack[SendOptions],
     ) -> Canvas[Any]:
         """A call of a task by its name; or a canvas from what its `to_dict` gave."""
-        from aioqueue.canvas.dicts import signature
-
         if isinstance(task, str):
-            return signature(task, args, kwargs, immutable=immutable, app=self, **options)
-        return signature(task, app=self)
+            return self.make_signature(task, *arguments(args, kwargs), checked(options), immutable=immutable)
+        return self.make_canvas(task)

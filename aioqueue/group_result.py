@@ -14,13 +14,13 @@ from aioqueue.kinds import Seconds
 from aioqueue.message import FINAL_STATES, Record, State, read_record
 from aioqueue.result import AsyncResult
 from aioqueue.revoking import revoke
+from aioqueue.shape import Kinship
 from aioqueue.task_info import TaskInfo, exception_of
 from aioqueue.waiting import Allowance, nothing_goes_on
 from aioqueue.workflow import TASK, Node, node_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.family import Family
     from aioqueue.sync import SyncGroupResult
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class GroupResult(AsyncResult[list[T]]):
         id: str,
         results: Sequence[AsyncResult[T]] | None = None,
         *,
-        family: Family | None = None,
+        family: Kinship[AsyncResult[Any]] | None = None,
         node: int = 0,
     ) -> None:
         super().__init__(app, id, name="group", family=family, node=node)
@@ -59,7 +59,7 @@ class GroupResult(AsyncResult[list[T]]):
     def results(self) -> Sequence[AsyncResult[T]]:
         """The members' results, in order; those that joined the group later are not among them."""
         if self._results is None:
-            family = cast("Family", self._family)
+            family = cast("Kinship[AsyncResult[T]]", self._family)
             self._results = [family.result(number) for number in family.shape.joins[self._node]]
         return self._results
 
@@ -281,7 +281,7 @@ class GroupResult(AsyncResult[list[T]]):
         """
         broker = await self._app.broker()
         ids = [self.id] if await self._is_whole() else [one.id for member in self.results for one in _leaves(member)]
-        return any(await revoke(self._app, broker, ids, self.id, "", terminate, reason)) if ids else False
+        return any(await revoke(broker, self._app.conf, ids, self.id, "", terminate, reason)) if ids else False
 
     async def _is_whole(self) -> bool:
         """Whether it is the result of the whole workflow."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue import kinds
 from aioqueue.brokers.protocol import Outgoing
 from aioqueue.context import current
-from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.exceptions import PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
 from aioqueue.options import NOTHING_SENT, TRAVELLING, milliseconds
@@ -18,6 +18,7 @@ from aioqueue.payload.codec import encode, to_marked
 from aioqueue.payload.marks import NATIVE
 from aioqueue.payload.signature import Parameters
 from aioqueue.routing import route
+from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -231,29 +232,3 @@ def _refuse(what: str, task: str, given: Mapping[str, Any]) -> None:
             encode({name: value}, max_size=_NO_LIMIT)
         except PayloadError as error:
             raise PayloadError(f"The {what} {name!r} of {task} cannot be sent: {error}. Nothing was sent.") from None
-
-
-def each_item(given: Iterable[Any], *, task: str, kind: str) -> Iterator[Any]:
-    """What is given to `map`, `starmap` or `chunks`; of the last two, each is looked at, but not read.
-
-    Raises:
-        ConfigurationError: it is something else.
-    """
-    what = "list, as in [1, 2]" if kind == "map" else "list of the arguments of each call, as in [(1, 2), (3, 4)]"
-    wrong = f"{task}.{kind} takes a {what}"
-    if not _is_iterable(given):
-        raise ConfigurationError(f"{wrong}, not {given!r}. Nothing was sent.")
-    for position, item in enumerate(given):
-        if kind != "map" and not _is_iterable(item):
-            raise ConfigurationError(
-                f"{wrong}: item {position} is {item!r}. For one argument write ({item!r},). Nothing was sent."
-            )
-        yield item
-
-
-def _is_iterable(given: Any) -> bool:
-    try:
-        iter(given)
-    except TypeError:
-        return False
-    return True

@@ -276,6 +276,11 @@ class Declared:
         self._all[found.name] = task, found
 
 
+def declared_on(app: Core) -> list[Periodic]:
+    """The schedules that `@app.periodic` has declared on an app, and whose tasks are still its own."""
+    return list(app.declared.of(app)) if app.declared is not None else []
+
+
 class PeriodicDecorator(Protocol):
     """`@app.periodic(...)`: on a task, or on a function, which it makes a task."""
 
@@ -294,7 +299,6 @@ class PeriodicDecorator(Protocol):
 
 def declare(
     app: Core,
-    declared: Declared,
     schedule: When,
     name: str | None,
     args: Iterable[Any],
@@ -303,6 +307,9 @@ def declare(
     terms: Mapping[str, Any],
 ) -> PeriodicDecorator:
     """`@app.periodic(...)`: what puts a schedule on a task, or on a function of which it makes one."""
+    declared = app.declared
+    if not isinstance(declared, Declared):
+        declared = app.declared = Declared()
     if isinstance(schedule, Task) or (callable(schedule) and not isinstance(schedule, Schedule)):
         raise ConfigurationError("@app.periodic takes a schedule: @app.periodic(every(minutes=10)).")
     when = as_schedule(schedule)

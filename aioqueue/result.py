@@ -16,6 +16,7 @@ from aioqueue.logs import logger
 from aioqueue.message import Record, State, read_record
 from aioqueue.payload.codec import decode
 from aioqueue.revoking import revoke
+from aioqueue.shape import Kinship
 from aioqueue.task_info import TaskInfo, exception_of, info_of
 from aioqueue.task_info import Timings as Timings  # version 0.1.0 has it here
 from aioqueue.waiting import A_MOMENT, Allowance, OutOfTime, news, nothing_goes_on, within
@@ -23,7 +24,6 @@ from aioqueue.workflow import node_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.family import Family
     from aioqueue.group_result import GroupResult
     from aioqueue.sync import SyncResult
 
@@ -48,7 +48,7 @@ class AsyncResult(Generic[R]):
         convert: Callable[[Any], R] | None = None,
         ignored: bool = False,
         keeps_errors: bool = False,
-        family: Family | None = None,
+        family: Kinship[AsyncResult[Any]] | None = None,
         node: int = 0,
     ) -> None:
         self._app = app
@@ -428,7 +428,7 @@ class AsyncResult(Generic[R]):
         broker = await self._app.broker()
         # What ends with it has names of its own.
         name = "" if self._family is not None and self._family.end == self._node else self.name
-        return (await revoke(self._app, broker, [self.id], self.id, name, terminate, reason))[0]
+        return (await revoke(broker, self._app.conf, [self.id], self.id, name, terminate, reason))[0]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AsyncResult) and other.id == self.id

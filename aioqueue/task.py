@@ -27,12 +27,13 @@ from aioqueue.kinds import Seconds
 from aioqueue.message import Message
 from aioqueue.options import NOTHING_SENT, OF_TASKS, OPTIONS, SendOptions, arguments, check_limits, overlaid
 from aioqueue.origin import is_run_again, origin_of
-from aioqueue.outgoing import each_item
 from aioqueue.payload.naming import importable_name
 from aioqueue.payload.signature import Parameters
+from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
-    from aioqueue.canvas import Signature, chunks
+    from aioqueue.canvas.composites import chunks
+    from aioqueue.canvas.signatures import Signature
     from aioqueue.core import Core
     from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncTask
@@ -270,12 +271,12 @@ class Task(Generic[P, R]):
 
     def s(self, *args: Any, **kwargs: Any) -> Signature[R]:
         """A call to be sent later, perhaps with more arguments put before these."""
-        return self.app.make_signature(self, args, kwargs, self.send_options, immutable=False)
+        return self.app.make_signature(self.name, args, kwargs, self.send_options, immutable=False)
 
     def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """A call to be sent later as it is: no result of another task is put before its arguments."""
         self.parameters.check(args, kwargs, task_name=self.name)
-        return self.app.make_signature(self, args, kwargs, self.send_options, immutable=True)
+        return self.app.make_signature(self.name, args, kwargs, self.send_options, immutable=True)
 
     def signature(
         self,
@@ -287,7 +288,7 @@ class Task(Generic[P, R]):
     ) -> Signature[R]:
         """A call to be sent later, with options."""
         merged = self._send_options_with(options)
-        return self.app.make_signature(self, *arguments(args, kwargs), merged, immutable=immutable)
+        return self.app.make_signature(self.name, *arguments(args, kwargs), merged, immutable=immutable)
 
     def map(self, items: Iterable[Any] | None = None) -> Signature[list[R]]:
         """One message in which the function is called for each item; its result is the list of what they give.
@@ -313,7 +314,7 @@ class Task(Generic[P, R]):
         if items is not None:
             each = each_item(items, task=self.name, kind=kind)
             args = ([tuple(item) for item in each] if kind == "starmap" else list(each),)
-        signature = self.app.make_signature(self, args, {}, self.send_options, immutable=False)
+        signature = self.app.make_signature(self.name, args, {}, self.send_options, immutable=False)
         signature.spread = kind
         signature.immutable = items is not None
         return signature
@@ -333,7 +334,7 @@ class Task(Generic[P, R]):
             size: how many calls go into one message.
             it, n: Celery's words for these.
         """
-        from aioqueue.canvas import chunks
+        from aioqueue.canvas.composites import chunks
 
         return chunks(self, it if items is None else items, n if size is None else size)
 

@@ -14,7 +14,7 @@ from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.logs import logger
 from aioqueue.options import checked
-from aioqueue.periodic import Periodic, periodic
+from aioqueue.periodic import Periodic, declared_on, periodic
 from aioqueue.schedules import Schedule
 from aioqueue.task import Task
 
@@ -47,7 +47,7 @@ def code_of(app: Core, now: int) -> Code:
     """
     code = Code()
     zone = app.conf.timezone
-    declared = app.declared.of(app) if app.declared is not None else []
+    declared = declared_on(app)
     names = {found.name for found in declared}
     for found in declared:
         _take(code, found, zone, now)
@@ -70,8 +70,7 @@ def code_of(app: Core, now: int) -> Code:
 
 def names_in_code(app: Core) -> set[str]:
     """How the schedules of the code of an app are called, be there something wrong with them or not."""
-    declared = app.declared.of(app) if app.declared is not None else []
-    return {found.name for found in declared} | {str(name) for name in app.conf.beat_schedule}
+    return {found.name for found in declared_on(app)} | {str(name) for name in app.conf.beat_schedule}
 
 
 def tell(code: Code, told: dict[str, str]) -> None:

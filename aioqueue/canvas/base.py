@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
+from aioqueue.canvas.writing import plain_options
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions, overlaid
@@ -230,8 +231,6 @@ class Canvas(ABC, Generic[R_co]):
 
     def described(self) -> dict[str, Any]:
         """Options, links and error handlers as plain data, for `to_dict`."""
-        from aioqueue.canvas.dicts import plain_options
-
         found: dict[str, Any] = {}
         if self.options:
             found["options"] = plain_options(self.options)

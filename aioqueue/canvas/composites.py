@@ -10,7 +10,7 @@ from aioqueue.canvas.base import Canvas, canvases, check_canvas, show
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions
-from aioqueue.outgoing import each_item
+from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
     from aioqueue.group_result import GroupResult

@@ -1,4 +1,4 @@
-"""Canvases as plain data, fit for JSON, and back."""
+"""Canvases from plain data, as `to_dict` gives them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, group
 from aioqueue.canvas.signatures import Signature
-from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.canvas.writing import read, short
+from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions, arguments, checked
-from aioqueue.payload.codec import from_marked, to_marked
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
 C = TypeVar("C", bound=Canvas[Any])
-_MARKED = "$"
 _KINDS: dict[str, tuple[type, str]] = {
     "args": (Sequence, "a list"),
     "tasks": (Sequence, "a list"),
@@ -88,11 +87,11 @@ def from_dict(data: Mapping[str, Any], app: Core | None = None) -> Canvas[Any]:
         ConfigurationError: it is no such thing.
     """
     if isinstance(data, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-        data = {name: _read(value) if name in ("args", "kwargs") else value for name, value in data.items()}
+        data = {name: read(value) if name in ("args", "kwargs") else value for name, value in data.items()}
     _check_kinds(data)
     kind = data.get("type", "task")
     given: dict[str, Any] = data.get("options") or {}
-    options = {name: _moment(name, _read(value)) for name, value in given.items()}
+    options = {name: _moment(name, read(value)) for name, value in given.items()}
     canvas: Canvas[Any]
     try:
         if kind == "task" and isinstance(data.get("task"), str):
@@ -122,7 +121,7 @@ def from_dict(data: Mapping[str, Any], app: Core | None = None) -> Canvas[Any]:
         else:
             raise ConfigurationError(
                 f"A signature names its task: {{'task': 'module.name', …}}, and a composition its type: chain, group "
-                f"or chord. {_short(data)} does neither."
+                f"or chord. {short(data)} does neither."
             )
         canvas.options = checked(options)
         for link in data.get("link") or ():
@@ -130,7 +129,7 @@ def from_dict(data: Mapping[str, Any], app: Core | None = None) -> Canvas[Any]:
         for errback in data.get("link_error") or ():
             canvas.link_error(from_dict(errback, app))
     except KeyError as error:
-        raise ConfigurationError(f"{_short(data)} is no canvas: it has no {error}.") from None
+        raise ConfigurationError(f"{short(data)} is no canvas: it has no {error}.") from None
     return canvas
 
 
@@ -138,51 +137,13 @@ def _check_kinds(data: Any) -> None:
     """What comes from elsewhere may be anything, and text is a list of letters to Python."""
     if not isinstance(data, Mapping):
         raise ConfigurationError(
-            f"A canvas is made of a task's name or of a dict as to_dict gives it, not of {_short(data)}."
+            f"A canvas is made of a task's name or of a dict as to_dict gives it, not of {short(data)}."
         )
     for name, value in cast("Mapping[Any, Any]", data).items():
         kind, called = _KINDS.get(name, (object, ""))
         letters = isinstance(value, str | bytes) and kind is Sequence
         if value is not None and (letters or not isinstance(value, kind)):
-            raise ConfigurationError(f"{_short(data)} is no canvas: {name!r} is {called}, not {_short(value)}.")
-
-
-def plain_call(call: Signature[Any]) -> dict[str, Any]:
-    """Arguments as JSON can hold them, and the options.
-
-    What JSON has no form for, such as bytes, is marked, and comes back as it was.
-    """
-    try:
-        plain = {"args": _written(list(call.args)), "kwargs": _written(call.kwargs)}
-    except PayloadError as error:
-        raise PayloadError(f"The arguments of {call.task} cannot be written as JSON: {error}.") from None
-    return {name: value for name, value in plain.items() if value} | call.described()
-
-
-def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON can hold them; times are text (ISO 8601)."""
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else _written(value) for name, value in options.items()
-    }
-
-
-def _written(value: Any) -> Any:
-    """As JSON can hold it: with marks for what it has no form for, and then in a dict of its own."""
-    found, marked = to_marked(value, json=True)
-    return {_MARKED: found} if marked or _is_written(value) else found
-
-
-def _read(value: Any) -> Any:
-    if not _is_written(value):
-        return value
-    try:
-        return from_marked(value[_MARKED])
-    except PayloadError as error:
-        raise ConfigurationError(f"{_short(value)} is no part of a canvas: {error}.") from None
-
-
-def _is_written(value: Any) -> bool:
-    return isinstance(value, Mapping) and list(cast("Mapping[Any, Any]", value)) == [_MARKED]
+            raise ConfigurationError(f"{short(data)} is no canvas: {name!r} is {called}, not {short(value)}.")
 
 
 def _moment(name: str, value: Any) -> Any:
@@ -192,8 +153,3 @@ def _moment(name: str, value: Any) -> Any:
         return datetime.fromisoformat(value)
     except ValueError:
         return value  # refused with all that is wrong
-
-
-def _short(data: Any) -> str:
-    text = repr(data)
-    return text if len(text) <= 120 else text[:120] + "…"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from aioqueue import kinds
 from aioqueue.arguments import is_hidden
 from aioqueue.canvas.base import Canvas, show
+from aioqueue.canvas.writing import plain_call
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import SendOptions, arguments, overlaid
 from aioqueue.settings import HIDDEN
@@ -117,9 +118,11 @@ class Signature(Canvas[R]):
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
-        from aioqueue.canvas.dicts import plain_call
-
-        found: dict[str, Any] = {"task": self.task, **plain_call(self)}
+        found: dict[str, Any] = {
+            "task": self.task,
+            **plain_call(self.task, self.args, self.kwargs),
+            **self.described(),
+        }
         if self.immutable:
             found["immutable"] = True
         if self.spread:

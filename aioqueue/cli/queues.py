@@ -67,7 +67,8 @@ def purge(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
         from aioqueue.revoking import purge as purge_queue
 
         async with app:
-            return {name: await purge_queue(app, name) for name in names}
+            broker = await app.broker()
+            return {name: await purge_queue(broker, app.conf, name) for name in names}
 
     dropped = run(drop())
     if as_json:
