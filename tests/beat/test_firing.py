@@ -91,6 +91,7 @@ async def test_what_was_missed_while_none_ran(
         assert info is not None
         assert (info.runs, info.misfires) == (len(runs), missed)
         assert info.next_run_at == begin + 4 * TEN_MINUTES
+        assert info.last_due_at == (begin + runs[-1] * TEN_MINUTES if runs else None)
 
 
 async def _is_past(app: AioQueue, name: str = "poll") -> bool:
@@ -293,6 +294,35 @@ async def test_a_full_queue_holds_up_no_other(make_app: MakeApp, caplog: pytest.
         assert ran.count("full") == 0
         info = await app.schedules.get("full")
         assert info is not None and info.runs == 0, "it goes whole, or not at all"
+
+
+async def test_what_stays_due_is_to_be_tried_again(make_app: MakeApp) -> None:
+    """Soon, and not only when something else is due or has changed."""
+    app = make_app(queue_max_length=2)
+    ran = Ran(app)
+
+    @app.task(name="other", queue="full")
+    async def other() -> None: ...
+
+    async with app:
+        for _ in range(2):
+            await other.send()
+        await app.schedules.add("full", ran.note.s().set(queue="full"), every(minutes=1))
+        await pass_time(app, timedelta(minutes=1))
+        claimer = Claimer(app, await app.broker())
+        for _ in range(2):
+            assert await claimer.fire() == (None, True)
+        async with app.worker(queues=["full"]):
+            await until(lambda: _is_free(app, "full"))
+        following, stuck = await claimer.fire()
+        assert (claimer.fired, stuck) == (1, False)
+        info = await app.schedules.get("full")
+        assert info is not None and info.next_run_at is not None
+        assert following == info.next_run_at.timestamp() * 1000
+
+
+async def _is_free(app: AioQueue, queue: str) -> bool:
+    return await lengths(app, queue) == (0, 0, 0)
 
 
 async def test_what_cannot_be_read_disturbs_no_other(app: AioQueue, ran: Ran, caplog: pytest.LogCaptureFixture) -> None:
