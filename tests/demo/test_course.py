@@ -7,6 +7,7 @@ from time import perf_counter
 
 import pytest
 from rich.console import Console
+from support.waiting import until
 
 from aioqueue.demo import processes, run
 from aioqueue.demo.display import LineDisplay
@@ -83,6 +84,7 @@ async def test_a_worker_that_dies_stops_the_demo(course: Demo, monkeypatch: pyte
     async def kill_one() -> None:
         await send()
         course.workers[0]._process.kill()
+        await until(lambda: not course.workers[0].alive)
 
     monkeypatch.setattr(course, "_send_alone", kill_one)
     with pytest.raises(AioQueueError, match=r"worker-1 .* has ended with the exit code -9"):

@@ -201,7 +201,7 @@ def test_churn_never_has_two_servers(folders: Folders) -> None:
         while any(process.poll() is None for process in users):
             most = max(most, len(folders.servers()))
         assert [process.returncode for process in users] == [0] * 4
-    assert most == 1
     with acquire("app") as server:
+        assert max(most, len(folders.servers())) == 1
         assert Redis.from_url(server.url).xlen("stream") == 5 * 4 * 20
     wait_for(lambda: not folders.servers() and not folders.supervisors(), "the end of the server")
