@@ -163,7 +163,7 @@ async def put(app: AioQueue, broker: RedisBroker, many: int, due: int) -> None:
 
     about = {"schedule": every(hours=1), "terms": Terms()}
     found = [Periodic(name=f"{number:05}", canvas=note.s(number), **about) for number in range(many)]
-    given = [as_stored(one, timezone="UTC", source="code", now=due - AN_HOUR) for one in found]
+    given = [as_stored(app, one, source="code", now=due - AN_HOUR) for one in found]
     assert {(one.due, one.at) for one in given} == {(due, due)}
     await broker.declare_schedules("somebody", given, lease=AN_HOUR)
 

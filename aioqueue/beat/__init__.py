@@ -5,6 +5,7 @@ kept, in the broker. Nothing here is imported by a worker that runs no scheduler
 
 due          which due times are fired now, and what comes next: rules, and no clock
 definition   what is stored of a schedule
+ways         how tasks are sent by themselves, for schedulers that have them not in their code
 job          a stored schedule, ready to be fired
 declaring    those of a program's code
 claiming     from what is due to what is sent

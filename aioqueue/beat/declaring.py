@@ -46,11 +46,10 @@ def code_of(app: Core, now: int) -> Code:
         now: ms since the epoch, by the broker's clock.
     """
     code = Code()
-    zone = app.conf.timezone
     declared = declared_on(app)
     names = {found.name for found in declared}
     for found in declared:
-        _take(code, found, zone, now)
+        _take(app, code, found, now)
     for name, given in app.conf.beat_schedule.items():
         try:
             if name in names:
@@ -62,7 +61,7 @@ def code_of(app: Core, now: int) -> Code:
         except AioQueueError as error:
             code.broken[str(name)] = str(error)
             continue
-        _take(code, found, zone, now)
+        _take(app, code, found, now)
         if isinstance(found.canvas, Signature) and app.tasks and found.canvas.task not in app.tasks:
             code.doubts[name] = f"{app.not_registered(found.canvas.task)} It is sent by that name all the same."
     return code
@@ -106,11 +105,11 @@ async def stand_for(
     return code.own
 
 
-def _take(code: Code, found: Periodic, timezone: str, now: int) -> None:
+def _take(app: Core, code: Code, found: Periodic, now: int) -> None:
     try:
         if found.schedule.text() is None:
-            code.own[found.name] = found.schedule.localized(timezone)
-        schedule = stored(found, timezone=timezone, source=FROM_CODE, now=now)
+            code.own[found.name] = found.schedule.localized(app.conf.timezone)
+        schedule = stored(app, found, source=FROM_CODE, now=now)
     except Exception as error:  # a schedule of the user's own may raise anything
         code.broken[found.name] = str(error) or type(error).__name__
         return

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aioqueue.beat.due import Times
+from aioqueue.beat.ways import ways_of
 from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.base import Canvas
 from aioqueue.exceptions import PayloadError
 from aioqueue.periodic import Periodic, Terms
 from aioqueue.schedules import Schedule, print_of
+
+if TYPE_CHECKING:
+    from aioqueue.core import Core
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,19 +26,21 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         schedule: when, as text; None for a class of the user's own, which is found in the code of schedulers.
         own: how such a one prints.
         terms: how.
+        ways: how its tasks are sent by themselves, as the code that declares it knows: for schedulers that don't.
     """
 
     canvas: dict[str, Any]
     schedule: str | None = None
     own: str = ""
     terms: Terms = Terms()
+    ways: dict[str, dict[str, Any]] = {}
 
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode = msgspec.msgpack.Decoder(Definition).decode
 
 
-def definition_of(canvas: Canvas[Any], schedule: Schedule, terms: Terms) -> bytes:
+def definition_of(app: Core, canvas: Canvas[Any], schedule: Schedule, terms: Terms) -> bytes:
     """A definition as it is stored; the same bytes for the same.
 
     Raises:
@@ -47,6 +53,7 @@ def definition_of(canvas: Canvas[Any], schedule: Schedule, terms: Terms) -> byte
             schedule=text,
             own=print_of(schedule) if text is None else "",
             terms=terms,
+            ways=ways_of(app, canvas),
         )
     )
 
@@ -64,25 +71,25 @@ def read_definition(stored: StoredSchedule) -> Definition:
         raise PayloadError(f"What is stored as the schedule {stored.name!r} cannot be read: {why}.") from None
 
 
-def stored(found: Periodic, *, timezone: str, source: str, now: int) -> StoredSchedule:
+def stored(app: Core, found: Periodic, *, source: str, now: int) -> StoredSchedule:
     """A schedule as it is stored at first.
 
     Args:
+        app: who declares it; its time zone counts for what has none of its own.
         found: the schedule.
-        timezone: the IANA name of the zone that counts for what has none of its own.
-        source: who declares it.
+        source: whether that is code, or somebody at run time.
         now: ms since the epoch, by the broker's clock.
 
     Raises:
         AioQueueError: it cannot be stored, or has no moments.
     """
-    schedule = found.schedule.localized(timezone)
-    terms = found.terms.localized(timezone)
+    schedule = found.schedule.localized(app.conf.timezone)
+    terms = found.terms.localized(app.conf.timezone)
     times = Times(found.name, schedule, terms, now)
     due = times.after(now)
     return StoredSchedule(
         name=found.name,
-        definition=definition_of(found.canvas, schedule, terms),
+        definition=definition_of(app, found.canvas, schedule, terms),
         source=source,
         due=due,
         at=None if due is None else times.at(due),

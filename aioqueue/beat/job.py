@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.beat.definition import read_definition
 from aioqueue.beat.due import Times, moment_of
+from aioqueue.beat.ways import with_ways
 from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.carried import CARRIER, as_message, first_call
 from aioqueue.dispatch import Posting
@@ -42,7 +43,6 @@ class Job:
     def __init__(self, app: Core, stored: StoredSchedule, own: Mapping[str, Schedule]) -> None:
         definition = read_definition(stored)
         self._app = app
-        self._data = definition.canvas
         self._times: Times | None = None
         self.name = stored.name
         self.terms = definition.terms
@@ -55,7 +55,8 @@ class Job:
                 f"The schedule {stored.name!r} is {definition.own}, of a program's own class, which is not in the code "
                 "of this scheduler: it fires where that code runs a scheduler."
             )
-        self.canvas = app.signature(definition.canvas)
+        self.canvas = with_ways(app, app.signature(definition.canvas), definition.ways)
+        self._carried = None if as_message(self.canvas) is not None else self.canvas.to_dict()
 
     def times(self, since: int) -> Times:
         """Its due times; `since` is one of them, or when it was added."""
@@ -81,7 +82,7 @@ class Job:
             headers = {**canvas.options.get("headers", {}), **options["headers"]}
             options = {**canvas.options, **options, "headers": headers}
         else:
-            target, args, kwargs = CARRIER, (self._data,), {}
+            target, args, kwargs = CARRIER, (self._carried,), {}
             options["queue"] = self._queue()
             if "expires" in canvas.options:
                 options["expires"] = canvas.options["expires"]

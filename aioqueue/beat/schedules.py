@@ -14,6 +14,7 @@ from aioqueue.beat.definition import read_definition, stored
 from aioqueue.beat.due import moment_of
 from aioqueue.beat.job import Job, headers_of_due
 from aioqueue.beat.running import keeps_schedules
+from aioqueue.beat.ways import with_ways
 from aioqueue.brokers.protocol import FROM_CODE, Broker, StoredSchedule
 from aioqueue.canvas.base import Canvas, check_canvas
 from aioqueue.canvas.carried import headed
@@ -116,7 +117,7 @@ class Schedules:
                 f"The schedule {name!r} is {found.schedule!r}, a class of your own, which has no text that could be "
                 "kept in the broker: declare it in the code, with @app.periodic or beat_schedule. Nothing was added."
             )
-        made = stored(found, timezone=app.conf.timezone, source=FROM_API, now=broker.now())
+        made = stored(app, found, source=FROM_API, now=broker.now())
         if made.due is None:
             raise ConfigurationError(
                 f"The schedule {name!r} would never fire: {found.schedule} has no due time from now on. Nothing was "
@@ -189,7 +190,8 @@ class Schedules:
             AioQueueError: there is no such schedule, or it cannot be sent.
         """
         broker = await self._broker()
-        canvas = self._app.signature(read_definition(await self._stored(name)).canvas)
+        definition = read_definition(await self._stored(name))
+        canvas = with_ways(self._app, self._app.signature(definition.canvas), definition.ways)
         return await headed(canvas, headers_of_due(name, broker.now())).send()
 
     async def upcoming(self, name: str, n: int = 10) -> builtins.list[datetime]:

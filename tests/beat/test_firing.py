@@ -16,7 +16,7 @@ import pytest
 from support.apps import Gate, MakeApp, lengths, working
 from support.waiting import until
 
-from aioqueue import AioQueue, Schedule, TaskContext, chain, crontab, every
+from aioqueue import AioQueue, Schedule, TaskContext, chain, crontab, every, group
 from aioqueue.beat.claiming import Claimer
 from aioqueue.beat.declaring import stand_for
 from aioqueue.brokers.protocol import StoredSchedule
@@ -530,6 +530,52 @@ async def test_old_and_new_code_side_by_side(make_app: MakeApp, caplog: pytest.L
             assert await _names(old, "new", "old")
         async with beating(new):
             await until(lambda: _names(old, "new"))
+
+
+async def test_whoever_leads_sends_to_where_the_tasks_are_worked_on(make_app: MakeApp) -> None:
+    """Two programs in one namespace, or the old code beside the new one: the one that leads has not all of the code."""
+    ours, other = make_app(), make_app(task_routes={"*": "others"})
+    if ours.conf.broker == "memory://":
+        other._kept = ours._kept
+    ran: list[tuple[str | None, str, int]] = []
+
+    @ours.task(name="note", bind=True, queue="notes", priority=7)
+    async def note(ctx: TaskContext, *_: Any) -> None:
+        ran.append((ctx.schedule, ctx.queue, ctx.priority))
+
+    @ours.task(name="end", bind=True)
+    async def end(ctx: TaskContext, *_: Any) -> None:
+        ran.append((ctx.schedule, ctx.queue, ctx.priority))
+
+    @other.task(name="another")
+    async def another() -> None: ...
+
+    ours.periodic(TEN_MINUTES, name="periodic")(note)
+    ours.periodic(TEN_MINUTES, name="urgent", options={"queue": "urgent", "priority": 9})(note)
+    ours.conf.beat_schedule = {"entry": {"task": "note", "schedule": 600}}
+    names = ["api", "chain", "entry", "group", "periodic", "urgent"]
+    async with ours, other, other.worker(queues=["others"], beat=True, shutdown_timeout=2.0):
+        await until(lambda: _alive_are(other, 1))
+        queues = ["notes", "urgent", "default"]
+        async with ours.worker(queues=queues, beat=True, shutdown_timeout=2.0):
+            await ours.schedules.add("api", note.s(), 600)
+            await ours.schedules.add("chain", chain(note.s(), end.s(), note.si().set(queue="urgent")), 600)
+            await ours.schedules.add("group", group(note.s(), note.s()).set(queue="urgent"), 600)
+            await until(lambda: _names(other, *names))
+            await pass_time(other, TEN_MINUTES)
+            await until(lambda: len(ran) == 9)
+            expected = [
+                *[(name, "notes", 7) for name in ("api", "chain", "entry", "periodic")],
+                *[("chain", "default", 0), ("chain", "urgent", 7)],
+                *[("group", "urgent", 7)] * 2,
+                ("urgent", "urgent", 9),
+            ]
+            assert sorted(ran, key=str) == sorted(expected, key=str)
+            ran.clear()
+            for name in names:
+                await other.schedules.trigger(name)
+            await until(lambda: len(ran) == 9)
+            assert sorted(ran, key=str) == sorted(expected, key=str)
 
 
 async def _names(app: AioQueue, *names: str) -> bool:

@@ -1,0 +1,66 @@
+"""How tasks are sent by themselves: their queue, priority and expiry.
+
+A schedule is fired by whichever scheduler leads, and that one may not have the task in its code: another program of the
+namespace, or the old code beside the new one during a deployment. So what the code that declares a schedule knows of
+its tasks is stored with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioqueue.canvas.base import Canvas
+from aioqueue.canvas.signatures import Signature
+from aioqueue.outgoing import queue_of
+from aioqueue.routing import route
+
+if TYPE_CHECKING:
+    from aioqueue.core import Core
+
+C = TypeVar("C", bound=Canvas[Any])
+
+Ways = Mapping[str, Mapping[str, Any]]
+"""Options of the sending, by the task's name."""
+
+
+def ways_of(app: Core, canvas: Canvas[Any]) -> dict[str, dict[str, Any]]:
+    """Those of the tasks of a canvas that an app knows anything of."""
+    found = {call.task: _way_of(app, call.task) for call, _ in _calls(canvas)}
+    return {task: way for task, way in found.items() if way}
+
+
+def with_ways(app: Core, canvas: C, ways: Ways) -> C:
+    """A copy in which each task that has no word of its own is sent as it is by itself: as the app knows, or else as
+    was stored."""
+    found = canvas.clone()
+    for call, said in _calls(found):
+        known = _way_of(app, call.task)
+        way = known if call.task in app.tasks else ways.get(call.task, known)
+        call.options = {**{option: value for option, value in way.items() if option not in said}, **call.options}
+    return found
+
+
+def _way_of(app: Core, name: str) -> dict[str, Any]:
+    task = app.tasks.get(name)
+    if task is None and route(app.conf.task_routes, name) is None:
+        return {}
+    found: dict[str, Any] = {"queue": queue_of(app, task, name, {})}
+    if task is not None and task.priority is not None:
+        found["priority"] = task.priority
+    if task is not None and task.expires is not None:
+        found["expires"] = task.expires
+    return found
+
+
+def _calls(canvas: Canvas[Any]) -> Iterator[tuple[Signature[Any], Set[str]]]:
+    """Its single tasks, links and handlers too; each with the names of the options that count for it."""
+    # A stack of our own: canvases nest without limits.
+    pending: list[tuple[Canvas[Any], Set[str]]] = [(canvas, set[str]())]
+    while pending:
+        one, around = pending.pop()
+        said = around | one.options.keys()
+        if isinstance(one, Signature):
+            yield one, said
+        pending += [(part, said) for part in one.contents()]
+        pending += [(beside, set[str]()) for beside in (*one.links, *one.errbacks)]
