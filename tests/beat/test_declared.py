@@ -310,6 +310,29 @@ def test_what_is_no_entry_is_refused_at_once(entry: Any, wrong: str) -> None:
     assert app.conf.beat_schedule == {}
 
 
+async def test_options_and_terms_of_an_entry(app: AioQueue) -> None:
+    tasks(app)
+    note: Any = app.note  # type: ignore[attr-defined]
+    app.conf.beat_schedule = {
+        "canvas": {"task": chain(note.si("a"), note.si("b")), "schedule": 60, "options": {"queue": "low"}},
+        "both": {"task": note.s("a"), "schedule": 60, "args": ("b",)},
+        "terms": {"task": note.name, "schedule": 60, "misfire": "skip", "max_runs": 3, "max_running": 2},
+    }
+    async with app.testing():
+        found = {info.name: info for info in await app.schedules.list()}
+    assert found["canvas"].options == {"queue": "low"}
+    assert "args or kwargs beside a canvas" in (found["both"].problem or "")
+    assert (found["terms"].misfire, found["terms"].max_runs, found["terms"].max_running) == ("skip", 3, 2)
+
+
+async def test_a_program_without_tasks_doubts_no_name() -> None:
+    app = AioQueue("shop", broker="redis://nobody.invalid")
+    app.conf.beat_schedule = {"x": {"task": "elsewhere", "schedule": 60}}
+    async with app.testing():
+        (info,) = await app.schedules.list()
+    assert (info.task, info.problem) == ("elsewhere", None)
+
+
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Berlin", ""])
 def test_the_default_zone_is_one(zone: str) -> None:
     with pytest.raises(ConfigurationError, match="timezone"):
