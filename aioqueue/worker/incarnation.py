@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.fetcher import Fetcher
+from aioqueue.worker.left_behind import leave_behind
 from aioqueue.worker.listening import Listener
 from aioqueue.worker.renewer import Renewer
 from aioqueue.worker.resources import stop_when_used_up
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _LEAVE_TIMEOUT = 1.5
 _LEAVE_TIMEOUT_WHEN_SILENT = 0.2
-_FEW = 10
 
 
 class Incarnation:
@@ -130,7 +129,7 @@ class Incarnation:
             raise
         finally:
             committing.cancel()
-            self._leave_behind(runner)
+            leave_behind(self._worker.hostname, runner.stuck)
             runner.close()
             await renewer.close()
             await consumer.close()
@@ -220,25 +219,6 @@ class Incarnation:
             self._silent = False
         await self._try(settled, "settle what has ended")
         await self._try(self._consumer.leave(), "hand back the rest")
-
-    def _leave_behind(self, runner: Runner) -> None:
-        """Say what was told to end and has not. Nobody waits for it any more, `asyncio.run` included."""
-        if not runner.stuck:
-            return
-        names = sorted(f"{run.task.name}[{run.delivery.id}]" for run in runner.stuck)
-        logger.warning(
-            "Worker %s leaves %d tasks behind that did not end when they were told to: %s%s. They were handed back, or "
-            "their end is recorded; what they still do counts for nothing",
-            self._worker.hostname,
-            len(names),
-            ", ".join(names[:_FEW]),
-            ", …" if len(names) > _FEW else "",
-        )
-        for run in runner.stuck:
-            if run.coroutine is not None:
-                asyncio._unregister_task(run.coroutine)
-                # Never collected: that would close the coroutine, and to swallow this too may take for ever.
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(run.coroutine))
 
     async def _try(self, action: Awaitable[Any], what: str) -> None:
         """Not for ever: the broker may be away, and what is not handed back comes back when the lease ends."""

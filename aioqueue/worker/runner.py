@@ -30,8 +30,7 @@ from aioqueue.worker.telling import Telling
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
-# By a name of its own: to look up a member of an enum takes longer.
-_APPLIED = Verdict.APPLIED
+_APPLIED = Verdict.APPLIED  # to look up a member of an enum takes longer
 
 
 class Runner(Slots):
@@ -149,10 +148,8 @@ class Runner(Slots):
         """Its slot is free, if it has one. Its end may be on its way."""
         # The context knows the run: without this the two would wait for the garbage collector.
         run.context = run.coroutine = None
-        if run.job is not None:
-            run.job = None
-        if run.outcome is not None:
-            run.outcome = None
+        if run.job is not None or run.outcome is not None:
+            run.job = run.outcome = None
         try:
             self.running.remove(run)
         except KeyError:

@@ -22,14 +22,14 @@ from aioqueue.logs import logger
 from aioqueue.routing import route
 from aioqueue.worker.beating import beating
 from aioqueue.worker.incarnation import Incarnation
+from aioqueue.worker.left_behind import names_of
 from aioqueue.worker.naming import name_of
 from aioqueue.worker.resources import check_memory
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
-# A container's runtime and the shell inside may both pass the same signal on.
-_SAME_SIGNAL = 0.1
+_SAME_SIGNAL = 0.1  # a container's runtime and the shell inside may both pass one on
 
 
 class Worker:
@@ -103,7 +103,7 @@ class Worker:
     def left_behind(self) -> list[str]:
         """The tasks that were told to end and have not, as `name[id]`: their code may run on, unheard."""
         runner = self.incarnation and self.incarnation.runner
-        return [f"{run.task.name}[{run.delivery.id}]" for run in runner.stuck] if runner is not None else []
+        return names_of(runner.stuck) if runner is not None else []
 
     @property
     def queues(self) -> list[str]:
