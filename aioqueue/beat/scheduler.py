@@ -30,6 +30,9 @@ _TURN = 1.0
 _LOOK_AGAIN = 10.0
 _TRY_AGAIN = 1.0
 _SOON = 0.05
+# So much after its due time a schedule of a class of the code's own is looked at by those that don't lead: within the
+# second in which it is on time.
+_LATER = 0.3
 _RESIGN_WITHIN = 2.0
 
 
@@ -60,6 +63,9 @@ class Scheduler:
         self._ask_at = 0.0
         self._asked_at_change = float("-inf")
         self._look_at = 0.0
+        # The same for the schedules of classes of the code's own.
+        self._own_at = 0.0
+        self._own_looked_at = float("-inf")
 
     @property
     def fired(self) -> int:
@@ -87,6 +93,7 @@ class Scheduler:
             try:
                 async for _ in self._broker.schedule_changes():
                     self._changed = True
+                    self._own_at = min(self._own_at, max(clock.seconds(), self._own_looked_at + _TURN))
                     self._wake.set()
             except Exception as error:
                 logger.debug("Changes of schedules cannot be heard of: %s", error)
@@ -116,7 +123,9 @@ class Scheduler:
         if now >= self._ask_at or self._may_have_resigned(now):
             await self._ask()
         if not self.leads:
-            return self._ask_at - clock.seconds()
+            if self._claimer.own and clock.seconds() >= self._own_at:
+                await self._fire_own()
+            return (min(self._ask_at, self._own_at) if self._claimer.own else self._ask_at) - clock.seconds()
         if self._changed or clock.seconds() >= self._look_at:
             await self._fire()
         return 0.0 if self._changed else min(self._ask_at, self._look_at) - clock.seconds()
@@ -149,6 +158,7 @@ class Scheduler:
     async def _declare(self) -> None:
         """Stand for the schedules of this program's code."""
         self._claimer.own = await stand_for(self._app, self._broker, self.id, self._told, lease=LEASE)
+        self._own_at = 0.0
 
     async def _fire(self) -> None:
         """Fire what is due; and know when to look again."""
@@ -158,6 +168,16 @@ class Scheduler:
         if following is not None:
             wait = min(wait, max(0.001, (following - self._broker.now()) / 1000))
         self._look_at = clock.seconds() + wait
+
+    async def _fire_own(self) -> None:
+        """Fire what whoever leads cannot, for it is of classes of this code's own; and know when to look again."""
+        self._own_looked_at = clock.seconds()
+        following = await self._claimer.fire_own()
+        wait = _LOOK_AGAIN
+        if following is not None:
+            left = (following - self._broker.now()) / 1000
+            wait = min(wait, left + _LATER if left > 0 else _TRY_AGAIN)
+        self._own_at = clock.seconds() + wait
 
     async def _resign(self) -> None:
         self.leads = False

@@ -504,6 +504,30 @@ async def test_a_class_of_ones_own_is_the_same_in_each_process(make_app: MakeApp
             await until(lambda: _have_run(apps[1], "class", "dataclass"))
 
 
+class _EachSecond(Schedule):
+    def next_after(self, when: datetime) -> datetime | None:
+        return when.replace(microsecond=0) + timedelta(seconds=1)
+
+
+async def test_a_class_of_ones_own_fires_though_another_program_leads(make_app: MakeApp) -> None:
+    ours, other = make_app(), make_app()
+    if ours.conf.broker == "memory://":
+        other._kept = ours._kept
+    ran = Ran(ours)
+    ours.periodic(_EachSecond(), name="own")(ran.note)
+    ours.periodic(_EachSecond(), name="paused")(ran.note)
+    async with ours, other, other.worker(queues=["others"], beat=True, shutdown_timeout=2.0):
+        await until(lambda: _alive_are(other, 1))
+        async with beating(ours):
+            await until(lambda: ran.count("own") and ran.count("paused"))
+            await other.schedules.pause("paused")
+            before = await other.schedules.get("paused")
+            count = ran.count("own")
+            await until(lambda: ran.count("own") >= count + 2)
+            assert await other.schedules.get("paused") == before
+    assert all(len({*due}) == len(due) for due in ran.due.values())
+
+
 async def _have_run(app: AioQueue, *names: str) -> bool:
     return all(info is not None and info.runs == 1 for info in [await app.schedules.get(name) for name in names])
 
