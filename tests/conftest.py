@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +12,11 @@ import pytest
 import pytest_asyncio
 import redis.asyncio as aioredis
 from support.server import RedisServer
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for processes that they have started, killed or frozen."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
