@@ -37,14 +37,15 @@ DAMAGE: dict[str, Callable[[World, str], Any]] = {
 }
 
 
+# The first tasks take so long that who waits has begun to, even where the machine stands still for a moment.
 def _chain(world: World) -> Any:
-    return chain(world.slow.si(0.3), world.add.si(1, 1), world.add.si(1, 1))
+    return chain(world.slow.si(1.0), world.add.si(1, 1), world.add.si(1, 1))
 
 
 SHAPES: dict[str, Callable[[World], Any]] = {
     "chain": _chain,
-    "chord": lambda w: chord([w.slow.si(0.3), w.slow.si(0.5), w.add.si(1, 1)], w.add.si(1, 1)),
-    "named": lambda w: chain(w.slow.si(0.3), w.add.si(1, 1).set(task_id="mine"), w.add.si(1, 1).set(task_id="my-end")),
+    "chord": lambda w: chord([w.slow.si(1.0), w.slow.si(1.2), w.add.si(1, 1)], w.add.si(1, 1)),
+    "named": lambda w: chain(w.slow.si(1.0), w.add.si(1, 1).set(task_id="mine"), w.add.si(1, 1).set(task_id="my-end")),
     "group": lambda w: group(_chain(w), _chain(w)),
 }
 
