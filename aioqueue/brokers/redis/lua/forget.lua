@@ -42,11 +42,9 @@ end
 -- Returns an error, and then nothing was changed.
 local function forget(some)
   local flows = workflows(prefix, now)
-  local wrong = flows.decide(function()
+  return flows.carry_out(function()
     for _, wid in ipairs(some) do flows.forget(wid) end
-  end) or flows.add(adding())
-  if wrong then return wrong end
-  flows.write()
+  end, adding())
 end
 
 local wrong = forget(wholes)

@@ -78,11 +78,9 @@ end
 -- Returns an error if one of them cannot be done; then nothing was changed.
 local function go_on(items)
   local flows = workflows(prefix, now)
-  local wrong = flows.decide(function()
+  return flows.carry_out(function()
     for _, item in ipairs(items) do flows.go_on(item) end
-  end) or flows.add(adding())
-  if wrong then return wrong end
-  flows.write()
+  end, adding())
 end
 
 -- One by one: what is broken is set aside, and what has to wait goes to the end of the list.

@@ -52,11 +52,9 @@ end
 -- What the ends of some mean for their workflows; returns an error, and then nothing was changed.
 local function tell(ids)
   local flows = workflows(prefix, now)
-  local wrong = flows.decide(function()
+  return flows.carry_out(function()
     for _, id in ipairs(ids) do flows.abandon(id, failure, chained, chord, '1' .. record, tonumber(keep)) end
-  end) or flows.add(adding())
-  if wrong then return wrong end
-  flows.write()
+  end, adding())
 end
 
 local wrong = tell(ended)

@@ -74,13 +74,12 @@ if start then
   for queue in pairs(start[START.queues]) do redis.call('SADD', prefix .. 'queues', queue) end
   if start[START.held] == 0 then
     local flows = workflows(prefix, now)
-    wrong = flows.decide(function() flows.start(wid) end) or flows.add(adding())
+    wrong = flows.carry_out(function() flows.start(wid) end, adding())
     if wrong then -- it has not begun, and may come again
       redis.call('PEXPIRE', key, hold)
       redis.call('PEXPIRE', states, hold)
       return wrong
     end
-    flows.write()
     return answer(prefix, client, number, '1')
   end
 end

@@ -224,7 +224,6 @@ local function again()
 end
 
 flows = workflows(prefix, now)
-local wrong = flows.decide(again) or flows.add(adding())
+local wrong = flows.carry_out(again, adding())
 if wrong then return wrong end
-flows.write()
 return answer(prefix, client, number, tostring(count))

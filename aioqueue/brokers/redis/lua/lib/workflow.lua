@@ -331,5 +331,12 @@ local function workflows(prefix, now)
     return #rest > 0
   end
 
+  -- All of it, one after the other. Returns an error, and then nothing was changed.
+  function self.carry_out(steps, added)
+    local wrong = self.decide(steps) or self.add(added)
+    if wrong then return wrong end
+    self.write()
+  end
+
   return self
 end
