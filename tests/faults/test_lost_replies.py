@@ -158,7 +158,7 @@ async def test_lease_lost_and_network_bad(arena: Arena, proxy: Proxy) -> None:
 
 _SHORT = {
     "aioqueue.worker.fetcher._WAIT": 0.5,
-    **{f"aioqueue.brokers.redis.{room}._TIMEOUT": 1.0 for room in ("consumer", "reader", "settler")},
+    "aioqueue.brokers.redis.link.ANSWER_WITHIN": 1.0,
 }
 
 

@@ -141,9 +141,7 @@ async def test_connections_are_lost(arena: Arena, authority: Authority, loss: Lo
             assert sent.done == 1
             await arena.worker(
                 url=url,
-                constants={
-                    f"aioqueue.brokers.redis.{room}._TIMEOUT": 1.0 for room in ("consumer", "reader", "settler")
-                },
+                constants={"aioqueue.brokers.redis.link.ANSWER_WITHIN": 1.0},
             )
             settled = proxy.lose(loss, "settle", "settle_one")
             results += await app.send_many([app.tasks["work"].s() for _ in range(50)])

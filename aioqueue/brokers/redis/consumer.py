@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from aioqueue import clock
 from aioqueue.brokers.protocol import UNUSED_FOR, Delivery, Left, Notice, WorkerStatus
-from aioqueue.brokers.redis import values
+from aioqueue.brokers.redis import link, values
 from aioqueue.brokers.redis.complaints import Complaints, problem_of, shown
 from aioqueue.brokers.redis.keys import Keys, streams
 from aioqueue.brokers.redis.link import Argument, Link, is_transient, text
@@ -30,7 +30,6 @@ from aioqueue.message import Record, State, encode_record
 from aioqueue.payload.failure import Failure
 from aioqueue.workflow import KEEP_BROKEN, FailedCall, NoValue, Value, told
 
-_TIMEOUT = 10.0
 _T = TypeVar("_T")
 
 # Lua unpacks so many values into one command's arguments.
@@ -217,7 +216,9 @@ class RedisConsumer:
         flags: list[bool] = []
         for start in range(0, len(ids), _IDS_AT_ONCE):
             part = ids[start : start + _IDS_AT_ONCE]
-            scores: list[Any] = await self._commands.call("ZMSCORE", self._keys.revoked, *part, timeout=_TIMEOUT)
+            scores: list[Any] = await self._commands.call(
+                "ZMSCORE", self._keys.revoked, *part, timeout=link.ANSWER_WITHIN
+            )
             flags += [score is not None for score in scores]
         return flags
 
@@ -230,7 +231,7 @@ class RedisConsumer:
 
     async def stamps(self) -> list[tuple[bytes, int]]:
         found: list[Any] = await self._commands.call(
-            "ZRANGE", self._keys.revoked_stamps, 0, -1, "WITHSCORES", timeout=_TIMEOUT
+            "ZRANGE", self._keys.revoked_stamps, 0, -1, "WITHSCORES", timeout=link.ANSWER_WITHIN
         )
         # RESP3 answers with pairs.
         flat = [part for pair in found for part in pair] if found and isinstance(found[0], list) else found
@@ -258,7 +259,7 @@ class RedisConsumer:
                 await asyncio.sleep(_LOOK_AGAIN)
 
     async def _values_call(self, *arguments: Argument) -> Any:
-        return await self._commands.call(*arguments, timeout=_TIMEOUT)
+        return await self._commands.call(*arguments, timeout=link.ANSWER_WITHIN)
 
     async def close(self) -> None:
         await self._reader.close()
@@ -267,7 +268,7 @@ class RedisConsumer:
         self._renewals.close()
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
-        return await self._commands.run(script(name), self._keys.prefix, *arguments, timeout=_TIMEOUT)
+        return await self._commands.run(script(name), self._keys.prefix, *arguments, timeout=link.ANSWER_WITHIN)
 
 
 def _names(deliveries: Sequence[Delivery]) -> list[str]:

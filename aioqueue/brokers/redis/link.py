@@ -23,6 +23,9 @@ from aioqueue.clock import BrokerClock
 
 Argument = str | bytes | int | float
 
+ANSWER_WITHIN = 10.0
+"""Seconds that a worker waits for an answer. It has time: what it asks for is asked for again."""
+
 _pack: Any = cast("Any", hiredis).pack_command
 
 # Replies that say "not now": the same command may well succeed a moment later.

@@ -10,6 +10,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from aioqueue.brokers.protocol import Delivery, WorkerStatus
+from aioqueue.brokers.redis import link
 from aioqueue.brokers.redis.complaints import Complaints, shown
 from aioqueue.brokers.redis.keys import GROUP, Keys, queue_of, streams
 from aioqueue.brokers.redis.link import Argument, Link
@@ -17,7 +18,6 @@ from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
 from aioqueue.exceptions import LeaseLost
 
-_TIMEOUT = 10.0
 _MOST_READ = 1000
 # So many at once from one stream alone, and it is read without the script.
 _MANY = 20
@@ -96,7 +96,7 @@ class Reader:
 
     async def _read(self, limit: int) -> list[Delivery]:
         reply = await self._link.run(
-            script("fetch"), self._keys.prefix, self._worker.id, limit, *self._streams, timeout=_TIMEOUT
+            script("fetch"), self._keys.prefix, self._worker.id, limit, *self._streams, timeout=link.ANSWER_WITHIN
         )
         if reply == b"lost":
             raise LeaseLost(self._lease_lost)

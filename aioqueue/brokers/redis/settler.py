@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, RedisError, Respo
 
 from aioqueue.brokers import shares
 from aioqueue.brokers.protocol import Settlement, Verdict
-from aioqueue.brokers.redis import plans
+from aioqueue.brokers.redis import link, plans
 from aioqueue.brokers.redis.complaints import Complaints, problem_of
 from aioqueue.brokers.redis.keys import Keys
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
@@ -24,7 +24,6 @@ from aioqueue.logs import logger
 from aioqueue.shortcuts import nothing_beside
 from aioqueue.workflow import FAILED, REVOKED, WRECKED, Step, encode_node
 
-_TIMEOUT = 10.0
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
 _ALL = 100_000
 
@@ -84,7 +83,9 @@ class Settler:
         backoff = Backoff()
         while True:
             try:
-                letters: bytes = await self._link.run(applied, self._keys.prefix, *arguments, timeout=_TIMEOUT)
+                letters: bytes = await self._link.run(
+                    applied, self._keys.prefix, *arguments, timeout=link.ANSWER_WITHIN
+                )
                 return [_VERDICTS[letter] for letter in letters.decode()]
             except (RedisError, OSError) as error:
                 if (
