@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aioqueue.graph import Graph
     from aioqueue.group_result import GroupResult
     from aioqueue.result import AsyncResult
+    from aioqueue.routing import Queue
     from aioqueue.schedules import Schedule, crontab, every, one_off, solar
     from aioqueue.shared import shared_task
     from aioqueue.task import Task
@@ -39,6 +40,7 @@ __all__ = [
     "Graph",
     "GroupResult",
     "Ignore",
+    "Queue",
     "Reject",
     "Retry",
     "Schedule",
@@ -70,6 +72,7 @@ _HOMES = {
     "Graph": "graph",
     "GroupResult": "group_result",
     "Ignore": "exceptions",
+    "Queue": "routing",
     "Reject": "exceptions",
     "Retry": "exceptions",
     "Schedule": "schedules",

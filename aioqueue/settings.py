@@ -19,7 +19,7 @@ import msgspec
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.options import check_limits
-from aioqueue.routing import check_routes
+from aioqueue.routing import Queue, check_routes, read_queues
 from aioqueue.url import masked
 
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
@@ -55,6 +55,8 @@ class Settings(msgspec.Struct, kw_only=True):
         task_default_queue: the queue of tasks that name none.
         task_default_priority: from 0 to 9, higher runs first.
         task_routes: queues by task name.
+        task_queues: queues of which something is to be said, each a `Queue`, and what workers consume.
+        task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
         task_serializer: "msgpack" or "json".
         task_compression: None, "zlib" or "zstd", for payloads from 1 KiB on.
         task_acks_late: acknowledge at the end (True, at least once) or before the start (False, at most once).
@@ -96,6 +98,8 @@ class Settings(msgspec.Struct, kw_only=True):
     task_default_queue: str = "default"
     task_default_priority: int = 0
     task_routes: dict[str, Any] = msgspec.field(default_factory=dict)
+    task_queues: list[Queue] = msgspec.field(default_factory=list[Queue])
+    task_create_missing_queues: bool = True
     task_serializer: Literal["msgpack", "json"] = "msgpack"
     task_compression: Literal["zlib", "zstd"] | None = None
     task_acks_late: bool = True
@@ -160,7 +164,9 @@ class Settings(msgspec.Struct, kw_only=True):
         """
         for name in self.__struct_fields__:
             if isinstance(value := getattr(self, name), dict | list):
-                _checked(name, value, f"app.conf.{name}")
+                read = _checked(name, value, f"app.conf.{name}")
+                if name == "task_queues":  # a name that was appended becomes a Queue
+                    super().__setattr__(name, read)
 
     @classmethod
     def load(cls, given: Mapping[str, Any], *, directory: Path | None = None) -> Settings:
@@ -216,6 +222,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         )
     if name in _SIZES and isinstance(value, str):
         value = kinds.BYTES.of(f"The setting {where}", value)
+    if name == "task_queues":
+        return read_queues(where, [] if value is None else value)
     if isinstance(value, timedelta) and _TYPES[name] in (float, float | None):
         value = kinds.seconds(value)
     try:
