@@ -19,6 +19,7 @@ from aioqueue._version import __version__
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.around.middleware import Middleware
     from aioqueue.canvas import Canvas, Signature, StampingVisitor, chain, chord, chunks, group, signature
     from aioqueue.context import TaskContext, current_context
     from aioqueue.exceptions import Ignore, Reject, Retry
@@ -40,6 +41,7 @@ __all__ = [
     "Graph",
     "GroupResult",
     "Ignore",
+    "Middleware",
     "Queue",
     "Reject",
     "Retry",
@@ -72,6 +74,7 @@ _HOMES = {
     "Graph": "graph",
     "GroupResult": "group_result",
     "Ignore": "exceptions",
+    "Middleware": "around.middleware",
     "Queue": "routing",
     "Reject": "exceptions",
     "Retry": "exceptions",

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from aioqueue import kinds, shared
+from aioqueue.around.surroundings import surroundings_of
 from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aioqueue.periodic import PeriodicDecorator, TermsGiven, When
     from aioqueue.result import AsyncResult
     from aioqueue.sync_app import SyncApp
-    from aioqueue.task import CoroutineTask, FunctionTask
+    from aioqueue.task import CoroutineTask, FunctionTask, Task
     from aioqueue.testing import Testing
     from aioqueue.worker import Worker
 
@@ -135,6 +136,10 @@ class AioQueue(Core):
         from aioqueue.periodic import declare
 
         return declare(self, schedule, name, args, kwargs, options, terms)
+
+    def surround(self, task: Task[..., Any]) -> None:
+        """Put around a task of the app what is to be around it now; runs that began before go on as they were."""
+        task.surroundings = surroundings_of(self, task)
 
     def config_from_object(self, source: str | ModuleType | object) -> None:
         """Take settings from a module (by its name) or an object: every attribute that is named as a setting is.

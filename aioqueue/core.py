@@ -82,6 +82,7 @@ class Core(ABC):
         include: modules that are imported before a worker starts.
         lifespan: called with the app, gives what a worker process enters once.
         observers: called with each message that was sent.
+        middlewares: what is around all of its tasks, the outermost first; see `aioqueue.around.middleware`.
         declared: what `@app.periodic` has declared; None where there is nothing.
     """
 
@@ -101,6 +102,7 @@ class Core(ABC):
         self.lifespan = lifespan
         self.tasks: dict[str, Task[..., Any]] = {}
         self.observers: list[Observer] = []
+        self.middlewares: list[Any] = []
         self._connections = Connections(self._connect)
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found
 
@@ -143,7 +145,12 @@ class Core(ABC):
 
             check_definition(known, task)
         self.tasks[task.name] = task
+        self.surround(task)
         return task
+
+    @abstractmethod
+    def surround(self, task: Task[..., Any]) -> None:
+        """Put around a task of the app what is to be around it now."""
 
     def find(self, name: str) -> Task[..., Any]:
         """The task of that name.

@@ -127,6 +127,12 @@ class Task(Generic[P, R]):
     compression: str | None = None
     pool: Pool | None = None
 
+    # What is around its runs: a `Surroundings` (`aioqueue.around`), which `Core.surround` makes, or None for nothing.
+    surroundings: Any = None
+    # What that is made of, beside the app's: middlewares of its own, and the plan of its dependencies.
+    middlewares: tuple[Any, ...] = ()
+    dependencies: Any = None
+
     def __init__(
         self, app: Core | None, function: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
     ) -> None:

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "what is made of those: messages, nodes, data, schedules, results",
         (
+            "aioqueue.around",
             "aioqueue.canvas",
             "aioqueue.dead_letters",
             "aioqueue.family",
@@ -92,6 +93,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
 # Imports that point upwards, none of them when a module is imported: (from, to) -> why.
 UPWARDS: dict[tuple[str, str], str] = {
     ("aioqueue.app", "aioqueue.testing"): "app.testing(), when it is called",
+    ("aioqueue.around.middleware", "aioqueue.worker"): "the type of what around_worker is around",
     ("aioqueue.core", "aioqueue.task"): "the types of what it gives; and what may have one name, when a task is made",
     ("aioqueue.core", "aioqueue.canvas.base"): "types",
     ("aioqueue.core", "aioqueue.canvas.signatures"): "types",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from aioqueue.worker.threads import Threads
 class Way(Protocol):
     """A way to call functions."""
 
-    def start(self, run: Run, args: tuple[Any, ...]) -> Awaitable[Any]:
+    def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         """Call the function of a run; awaiting it gives what that gives, and raises what that raises."""
         ...
 
@@ -33,11 +33,12 @@ class Calls:
         self._inline: Way = Inline()
         self._in_thread: Way = InThread(self._threads)
 
-    def start(self, run: Run) -> Awaitable[Any]:
-        """Call it; awaiting what comes back gives its result."""
+    def start(self, run: Run, given: Mapping[str, Any] | None = None) -> Awaitable[Any]:
+        """Call it, and what is `given` by keyword beside its arguments; awaiting what comes back gives its result."""
         task = run.task
         args = (run.context, *run.args) if task.bind else run.args
-        return (self._inline if task.is_coroutine else self._in_thread).start(run, args)
+        kwargs = {**run.kwargs, **given} if given else run.kwargs
+        return (self._inline if task.is_coroutine else self._in_thread).start(run, args, kwargs)
 
     def close(self) -> None:
         """No more are called."""
@@ -47,12 +48,12 @@ class Calls:
 class Inline:
     """Coroutines, in the event loop."""
 
-    def start(self, run: Run, args: tuple[Any, ...]) -> Awaitable[Any]:
+    def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         coroutine: Coroutine[Any, Any, Any]
         if run.message.spread is None:
-            coroutine = run.task.function(*args, **run.kwargs)
+            coroutine = run.task.function(*args, **kwargs)
         else:
-            coroutine = _each_awaited(run.task.function, args, run.kwargs)
+            coroutine = _each_awaited(run.task.function, args, kwargs)
         return coroutine if run.soft_time_limit is None else interruptible(coroutine, run)
 
 
@@ -62,8 +63,8 @@ class InThread:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
 
-    async def start(self, run: Run, args: tuple[Any, ...]) -> Any:
-        function, kwargs = run.task.function, run.kwargs
+    async def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        function = run.task.function
         if run.message.spread is not None:
             function = partial(_each, function)
             kwargs = {"kwargs": kwargs}

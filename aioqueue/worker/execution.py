@@ -7,9 +7,11 @@ decided. What counts for nothing any more (from `VOID` on) has none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aioqueue.around.surroundings import Surroundings
 from aioqueue.brokers.protocol import Consumer, Verdict
 from aioqueue.context import TaskContext, current
 from aioqueue.exceptions import Replace
@@ -27,7 +29,7 @@ from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import CALLED, OVER, RUNNING, VOID, Run
 from aioqueue.worker.runtime import Hands, WorkerRuntime
-from aioqueue.worker.telling import Telling, hook
+from aioqueue.worker.telling import Telling
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -149,10 +151,8 @@ class Execution:
                 self._acks.mention(run, State.STARTED)
             if run.soft_time_limit is not None or run.time_limit is not None:
                 self._limits.watch(run)
-            if "before_start" in task.hooks:
-                before = hook(task.before_start, context.id, run.args, run.kwargs)
-                await (before if run.soft_time_limit is None else interruptible(before, run))
-            value = await self.calls.start(run)
+            around: Surroundings | None = task.surroundings
+            value = await (self.calls.start(run) if around is None else self._surrounded(run, context, around))
         except BaseException as error:
             # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
             return await self._classify(run, error)
@@ -160,6 +160,18 @@ class Execution:
             run.phase = CALLED
             return self._decided(self._rules.returned, run, value)
         return await self._classify(run, asyncio.CancelledError())
+
+    def _surrounded(self, run: Run, context: TaskContext, around: Surroundings) -> Awaitable[Any]:
+        """Call its function with all that is around it; the limits are for all of that."""
+        whole = around.run(context, partial(self._body, run))
+        return whole if run.soft_time_limit is None else interruptible(whole, run)
+
+    async def _body(self, run: Run, given: Mapping[str, Any]) -> Any:
+        try:
+            return await self.calls.start(run, given)
+        finally:
+            if run.job is not None:  # what ends the run from outside reaches what is around the function from now on
+                run.job, run.soft_due = None, False
 
     async def _classify(self, run: Run, error: BaseException) -> Outcome | None:
         """What follows from what was raised; None when it counts for nothing."""

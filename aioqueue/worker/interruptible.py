@@ -76,6 +76,8 @@ def _innermost(waiting: Any) -> CodeType | None:
             code, waiting = waiting.cr_code, waiting.cr_await
         elif inspect.isasyncgen(waiting):
             code, waiting = waiting.ag_code, waiting.ag_await
+        elif inspect.isgenerator(waiting) and waiting.gi_code is _CODE and waiting.gi_frame is not None:
+            code, waiting = _CODE, waiting.gi_frame.f_locals["coroutine"]  # one inside another
         elif inspect.isgenerator(waiting):
             code, waiting = waiting.gi_code, waiting.gi_yieldfrom
         else:  # what stands between a coroutine and one that it awaits: only the collector knows what it holds
@@ -84,5 +86,6 @@ def _innermost(waiting: Any) -> CodeType | None:
     return code
 
 
+_CODE = interruptible.__code__
 _BETWEEN = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
 _WAITING = (*_BETWEEN, "coroutine", "async_generator")
