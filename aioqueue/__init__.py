@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aioqueue.task import Task
     from aioqueue.task_failure import TaskFailure
     from aioqueue.task_info import TaskInfo
+    from aioqueue.task_logger import get_task_logger
     from aioqueue.worker import Worker
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "crontab",
     "current_context",
     "every",
+    "get_task_logger",
     "group",
     "one_off",
     "shared_task",
@@ -92,6 +94,7 @@ _HOMES = {
     "crontab": "schedules",
     "current_context": "context",
     "every": "schedules",
+    "get_task_logger": "task_logger",
     "group": "canvas",
     "one_off": "schedules",
     "shared_task": "shared",

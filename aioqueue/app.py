@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from aioqueue import kinds, shared
 from aioqueue.around.surroundings import surroundings_of
@@ -18,9 +18,10 @@ from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.message import encode_stamp
+from aioqueue.options import TaskOptions
 from aioqueue.result_of_id import ResultOfId
 from aioqueue.settings import Settings
-from aioqueue.task import BoundDecorator, Decorator, TaskOptions, make_task
+from aioqueue.task import BoundDecorator, Decorator, Task, build_from_class, class_of_tasks, make_task
 
 if TYPE_CHECKING:
     from aioqueue.beat.schedules import Schedules
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound="Task[..., Any]")
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 
@@ -51,6 +53,8 @@ class AioQueue(Core):
         lifespan: called with the app, gives an async context manager that is entered once in each worker process;
             what it yields is `ctx.state` in the tasks.
         include: modules that are imported before a worker starts.
+        task_cls: the class of the app's tasks, a subclass of `Task`; or where it is, as "shop.base:ShopTask", to be
+            imported with the first task.
         settings: any setting by its name, see `aioqueue.settings.Settings`.
 
     Raises:
@@ -65,18 +69,22 @@ class AioQueue(Core):
         backend: str | None = None,
         lifespan: Lifespan | None = None,
         include: Iterable[str] = (),
+        task_cls: type[Task[..., Any]] | str | None = None,
         **settings: Any,
     ) -> None:
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:  # pyright: ignore
             raise ConfigurationError(f"The name of an app is 1 to 100 printable characters, not {name!r}.")
         if lifespan is not None:
             kinds.FUNCTION.of("The option lifespan of AioQueue", lifespan)
+        if task_cls is not None and not isinstance(task_cls, str):
+            class_of_tasks(task_cls)
         given = {**settings, "broker": broker, "backend": backend}
         super().__init__(
             name,
             Settings.load({key: value for key, value in given.items() if value is not None or key in settings}),
             include=_MODULES.of("The option include of AioQueue", include),
             lifespan=lifespan,
+            task_cls=task_cls,
         )
         self._dispatch = Dispatch(self)
         shared.adopt(self)
@@ -90,15 +98,28 @@ class AioQueue(Core):
     @overload
     def task(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
     @overload
-    def task(self, /, *, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundDecorator: ...
+    def task(self, /, *, bind: Literal[True], base: type[T], **options: Unpack[TaskOptions]) -> BoundDecorator[T]: ...
     @overload
-    def task(self, /, *, bind: Literal[False] = False, **options: Unpack[TaskOptions]) -> Decorator: ...
+    def task(
+        self, /, *, bind: Literal[True], base: None = None, **options: Unpack[TaskOptions]
+    ) -> BoundDecorator[Any]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        bind: Literal[False] = False,
+        base: type[Task[..., Any]] | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Decorator: ...
     def task(self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
         """Make a task of a function.
 
         Args:
             function: given when used bare, as `@app.task`.
             bind: the function takes its `TaskContext` first.
+            base: a subclass of `Task`, with hooks, other defaults, or what else its tasks share; by default the app's
+                `task_cls`.
             options: see `TaskOptions`.
 
         Raises:
@@ -107,6 +128,17 @@ class AioQueue(Core):
         if function is not None:
             return self.register(make_task(self, function, bind, options))
         return lambda function: self.register(make_task(self, function, bind, options))  # pyright: ignore
+
+    def register_task(self, task: type[T] | T) -> T:
+        """Make a task of a subclass of `Task` that has a `run`, as Celery's class-based tasks are.
+
+        Args:
+            task: the class, or an object of it. Its name is the class's `name`, else `module.Class`.
+
+        Raises:
+            ConfigurationError: it has no `run`, is abstract, or its name is taken.
+        """
+        return cast("T", self.register(build_from_class(self, task)))
 
     def periodic(
         self,

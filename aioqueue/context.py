@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
-from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry
+from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry, suggest
 from aioqueue.kinds import Seconds
 from aioqueue.message import Message, State, headers_of, stamps_of
 from aioqueue.options import checked_retry, moment
+from aioqueue.request import Request
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
     from aioqueue.canvas.base import Canvas
+    from aioqueue.core import Core
     from aioqueue.result import AsyncResult
     from aioqueue.task import Task
+
+    T_co = TypeVarWithDefault("T_co", bound=Task[..., Any], default=Task[..., Any], covariant=True)
+else:
+    T_co = TypeVar("T_co", covariant=True)
 
 _T = TypeVar("_T")
 
@@ -72,8 +80,12 @@ class Done(Awaitable[_T]):
         yield
 
 
-class TaskContext(msgspec.Struct, eq=False, weakref=True):
+class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     """A task while it runs; the first argument of tasks made with `bind=True`.
+
+    What it has no word for itself is asked of the task, so that `ctx.db` is the `db` of one's own class of tasks, and
+    `ctx.send(...)` sends the task again. To type checkers that is `ctx.task.db`, where the context is annotated as
+    `TaskContext[DatabaseTask]`.
 
     Attributes:
         id: the task's id.
@@ -88,7 +100,7 @@ class TaskContext(msgspec.Struct, eq=False, weakref=True):
         asked: the last `Retry` or `Replace` that was made of it; to be raised, or the task has failed.
     """
 
-    task: Task[..., Any]
+    task: T_co
     id: str
     _message: Message
     args: tuple[Any, ...]
@@ -105,6 +117,11 @@ class TaskContext(msgspec.Struct, eq=False, weakref=True):
     def name(self) -> str:
         """The task's name."""
         return self.task.name
+
+    @property
+    def app(self) -> Core:
+        """The app that the task belongs to."""
+        return self.task.app
 
     @property
     def max_retries(self) -> int | None:
@@ -195,7 +212,16 @@ class TaskContext(msgspec.Struct, eq=False, weakref=True):
     @property
     def request(self) -> Request:
         """The same data under Celery's names."""
-        return Request(self)
+        return Request(
+            self.id,
+            self._message,
+            self.args,
+            self.kwargs,
+            hostname=self.hostname,
+            deliveries=self.deliveries,
+            is_eager=self.is_eager,
+            children=self.children,
+        )
 
     def update_state(self, state: str = State.PROGRESS, meta: Any = None) -> Awaitable[None]:
         """Tell those who watch the task how it is. Await it in a coroutine; in a thread it is done on return.
@@ -266,6 +292,48 @@ class TaskContext(msgspec.Struct, eq=False, weakref=True):
         return f"<TaskContext {self.name}[{self.id}]>"
 
 
+class BoundContext(TaskContext[T_co]):
+    """A context that knows what its task's class defines: of tasks that take one, or have a class of their own.
+
+    It is a class by itself because each look at an object with a `__getattr__` takes longer.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__") or name in type(self).__struct_fields__:
+                raise AttributeError(name)
+            try:
+                return getattr(self.task, name)
+            except AttributeError as error:
+                if getattr(error, "name", name) != name:
+                    raise  # of a property's own code
+                known = [one for one in (*dir(TaskContext), *dir(self.task)) if one[:1] != "_"]
+                raise AttributeError(
+                    f"Neither the context nor the class of the task {self.name} has {name!r}.{suggest(name, known)}"
+                ) from error
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in type(self).__struct_fields__ or name.startswith("__"):
+                super().__setattr__(name, value)
+            elif isinstance(getattr(TaskContext, name, None), property):
+                raise AttributeError(f"{name!r} of a running task cannot be set.")
+            elif hasattr(self.task, name):
+                setattr(self.task, name, value)
+            else:
+                raise AttributeError(
+                    f"The class of the task {self.name} has no {name!r} that could be set: give it one, {name} = None."
+                )
+
+
+def context_of(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskContext:
+    """The context of a task that is called as a function: that of its run if this is one, else one of its own."""
+    context = current.get()
+    if context is not None and context.task is task:
+        return context
+    return task.context_kind(task, "", Message(task=task.name, queue=""), args, kwargs, Runtime(), is_eager=True)
+
+
 @contextmanager
 def waiting_for(subjects: Sequence[str]) -> Generator[None]:
     """The task that this code runs in, if it is one, waits for the end of another; its worker hears of it."""
@@ -281,36 +349,6 @@ def waiting_for(subjects: Sequence[str]) -> Generator[None]:
     finally:
         for subject in subjects:
             runtime.waits(subject, False)
-
-
-class Request:
-    """A task's context under the names of Celery's `self.request`."""
-
-    def __init__(self, context: TaskContext) -> None:
-        self._context = context
-
-    _SAME = ("id", "args", "kwargs", "retries", "hostname", "is_eager", "headers", "stamps", "root_id", "parent_id")
-    _OTHER: ClassVar[dict[str, Callable[[TaskContext], Any]]] = {
-        "task": lambda context: context.name,
-        "group": lambda context: context.group_id,
-        "eta": lambda context: context.eta.isoformat() if context.eta else None,
-        "expires": lambda context: context.expires.isoformat() if context.expires else None,
-        "called_directly": lambda context: context.is_eager and not context.queue,
-        "correlation_id": lambda context: context.id,
-        "children": lambda context: list(context.children),
-        "delivery_info": lambda context: {
-            "routing_key": context.routing_key or context.queue,
-            "priority": context.priority,
-            "redelivered": context.deliveries > 1,
-        },
-    }
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._SAME:
-            return getattr(self._context, name)
-        if name in self._OTHER:
-            return self._OTHER[name](self._context)
-        raise AttributeError(f"ctx.request has no {name!r}; it has {', '.join([*self._SAME, *self._OTHER])}")
 
 
 def _checked(canvas: Canvas[_T]) -> Canvas[_T]:

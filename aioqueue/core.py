@@ -95,6 +95,7 @@ class Core(ABC):
         *,
         include: tuple[str, ...] = (),
         lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
+        task_cls: type[Task[..., Any]] | str | None = None,
     ) -> None:
         self.name = name
         self.conf = conf
@@ -104,6 +105,7 @@ class Core(ABC):
         self.observers: list[Observer] = []
         self.middlewares: list[Any] = []
         self._connections = Connections(self._connect)
+        self._task_cls = task_cls
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found
 
     @property
@@ -132,6 +134,32 @@ class Core(ABC):
         """The result of a task, from its id."""
 
     # Tasks
+
+    @cached_property
+    def task_class(self) -> type[Task[..., Any]]:
+        """The class of the app's tasks.
+
+        Raises:
+            ConfigurationError: what was given as `task_cls` is none, or is not there.
+        """
+        from aioqueue.task import Task, class_of_tasks
+
+        given = self._task_cls
+        if not isinstance(given, str):
+            return Task if given is None else class_of_tasks(given)
+        module, _, attribute = given.partition(":") if ":" in given else given.rpartition(".")
+        try:
+            return class_of_tasks(getattr(importlib.import_module(module), attribute))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ConfigurationError(
+                f"task_cls={given!r} of AioQueue is not there: {error}. Write module:Class, such as "
+                "'shop.base:ShopTask'."
+            ) from error
+
+    @property
+    def Task(self) -> type[Task[..., Any]]:
+        """The same under Celery's name, to derive from: `class Audited(app.Task)`."""
+        return self.task_class
 
     def register(self, task: Task[P, R]) -> Task[P, R]:
         """Add a task.

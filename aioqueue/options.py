@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
@@ -13,6 +13,58 @@ from aioqueue.payload.codec import COMPRESSIONS, SERIALIZERS
 from aioqueue.workflow import node_of
 
 NOTHING_SENT: Final = " Nothing was sent."
+
+Pool = Literal["thread"]
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@app.task(...)` takes beside `bind` and `base`. Where it takes seconds, a timedelta does as well.
+
+    Attributes:
+        name: how the task is called in messages; by default `module.function`.
+        queue: where it waits.
+        priority: from 0 to 9, higher runs first.
+        max_retries: None is no limit.
+        default_retry_delay: seconds between retries without a backoff.
+        autoretry_for: exceptions that are retried without being asked.
+        dont_autoretry_for: exceptions among those that are not.
+        retry_backoff: True for 1, 2, 4, … seconds, a number for multiples of it, False for `default_retry_delay`.
+        retry_backoff_max: seconds; the longest backoff.
+        retry_jitter: draw each backoff between 0 and its full length.
+        soft_time_limit: seconds, after which `SoftTimeLimitExceeded` is raised inside the task.
+        time_limit: seconds, after which it is ended.
+        acks_late: acknowledge at the end (at least once) or before the start (at most once).
+        ignore_result: keep no result.
+        store_errors_even_if_ignored: but keep failures.
+        dead_letters_on_failure: keep each failed call among the dead letters, also one that was never retried.
+        track_started: record when it starts.
+        expires: seconds after sending within which it must start.
+        serializer: "msgpack" or "json".
+        compression: "zlib" or "zstd".
+        pool: "thread" for plain functions, which is what they have anyway.
+    """
+
+    name: str | None
+    queue: str | None
+    priority: int | None
+    max_retries: int | None
+    default_retry_delay: Seconds | None
+    autoretry_for: type[BaseException] | Iterable[type[BaseException]]
+    dont_autoretry_for: type[BaseException] | Iterable[type[BaseException]]
+    retry_backoff: bool | Seconds
+    retry_backoff_max: Seconds
+    retry_jitter: bool
+    soft_time_limit: Seconds | None
+    time_limit: Seconds | None
+    acks_late: bool | None
+    ignore_result: bool | None
+    store_errors_even_if_ignored: bool | None
+    dead_letters_on_failure: bool | None
+    track_started: bool | None
+    expires: Seconds | None
+    serializer: str | None
+    compression: str | None
+    pool: Pool | None
 
 
 class SendOptions(TypedDict, total=False):

@@ -11,10 +11,12 @@ from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.task import BoundDecorator, CoroutineTask, Decorator, FunctionTask, Task, TaskOptions
+    from aioqueue.options import TaskOptions
+    from aioqueue.task import BoundDecorator, CoroutineTask, Decorator, FunctionTask, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound="Task[..., Any]")
 
 _tasks: dict[str, Task[..., Any]] = {}
 _apps: WeakSet[Core] = WeakSet()
@@ -27,9 +29,13 @@ def shared_task(  # pyright: ignore[reportOverlappingOverload]
 @overload
 def shared_task(function: Callable[P, R], /) -> FunctionTask[P, R]: ...
 @overload
-def shared_task(*, bind: Literal[True], **options: Unpack[TaskOptions]) -> BoundDecorator: ...
+def shared_task(*, bind: Literal[True], base: type[T], **options: Unpack[TaskOptions]) -> BoundDecorator[T]: ...
 @overload
-def shared_task(*, bind: Literal[False] = False, **options: Unpack[TaskOptions]) -> Decorator: ...
+def shared_task(*, bind: Literal[True], base: None = None, **options: Unpack[TaskOptions]) -> BoundDecorator[Any]: ...
+@overload
+def shared_task(
+    *, bind: Literal[False] = False, base: type[Task[..., Any]] | None = None, **options: Unpack[TaskOptions]
+) -> Decorator: ...
 def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
     """Make a task that belongs to every app of the process, made already or later.
 
@@ -76,4 +82,4 @@ def adopt(app: Core) -> None:
 
 def _give(task: Task[..., Any], app: Core) -> None:
     task.bind_first(app)
-    app.register(task if task.app is app else task.bound_to(app))
+    app.register(task.bound_to(app))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from datetime import datetime
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -12,7 +14,6 @@ from typing import (
     Literal,
     ParamSpec,
     Protocol,
-    TypedDict,
     TypeVar,
     Unpack,
     cast,
@@ -20,15 +21,26 @@ from typing import (
 )
 
 from aioqueue import kinds
-from aioqueue.context import Runtime, TaskContext, current
+from aioqueue.context import BoundContext, T_co, TaskContext, context_of
 from aioqueue.definition import does_the_same, is_coroutine_function, is_generator
-from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.exceptions import ConfigurationError, Retry, suggest
+from aioqueue.hooks import Hooks, hooks_of
 from aioqueue.kinds import Seconds
-from aioqueue.message import Message
-from aioqueue.options import NOTHING_SENT, OF_TASKS, OPTIONS, SendOptions, arguments, check_limits, overlaid
+from aioqueue.message import State
+from aioqueue.options import (
+    NOTHING_SENT,
+    OF_TASKS,
+    OPTIONS,
+    Pool,
+    SendOptions,
+    arguments,
+    check_limits,
+    overlaid,
+)
 from aioqueue.origin import is_run_again, origin_of
 from aioqueue.payload.naming import importable_name
 from aioqueue.payload.signature import Parameters
+from aioqueue.request import Request
 from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
@@ -42,69 +54,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-Pool = Literal["thread"]
 
-
-class TaskOptions(TypedDict, total=False):
-    """What `@app.task(...)` takes beside `bind`. Where it takes seconds, a timedelta does as well.
-
-    Attributes:
-        name: how the task is called in messages; by default `module.function`.
-        base: a subclass of `Task`, with hooks or other defaults.
-        queue: where it waits.
-        priority: from 0 to 9, higher runs first.
-        max_retries: None is no limit.
-        default_retry_delay: seconds between retries without a backoff.
-        autoretry_for: exceptions that are retried without being asked.
-        dont_autoretry_for: exceptions among those that are not.
-        retry_backoff: True for 1, 2, 4, … seconds, a number for multiples of it, False for `default_retry_delay`.
-        retry_backoff_max: seconds; the longest backoff.
-        retry_jitter: draw each backoff between 0 and its full length.
-        soft_time_limit: seconds, after which `SoftTimeLimitExceeded` is raised inside the task.
-        time_limit: seconds, after which it is ended.
-        acks_late: acknowledge at the end (at least once) or before the start (at most once).
-        ignore_result: keep no result.
-        store_errors_even_if_ignored: but keep failures.
-        dead_letters_on_failure: keep each failed call among the dead letters, also one that was never retried.
-        track_started: record when it starts.
-        expires: seconds after sending within which it must start.
-        serializer: "msgpack" or "json".
-        compression: "zlib" or "zstd".
-        pool: "thread" for plain functions, which is what they have anyway.
-    """
-
-    name: str | None
-    base: type[Task[..., Any]] | None
-    queue: str | None
-    priority: int | None
-    max_retries: int | None
-    default_retry_delay: Seconds | None
-    autoretry_for: type[BaseException] | Iterable[type[BaseException]]
-    dont_autoretry_for: type[BaseException] | Iterable[type[BaseException]]
-    retry_backoff: bool | Seconds
-    retry_backoff_max: Seconds
-    retry_jitter: bool
-    soft_time_limit: Seconds | None
-    time_limit: Seconds | None
-    acks_late: bool | None
-    ignore_result: bool | None
-    store_errors_even_if_ignored: bool | None
-    dead_letters_on_failure: bool | None
-    track_started: bool | None
-    expires: Seconds | None
-    serializer: str | None
-    compression: str | None
-    pool: Pool | None
-
-
-class Task(Generic[P, R]):
+class Task(Hooks, Generic[P, R]):
     """A function that can be sent to a worker; made by `@app.task`.
 
-    Subclasses may set other defaults and define hooks, which are called in the worker, with Celery's arguments, and
-    may be coroutines: `before_start(task_id, args, kwargs)`, `on_success(result, task_id, args, kwargs)`,
-    `on_failure(exception, task_id, args, kwargs, traceback)`, `on_retry(exception, task_id, args, kwargs, traceback)`
-    and `after_return(state, result_or_exception, task_id, args, kwargs, traceback)`.
+    Subclasses, as `@app.task(base=...)` and `AioQueue(task_cls=...)` take them, may set other defaults of options, have
+    attributes and methods of their own, and a `__call__` around `run`. They may define hooks, which are called in the
+    worker, with Celery's arguments, and may be coroutines: `before_start(task_id, args, kwargs)`,
+    `on_success(result, task_id, args, kwargs)`, `on_failure(exception, task_id, args, kwargs, traceback)`,
+    `on_retry(exception, task_id, args, kwargs, traceback)` and
+    `after_return(state, result_or_exception, task_id, args, kwargs, traceback)`. One object is made in each process,
+    without arguments; an `__init__` of its own knows its name, its app and its options.
+
+    Attributes:
+        name: how it is called in messages.
+        abstract: of a class: it is made for others to derive from. To say so is not needed.
     """
+
+    name: str
+    abstract: bool = False
 
     queue: str | None = None
     priority: int | None = None
@@ -133,25 +101,33 @@ class Task(Generic[P, R]):
     middlewares: tuple[Any, ...] = ()
     dependencies: Any = None
 
-    def __init__(
+    def _become(
         self, app: Core | None, function: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
     ) -> None:
+        """Be the task of a function. It is no `__init__`, which is the user's."""
         if is_generator(function):
             raise ConfigurationError(
                 f"{name} is a generator, so a call of it runs nothing: a task returns its result. Collect what it "
                 "yields and return the list; to show what is done so far use ctx.progress(), and to send tasks as it "
                 "goes app.send_many()."
             )
+        kind: Any = type(self)
         self._app = app
         self._origin = origin_of(function)
         self.name = name
         self.function = function
         self.bind = bind
-        self.is_coroutine = is_coroutine_function(function)
+        # Whether its class has something to do around the function.
+        self.is_wrapped = kind.__call__ is not _PLAIN.__call__
+        self.is_coroutine = is_coroutine_function(function) or (
+            self.is_wrapped and is_coroutine_function(kind.__call__)
+        )
+        self.context_kind = TaskContext if kind is Task and not bind else BoundContext
         self.parameters = Parameters(function, skip_first=bind)
         self.send_options: dict[str, Any] = {}
-        own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(type(self), option)}
-        for option, value in (own | dict(options)).items():
+        self.given_options = dict(options)
+        own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(kind, option)}
+        for option, value in (own | self.given_options).items():
             self._set(option, value)
         check_limits(self.soft_time_limit, self.time_limit, f" The task {name} was not made.")
         self.__name__ = getattr(function, "__name__", name)
@@ -163,7 +139,7 @@ class Task(Generic[P, R]):
         for option in OF_TASKS.keys() - vars(self).keys():
             setattr(self, option, getattr(self, option))
         # Whether the worker has to ask for them at all.
-        self.hooks = frozenset(hook for hook in HOOKS if getattr(type(self), hook) is not getattr(Task, hook))
+        self.hooks = hooks_of(self, name)
 
     def _set(self, option: str, value: Any) -> None:
         if (kind := OF_TASKS.get(option)) is None:
@@ -204,7 +180,11 @@ class Task(Generic[P, R]):
         return self.in_force("store_errors_even_if_ignored")
 
     def bound_to(self, app: Core) -> Task[P, R]:
-        """The same task of another app."""
+        """The same task of another app; of the app's own class, if it has none itself."""
+        if type(self) is Task and app.task_class is not Task:
+            return build(app.task_class, app, self.function, self.name, self.bind, self.given_options)
+        if self._app is app:
+            return self
         other = copy.copy(self)
         other._app = app
         return other
@@ -220,14 +200,39 @@ class Task(Generic[P, R]):
         return does_the_same(known.function, self.function) or is_run_again(known._origin, self._origin)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Run the function here and now, as if it had never been decorated."""
+        """Run the function here and now, as if it had never been decorated.
+
+        A subclass may do something around it, also when a worker calls it: `return self.run(*args, **kwargs)` inside of
+        it, in a coroutine `return await self.run(*args, **kwargs)`.
+        """
+        return self.run(*args, **kwargs)
+
+    def run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """The function, with its context first if it takes one."""
         if self.bind:
-            context = current.get()
-            if context is None or context.task is not self:
-                message = Message(task=self.name, queue="")
-                context = TaskContext(self, "", message, args, kwargs, Runtime(), is_eager=True)
-            return self.function(context, *args, **kwargs)
+            return self.function(context_of(self, args, kwargs), *args, **kwargs)
         return self.function(*args, **kwargs)
+
+    # For the methods and hooks of subclasses: what a bound function asks of its context.
+
+    @property
+    def request(self) -> Request:
+        """What is known of the run that this code is part of, under Celery's names; outside of one it has no id."""
+        return context_of(self, (), {}).request
+
+    def update_state(self, state: str = State.PROGRESS, meta: Any = None) -> Awaitable[None]:
+        """Tell those who watch the task how it is; see `TaskContext.update_state`."""
+        return context_of(self, (), {}).update_state(state, meta)
+
+    def retry(
+        self,
+        exc: BaseException | None = None,
+        countdown: Seconds | None = None,
+        eta: datetime | None = None,
+        max_retries: int | None = None,
+    ) -> Retry:
+        """A `Retry` to raise; see `TaskContext.retry`."""
+        return context_of(self, (), {}).retry(exc, countdown, eta, max_retries)
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Send the task to its queue.
@@ -354,31 +359,9 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<Task {self.name}{self.parameters.text}>"
 
-    # Hooks, for subclasses.
 
-    def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Called before the function."""
-
-    def on_success(self, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Called when the function has returned."""
-
-    def on_failure(
-        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
-    ) -> Any:
-        """Called when the task has failed for good."""
-
-    def on_retry(
-        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
-    ) -> Any:
-        """Called when the task is to be run again."""
-
-    def after_return(
-        self, state: str, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
-    ) -> Any:
-        """Called once, at the end: after `on_success` or `on_failure`."""
-
-
-HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+# Without its parameters' types, of which nothing is known.
+_PLAIN: Any = Task
 
 
 def check_definition(known: Task[..., Any], task: Task[..., Any]) -> None:
@@ -433,15 +416,16 @@ class Decorator(Protocol):
         ...
 
 
-class BoundDecorator(Protocol):
-    """`@app.task(bind=True, ...)`: the function takes its context first, which is not asked for in `send`."""
+class BoundDecorator(Protocol[T_co]):
+    """`@app.task(bind=True, ...)`: the function takes its context first, which is not asked for in `send`. Its class is
+    that of `base`."""
 
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, function: Callable[Concatenate[TaskContext, P], Coroutine[Any, Any, R]], /
+        self, function: Callable[Concatenate[TaskContext[T_co], P], Coroutine[Any, Any, R]], /
     ) -> CoroutineTask[P, R]: ...
     @overload
-    def __call__(self, function: Callable[Concatenate[TaskContext, P], R], /) -> FunctionTask[P, R]: ...
+    def __call__(self, function: Callable[Concatenate[TaskContext[T_co], P], R], /) -> FunctionTask[P, R]: ...
     def __call__(self, function: Callable[..., Any], /) -> Any:
         """The task that is made of the function."""
         ...
@@ -461,7 +445,8 @@ def make_task(app: Core | None, function: Callable[..., Any], bind: bool, option
     options = dict(options)
     kinds.FLAG.of("The option bind of @app.task", bind)
     base: Any = options.pop("base", None)
-    base = Task if base is None else base
+    if base is None:
+        base = Task if app is None else app.task_class
     if not (isinstance(base, type) and issubclass(base, Task)):
         raise ConfigurationError(f"The option base of @app.task is a subclass of aioqueue.Task, not {base!r}.")
     given = options.pop("name", None)
@@ -470,4 +455,75 @@ def make_task(app: Core | None, function: Callable[..., Any], bind: bool, option
         raise ConfigurationError(
             f"The option name of @app.task is text of printable characters, with no space at its ends, not {name!r}."
         )
-    return cast("type[Task[..., Any]]", base)(app, function, name, bind, options)
+    return build(cast("type[Task[..., Any]]", base), app, function, name, bind, options)
+
+
+def build(
+    kind: type[Task[..., Any]],
+    app: Core | None,
+    function: Callable[..., Any],
+    name: str,
+    bind: bool,
+    options: Mapping[str, Any],
+) -> Task[..., Any]:
+    """A task of that class, whose own `__init__` is called when it knows its name.
+
+    Raises:
+        ConfigurationError: an option is wrong, the function is a generator, or the class takes arguments.
+    """
+    if _has_run(kind):
+        raise ConfigurationError(
+            f"{kind.__name__} has a run of its own, and {name} would never be called. What a class does around its "
+            f"tasks' functions is its __call__, which calls self.run. The task {name} was not made."
+        )
+    task = kind.__new__(kind)
+    task._become(app, function, name, bind, options)  # pyright: ignore[reportPrivateUsage]
+    if kind.__init__ is not object.__init__:
+        try:
+            inspect.signature(task.__init__).bind()
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{kind.__name__} is made without arguments, once for each task and process, but its __init__ needs "
+                f"some: {error}. The task {name} was not made."
+            ) from None
+        task.__init__()
+    return task
+
+
+def _has_run(kind: Any) -> bool:
+    """Whether it is a task by itself."""
+    return kind.run is not _PLAIN.run
+
+
+def build_from_class(app: Core, given: Any) -> Task[..., Any]:
+    """The task that a class is by its `run`, of the class or an object of it; not registered yet.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    kind = given if isinstance(given, type) else cast("Any", type(given))
+    if not issubclass(kind, Task):
+        raise ConfigurationError(
+            f"app.register_task takes a subclass of aioqueue.Task, or one of its objects, not {given!r}."
+        )
+    kind = cast("type[Task[..., Any]]", kind)
+    if vars(kind).get("abstract") or not _has_run(kind):
+        why = "is abstract" if vars(kind).get("abstract") else "has no run"
+        raise ConfigurationError(
+            f"{kind.__name__} {why}, so it is no task by itself: it is for @app.task(base={kind.__name__})."
+        )
+    task = cast("Task[..., Any]", given if given is not kind else kind())
+    name = getattr(kind, "name", None) or f"{kind.__module__}.{kind.__qualname__}"
+    task._become(app, task.run, name, False, {})  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
+def class_of_tasks(given: Any) -> type[Task[..., Any]]:
+    """The class that an app's `task_cls` is.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not (isinstance(given, type) and issubclass(given, Task)):
+        raise ConfigurationError(f"task_cls of AioQueue is a subclass of aioqueue.Task, not {given!r}.")
+    return cast("type[Task[..., Any]]", given)

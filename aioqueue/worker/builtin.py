@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from aioqueue.canvas.carried import CARRIER, headed
 from aioqueue.canvas.dicts import signature
-from aioqueue.task import Task
+from aioqueue.task import Task, build
 
 if TYPE_CHECKING:
     from aioqueue.context import TaskContext
@@ -38,5 +38,5 @@ def builtin(app: Core, name: str) -> Task[..., Any] | None:
     tasks = _made.setdefault(app, {})
     if name not in tasks:
         function, bind = _OURS[name]
-        tasks[name] = Task(app, function, name, bind, {})
+        tasks[name] = build(Task, app, function, name, bind, {})
     return tasks[name]

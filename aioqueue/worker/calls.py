@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from aioqueue.task import Task
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.run import Run
 from aioqueue.worker.threads import Threads
@@ -20,7 +21,9 @@ from aioqueue.worker.threads import Threads
 class Way(Protocol):
     """A way to call functions."""
 
-    def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    def start(
+        self, run: Run, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
         """Call the function of a run; awaiting it gives what that gives, and raises what that raises."""
         ...
 
@@ -36,9 +39,11 @@ class Calls:
     def start(self, run: Run, given: Mapping[str, Any] | None = None) -> Awaitable[Any]:
         """Call it, and what is `given` by keyword beside its arguments; awaiting what comes back gives its result."""
         task = run.task
-        args = (run.context, *run.args) if task.bind else run.args
+        way = self._inline if task.is_coroutine else self._in_thread
         kwargs = {**run.kwargs, **given} if given else run.kwargs
-        return (self._inline if task.is_coroutine else self._in_thread).start(run, args, kwargs)
+        if task.is_wrapped:  # its class's __call__ is given the task itself, and that knows its context
+            return way.start(run, partial(_whole, task) if task.is_coroutine else task, run.args, kwargs)
+        return way.start(run, task.function, (run.context, *run.args) if task.bind else run.args, kwargs)
 
     def close(self) -> None:
         """No more are called."""
@@ -48,12 +53,11 @@ class Calls:
 class Inline:
     """Coroutines, in the event loop."""
 
-    def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+    def start(
+        self, run: Run, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Awaitable[Any]:
         coroutine: Coroutine[Any, Any, Any]
-        if run.message.spread is None:
-            coroutine = run.task.function(*args, **kwargs)
-        else:
-            coroutine = _each_awaited(run.task.function, args, kwargs)
+        coroutine = function(*args, **kwargs) if run.message.spread is None else _each_awaited(function, args, kwargs)
         return coroutine if run.soft_time_limit is None else interruptible(coroutine, run)
 
 
@@ -63,8 +67,7 @@ class InThread:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
 
-    async def start(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        function = run.task.function
+    async def start(self, run: Run, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if run.message.spread is not None:
             function = partial(_each, function)
             kwargs = {"kwargs": kwargs}
@@ -100,3 +103,9 @@ async def _each_awaited(function: Callable[..., Any], args: tuple[Any, ...], kwa
 
 async def _await(value: Awaitable[Any]) -> Any:
     return await value
+
+
+async def _whole(task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a task whose function is a coroutine, or its class's `__call__`: of the two one may be plain."""
+    value = task(*args, **kwargs)
+    return await value if inspect.isawaitable(value) else value

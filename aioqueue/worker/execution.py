@@ -124,7 +124,7 @@ class Execution:
 
     def _begin(self, run: Run) -> Outcome | None:
         """Make what the task sees of itself. What was acknowledged by a worker that is dead has its end."""
-        run.context = context = TaskContext(
+        run.context = context = run.task.context_kind(
             run.task,
             run.delivery.id,
             run.message,

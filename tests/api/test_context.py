@@ -85,7 +85,7 @@ async def test_request_under_celerys_names(app: AioQueue) -> None:
     @app.task(bind=True, name="work")
     async def work(ctx: TaskContext, x: int) -> None:
         seen.append({name: getattr(ctx.request, name) for name in names})
-        with pytest.raises(AttributeError, match=r"ctx\.request has no 'tsk'; it has id, "):
+        with pytest.raises(AttributeError, match=r"ctx\.request has no 'tsk'; it has args, "):
             _ = ctx.request.tsk
 
     expires = datetime(2100, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ async def test_request_under_celerys_names(app: AioQueue) -> None:
             "is_eager": False, "eta": None, "expires": expires.isoformat(), "group": None, "root_id": result.id,
             "parent_id": None, "correlation_id": result.id, "called_directly": False, "children": [],
             "headers": {"h": 1}, "stamps": {},
-            "delivery_info": {"routing_key": "default", "priority": 3, "redelivered": False},
+            "delivery_info": {"exchange": "", "routing_key": "default", "priority": 3, "redelivered": False},
         }
     ]  # fmt: skip
 

@@ -15,14 +15,13 @@ import pytest
 from aioqueue import AioQueue, Task
 from aioqueue.brokers.protocol import Delivery
 from aioqueue.message import Message, decode_message
-from aioqueue.options import OF_CALLS, OF_TASKS, OPTIONS, TRAVELLING, SendOptions
+from aioqueue.options import OF_CALLS, OF_TASKS, OPTIONS, TRAVELLING, SendOptions, TaskOptions
 from aioqueue.outgoing import outgoing
 from aioqueue.settings import Settings
-from aioqueue.task import TaskOptions
 from aioqueue.worker.run import Run, run_of
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "tasks.md"
-OF_ITS_MAKING = {"name", "base"}
+OF_ITS_MAKING = {"name"}
 DEFAULTS = {name: getattr(Task, name) for name in OF_TASKS}
 WITH_SETTING = [name for name, option in OPTIONS.items() if option.setting]
 

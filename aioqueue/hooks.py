@@ -1,0 +1,75 @@
+"""What a task's class may define beside options, and what is looked at when a task is made of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+from aioqueue.exceptions import ConfigurationError
+
+
+class Hooks:
+    """The hooks of a task's class, which do nothing here."""
+
+    def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Called before the function."""
+
+    def on_success(self, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Called when the function has returned."""
+
+    def on_failure(
+        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+    ) -> Any:
+        """Called when the task has failed for good."""
+
+    def on_retry(
+        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+    ) -> Any:
+        """Called when the task is to be run again."""
+
+    def after_return(
+        self, state: str, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+    ) -> Any:
+        """Called once, at the end: after `on_success` or `on_failure`."""
+
+
+HOOKS: Final = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+"""Their names."""
+
+# What Celery reads of a task's class, and here would be read by nobody.
+_NOT_HERE: Final = (
+    "rate_limit",
+    "throws",
+    "reject_on_worker_lost",
+    "acks_on_failure_or_timeout",
+    "Strategy",
+    "Request",
+)
+
+
+def hooks_of(task: Hooks, name: str) -> frozenset[str]:
+    """The hooks that a task's class defines.
+
+    Raises:
+        ConfigurationError: one cannot be called with what it is told, or there is an attribute that would do nothing.
+    """
+    kind = type(task)
+    found = frozenset(hook for hook in HOOKS if getattr(kind, hook) is not getattr(Hooks, hook))
+    for hook in found:
+        words = list(inspect.signature(getattr(Hooks, hook)).parameters)[1:]
+        try:
+            inspect.signature(getattr(task, hook)).bind(*words)
+        except TypeError:
+            raise ConfigurationError(
+                f"{kind.__name__}.{hook} cannot be called with ({', '.join(words)}), which it is told. The task {name} "
+                "was not made."
+            ) from None
+        except ValueError:  # it is not written in Python, and does not say what it takes
+            pass
+    for attribute in _NOT_HERE:
+        if hasattr(kind, attribute):
+            raise ConfigurationError(
+                f"{kind.__name__}.{attribute} is nothing that aioqueue looks at in this version. The task {name} was "
+                f"not made: take the attribute out, or give it another name if it is of your own."
+            )
+    return found
