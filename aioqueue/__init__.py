@@ -19,6 +19,7 @@ from aioqueue._version import __version__
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.around.leaving import OutgoingMessage
     from aioqueue.around.middleware import Middleware
     from aioqueue.canvas import Canvas, Signature, StampingVisitor, chain, chord, chunks, group, signature
     from aioqueue.context import TaskContext, current_context
@@ -43,6 +44,7 @@ __all__ = [
     "GroupResult",
     "Ignore",
     "Middleware",
+    "OutgoingMessage",
     "Queue",
     "Reject",
     "Retry",
@@ -77,6 +79,7 @@ _HOMES = {
     "GroupResult": "group_result",
     "Ignore": "exceptions",
     "Middleware": "around.middleware",
+    "OutgoingMessage": "around.leaving",
     "Queue": "routing",
     "Reject": "exceptions",
     "Retry": "exceptions",

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
+from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.brokers.address import Address
 from aioqueue.brokers.connect import connect, refuse_what_it_cannot
 from aioqueue.brokers.protocol import Broker, Outgoing
@@ -83,6 +84,7 @@ class Core(ABC):
         lifespan: called with the app, gives what a worker process enters once.
         observers: called with each message that was sent.
         middlewares: what is around all of its tasks, the outermost first; see `aioqueue.around.middleware`.
+        passes_through: some of them, or of a task's own, are to see what is sent.
         declared: what `@app.periodic` has declared; None where there is nothing.
     """
 
@@ -103,7 +105,8 @@ class Core(ABC):
         self.lifespan = lifespan
         self.tasks: dict[str, Task[..., Any]] = {}
         self.observers: list[Observer] = []
-        self.middlewares: list[Any] = []
+        self.middlewares: list[Layer] = []
+        self.passes_through = False
         self._connections = Connections(self._connect)
         self._task_cls = task_cls
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found
@@ -173,8 +176,25 @@ class Core(ABC):
 
             check_definition(known, task)
         self.tasks[task.name] = task
+        self.passes_through = self.passes_through or bool(standing(task.middleware, "around_send"))
         self.surround(task)
         return task
+
+    def add_middleware(self, middleware: Layer) -> None:
+        """Put something around all that is sent, run and worked through this app: the first that is added is the
+        outermost. A change counts for what is sent, and for runs that start, afterwards.
+
+        Args:
+            middleware: an instance of a subclass of `aioqueue.Middleware`.
+
+        Raises:
+            ConfigurationError: it is none, or a method of it cannot be awaited.
+        """
+        layer = checked_layer(middleware, "What add_middleware takes")
+        self.middlewares.append(layer)
+        self.passes_through = self.passes_through or bool(standing((layer,), "around_send"))
+        for task in self.tasks.values():
+            self.surround(task)
 
     @abstractmethod
     def surround(self, task: Task[..., Any]) -> None:

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from aioqueue.around.leaving import OutgoingMessage
+from aioqueue.around.sending import Call, pass_all, pass_one, passage
 from aioqueue.brokers.protocol import Broker, Outgoing
 from aioqueue.brokers.shares import shares
 from aioqueue.canvas.base import Canvas
@@ -21,12 +23,13 @@ from aioqueue.canvas.layout import At, Layout
 from aioqueue.canvas.signatures import Signature
 from aioqueue.context import current
 from aioqueue.core import Core
-from aioqueue.exceptions import AioQueueError, QueueFull
+from aioqueue.exceptions import AioQueueError, ConfigurationError, QueueFull
 from aioqueue.family import result_of
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
 from aioqueue.shape import Shape
 from aioqueue.task import Task
+from aioqueue.workflow import Part
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -100,8 +103,29 @@ class Dispatch:
         app = self._app
         if "link" in options or "link_error" in options:
             name = target if isinstance(target, str) else target.name
-            call: Signature[Any] = Signature(app, name, args, kwargs, options)
-            return await call.send()
+            signature: Signature[Any] = Signature(app, name, args, kwargs, options)
+            return await signature.send()
+        if app.passes_through:
+            return await self._past_layers(Call(target, args, kwargs, options))
+        return await self.send_single(target, args, kwargs, options)
+
+    async def _past_layers(self, call: Call) -> AsyncResult[Any]:
+        """Send a task through what stands around it."""
+
+        async def leave(message: OutgoingMessage) -> AsyncResult[Any]:
+            return await self.send_single(*call.changed(self._app, message))
+
+        return await pass_one(passage(self._app, call), leave)
+
+    async def send_single(
+        self,
+        target: Task[..., Any] | str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: Mapping[str, Any],
+    ) -> AsyncResult[Any]:
+        """Send a task that has passed all that stands around it, and has no links."""
+        app = self._app
         broker = await app.broker()
         message = outgoing(app, target, args, kwargs, options, broker.now())
         await self._send(broker, (Posting(target, args, kwargs, options, message),))
@@ -116,11 +140,23 @@ class Dispatch:
 
     async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
         """See `AioQueue.send_many`."""
-        calls = list(signatures)
-        targets = [call.target_in(self._app) if type(call) is Signature else "" for call in calls]
-        if not self.in_batches or not all(as_message(call) is not None for call in calls):
-            return await self._one_by_one(calls)
-        return await self._send_shares(await self._app.broker(), targets, calls)
+        signed = list(signatures)
+        targets = [one.target_in(self._app) if type(one) is Signature else "" for one in signed]
+        if not self.in_batches or not all(as_message(one) is not None for one in signed):
+            return await self._one_by_one(signed)
+        calls = [Call(target, one.args, one.kwargs, one.options) for target, one in zip(targets, signed, strict=True)]
+        if not self._app.passes_through:
+            results: list[AsyncResult[R]] = []
+            await self._send_shares(calls, results)
+            return results
+
+        batch = [passage(self._app, call) for call in calls]
+
+        async def leave(going: Sequence[int], given: list[Any]) -> None:
+            changed = [calls[number].changed(self._app, batch[number].message) for number in going]
+            await self._send_shares(changed, given)
+
+        return await pass_all(batch, leave)
 
     async def _one_by_one(self, calls: Sequence[Signature[R]]) -> list[AsyncResult[R]]:
         """Send each on its own."""
@@ -132,21 +168,19 @@ class Dispatch:
                 raise error.after([one.id for one in done], len(calls)) from error.__cause__
         return done
 
-    async def _send_shares(
-        self, broker: Broker, targets: Sequence[Task[..., Any] | str], calls: Sequence[Signature[R]]
-    ) -> list[AsyncResult[R]]:
+    async def _send_shares(self, calls: Sequence[Call], results: list[AsyncResult[Any]]) -> None:
         """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
-        on its way: the rest is made again when it is its turn."""
+        on its way: the rest is made again when it is its turn. Those that are sent add to the results."""
+        broker = await self._app.broker()
         now, held = broker.now(), 0
         drafts: list[Posting] = []
-        for target, call in zip(targets, calls, strict=True):
-            message = outgoing(self._app, target, call.args, call.kwargs, call.options, now)
+        for call in calls:
+            message = outgoing(self._app, *call, now)
             size, let_go = len(message.data), 0
             held += size
             if held > _MOST_HELD:
                 message, let_go = msgspec.structs.replace(message, data=b""), size
-            drafts.append(Posting(target, call.args, call.kwargs, call.options, message, let_go))
-        results: list[AsyncResult[R]] = []
+            drafts.append(Posting(*call, message, let_go))
         for share in shares(drafts, _weight):
             batch = [self._made_again(posting, now) if posting.let_go else posting for posting in share]
             try:
@@ -154,7 +188,6 @@ class Dispatch:
             except AioQueueError as error:
                 raise error.after([one.id for one in results], len(calls)) from error.__cause__
             results += [self._result(posting.target, posting.message.id, posting.options) for posting in batch]
-        return results
 
     def _made_again(self, posting: Posting, now: int) -> Posting:
         about = posting.target, posting.args, posting.kwargs, posting.options
@@ -193,18 +226,54 @@ class Dispatch:
         """
         app, conf = self._app, self._app.conf
         broker = await app.broker()
-        timeout = conf.send_timeout
-        layout = Layout(app, now=broker.now(), keep=int((conf.result_expires or 0) * 1000), inherited=inherited)
-        shape = layout.shape
+        layout = Layout(
+            app,
+            now=broker.now(),
+            keep=int((conf.result_expires or 0) * 1000),
+            inherited=inherited,
+            held=app.passes_through,
+        )
+        parts = layout.parts(canvas, at)
+        if not app.passes_through:
+            return await self._put(layout, parts, held=held)
+        for _ in parts:
+            pass  # there are none, until all messages have passed
+        calls = [Call(call.target, call.args, call.kwargs, call.options) for call in layout.calls]
+        batch = [passage(app, call) for call in calls]
+
+        async def leave(going: Sequence[int], given: list[Any]) -> None:
+            for number in going:
+                laid = layout.calls[number]
+                changed = calls[number].changed(app, batch[number].message)
+                if changed.options.get("task_id") != laid.options.get("task_id"):
+                    raise ConfigurationError(
+                        f"An around_send has changed the task_id of {laid.node.task}, by which the other parts of its "
+                        "canvas know it. Nothing was sent."
+                    )
+                layout.write(laid._replace(**changed._asdict()))
+            shape = await self._put(layout, layout.written(), held=held)
+            for number in going:
+                laid = layout.calls[number]
+                given.append(AsyncResult(app, shape.id_of(laid.number), name=laid.node.task))
+
+        await pass_all(batch, leave, whole=True)
+        return layout.shape
+
+    async def _put(self, layout: Layout, parts: Iterable[Part], *, held: bool) -> Shape:
+        """Put a workflow into the broker part by part; with the last one it begins."""
+        conf, shape = self._app.conf, layout.shape
+        broker = await self._app.broker()
         stored = False
         try:
-            for part in layout.parts(canvas, at):
-                await broker.put_part(shape.id, part, None, timeout=timeout)
+            for part in parts:
+                await broker.put_part(shape.id, part, None, timeout=conf.send_timeout)
                 stored = True
             part, start = layout.last(held=held)
             id = await self.hand_over(
                 [] if held else [Posting(*about) for about in layout.sent],
-                lambda: broker.put_part(shape.id, part, start, timeout=timeout, max_length=conf.queue_max_length),
+                lambda: broker.put_part(
+                    shape.id, part, start, timeout=conf.send_timeout, max_length=conf.queue_max_length
+                ),
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
                 if stored:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from aioqueue import kinds
+from aioqueue.around.layer import LAYERS, Layer
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
 from aioqueue.payload.codec import COMPRESSIONS, SERIALIZERS
@@ -41,6 +42,7 @@ class TaskOptions(TypedDict, total=False):
         expires: seconds after sending within which it must start.
         serializer: "msgpack" or "json".
         compression: "zlib" or "zstd".
+        middleware: what stands around its sends and its runs, inside the middlewares of the app.
         pool: "thread" for plain functions, which is what they have anyway.
     """
 
@@ -64,6 +66,7 @@ class TaskOptions(TypedDict, total=False):
     expires: Seconds | None
     serializer: str | None
     compression: str | None
+    middleware: Iterable[Layer]
     pool: Pool | None
 
 
@@ -231,6 +234,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "pool": Option(kinds.one_of(("thread",)).or_none()),
     "acks_late": Option(_FLAG, setting="task_acks_late"),
     "track_started": Option(_FLAG, setting="task_track_started"),
+    "middleware": Option(LAYERS),
     "soft_time_limit": Option(_LIMIT, kinds.LIMIT, "task_soft_time_limit", travels=True),
     "time_limit": Option(_LIMIT, kinds.LIMIT, "task_time_limit", travels=True),
     # When it is run again.

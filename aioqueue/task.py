@@ -21,6 +21,7 @@ from typing import (
 )
 
 from aioqueue import kinds
+from aioqueue.around.layer import Layer
 from aioqueue.context import BoundContext, T_co, TaskContext, context_of
 from aioqueue.definition import does_the_same, is_coroutine_function, is_generator
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
@@ -93,12 +94,12 @@ class Task(Hooks, Generic[P, R]):
     expires: float | None = None
     serializer: str | None = None
     compression: str | None = None
+    middleware: tuple[Layer, ...] = ()
     pool: Pool | None = None
 
     # What is around its runs: a `Surroundings` (`aioqueue.around`), which `Core.surround` makes, or None for nothing.
     surroundings: Any = None
-    # What that is made of, beside the app's: middlewares of its own, and the plan of its dependencies.
-    middlewares: tuple[Any, ...] = ()
+    # What that is made of, beside the app's middlewares and those of its own: the plan of its dependencies.
     dependencies: Any = None
 
     def _become(

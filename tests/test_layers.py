@@ -65,6 +65,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "aioqueue._version",
             "aioqueue.arguments",
+            "aioqueue.around.layer",
+            "aioqueue.around.leaving",
             "aioqueue.beat_schedule",
             "aioqueue.canvas.writing",
             "aioqueue.clock",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from aioqueue.around.layer import Layer, standing
+
 if TYPE_CHECKING:
+    from aioqueue.around.leaving import OutgoingMessage
     from aioqueue.context import TaskContext
     from aioqueue.worker import Worker
 
@@ -15,8 +18,8 @@ Step = Callable[[Any, Next], Awaitable[Any]]
 """A middleware's method, bound."""
 
 
-class Middleware:
-    """What is put around tasks; a subclass has those of the methods that it needs.
+class Middleware(Layer):
+    """What is put around tasks; a subclass has those of the methods that it needs, as coroutine functions.
 
     class Timed(Middleware):
         async def around_task(self, ctx, next):
@@ -29,23 +32,35 @@ class Middleware:
     app.add_middleware(Timed())
     """
 
-    async def around_send(self, message: Any, next: Next) -> Any:
-        """Around each message that leaves; what it raises is raised by `send`, and nothing was sent."""
-        return await next(message)
+    if TYPE_CHECKING:  # `Layer` has them, and stands so low that it cannot name the types
 
-    async def around_task(self, ctx: TaskContext, next: Next) -> Any:
-        """Around each run of a task; what it returns or raises is the outcome of the run."""
-        return await next(ctx)
+        async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+            """Around each message that leaves, which may be changed before `next` is called.
 
-    async def around_worker(self, worker: Worker, next: Next) -> Any:
-        """Around a worker's life, once in each process."""
-        return await next(worker)
+            What stands in one batch, or in one canvas, passes together: `next` returns when all of it is in the broker.
+
+            Args:
+                message: what is to be sent.
+                next: sends it, and gives what stands for its result.
+
+            Returns:
+                What `next` gave. Something else, without calling `next`, is what `send` returns, and nothing is sent.
+
+            Raises:
+                Exception: `send` raises it, and nothing was sent: nor anything else of the batch or the canvas. After
+                    `next` has returned it is logged, for the message has left.
+            """
+
+        async def around_task(self, ctx: TaskContext, next: Next) -> Any:
+            """Around each run of a task; what it returns or raises is the outcome of the run."""
+
+        async def around_worker(self, worker: Worker, next: Next) -> Any:
+            """Around a worker's life, once in each process."""
 
 
-def steps(middlewares: Iterable[Middleware], method: str) -> tuple[Step, ...]:
+def steps(middlewares: Iterable[Layer], method: str) -> tuple[Step, ...]:
     """The methods of that name of those that have one of their own, the innermost first."""
-    own = [one for one in middlewares if getattr(type(one), method) is not getattr(Middleware, method)]
-    return tuple(getattr(one, method) for one in reversed(own))
+    return tuple([getattr(one, method) for one in reversed(standing(middlewares, method))])
 
 
 def through(steps: Iterable[Step], innermost: Next) -> Next:

@@ -81,7 +81,7 @@ class Surroundings:
 
 def surroundings_of(app: Core, task: Task[..., Any]) -> Surroundings | None:
     """What is around a task of an app now; None if there is nothing."""
-    middlewares = steps((*app.middlewares, *task.middlewares), "around_task")
+    middlewares = steps((*app.middlewares, *task.middleware), "around_task")
     if middlewares or task.dependencies is not None or task.hooks:
         return Surroundings(task, middlewares, task.dependencies)
     return None

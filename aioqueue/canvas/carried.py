@@ -13,6 +13,9 @@ from aioqueue.canvas.signatures import Signature
 
 CARRIER = "aioqueue.canvas"
 """The name of that task. Its argument is what `to_dict` gives."""
+COLLECT = "aioqueue.collect"
+"""The name of the task of ours that makes the results of a group the result of one task."""
+OURS = frozenset({CARRIER, COLLECT})
 
 
 def as_message(canvas: Canvas[Any]) -> Signature[Any] | None:

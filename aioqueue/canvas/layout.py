@@ -16,10 +16,9 @@ from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
-from aioqueue.brokers.protocol import Outgoing
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.composites import chain, chord, chunks, group
-from aioqueue.canvas.parts import Parts
+from aioqueue.canvas.parts import HeldParts, Parts
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
@@ -29,6 +28,7 @@ from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, SOURCE, TASK, Node, 
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+    from aioqueue.task import Task
 
 _STARTING = ("countdown", "eta")
 
@@ -66,6 +66,24 @@ class At(NamedTuple):
     linked: bool = False
 
 
+class Call(NamedTuple):
+    """A call in a workflow, of which a message is to be made.
+
+    Attributes:
+        number, node: its node, of which all is known but what the message says.
+        role: its role.
+        target, args, kwargs, options: as of any call.
+    """
+
+    number: int
+    node: Node
+    role: Role
+    target: Task[..., Any] | str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    options: Mapping[str, Any]
+
+
 _Walk = Generator["tuple[Canvas[Any], At] | None", int, int]
 
 
@@ -88,14 +106,18 @@ class Layout:
         now: ms since the epoch, by the broker's clock.
         keep: ms to keep it after its end.
         inherited: the role of the task that it goes on for, whose workflow, group and relatives are its own.
+        held: the messages are made later: `parts` gives nothing then, each of `calls` is to be written (`write`), and
+            the parts are `written`.
 
     Attributes:
         shape: how the nodes belong together; complete when `parts` is through.
         sent: what observers of the app are told.
+        calls: those whose messages are to be made.
     """
 
-    def __init__(self, app: Core, *, now: int, keep: int, inherited: Role | None = None) -> None:
+    def __init__(self, app: Core, *, now: int, keep: int, inherited: Role | None = None, held: bool = False) -> None:
         self.shape = Shape(new_id())
+        self.calls: list[Call] = []
         self.sent: list[tuple[Any, ...]] = []
         self._app = app
         self._now = now
@@ -104,7 +126,8 @@ class Layout:
         self._root = self._inherited.root_id
         self._taken: str | None = None
         self._drafts: dict[int, _Draft] = {SOURCE: _Draft(Node(kind=JOIN, id=""))}
-        self._parts = Parts(self.shape.names)
+        self._held = HeldParts(self.shape.names) if held else None
+        self._parts: Parts = self._held or Parts(self.shape.names)
         self._open = 0
         self._queues: dict[str, int] = {}
         self._ids: set[str] = set()
@@ -334,23 +357,20 @@ class Layout:
             stamps=at.stamps,
         )
         self._root = role.root_id
-        target = signature.target_in(self._app)
-        message = outgoing(self._app, target, args, kwargs, options, self._now, role=role)
-        if self._is_ignored(target, options):
-            shape.ignored.add(number)
-            if not isinstance(target, str) and target.keeps_errors:
-                shape.keeping_errors.add(number)
-        if self._app.observers:
-            self.sent.append((target, args, kwargs, options, message))
-        node = _node(TASK, signature.task, message)
-        node.before, node.on_error, node.wanted, node.group = at.before, at.handlers, at.wanted, at.group
-        node.linked, node.takes = at.linked, takes is not None
+        node = Node(
+            kind=TASK,
+            id=role.id,
+            task=signature.task,
+            before=at.before,
+            on_error=at.handlers,
+            wanted=at.wanted,
+            group=at.group,
+            linked=at.linked,
+            takes=takes is not None,
+        )
         self._drafts[number] = _Draft(node)
         self._open += 1
-        if at.before == SOURCE and not message.due and not message.delay:
-            self._queues[message.queue] = self._queues.get(message.queue, 0) + 1
-        else:
-            self._queues.setdefault(message.queue, 0)
+        self._give(Call(number, node, role, signature.target_in(self._app), args, kwargs, options))
         self._connect(at.before, number)
         return number
 
@@ -382,18 +402,51 @@ class Layout:
             parent_id=self._inherited.parent_id,
             stamps=stamps,
         )
-        message = outgoing(
-            self._app,
-            signature.target_in(self._app),
-            signature.args,
-            signature.kwargs,
-            _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options,
-            self._now,
-            role=role,
-        )
-        self._queues.setdefault(message.queue, 0)
-        self._parts.add(number, _node(HANDLER, signature.task, message))
+        node = Node(kind=HANDLER, id=role.id, task=signature.task)
+        options = _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options
+        target = signature.target_in(self._app)
+        self._give(Call(number, node, role, target, signature.args, signature.kwargs, options))
+        self._parts.add(number, node)
         return number
+
+    # Messages
+
+    def _give(self, call: Call) -> None:
+        if self._held is None:
+            self.write(call)
+        else:
+            self.calls.append(call)
+
+    def write(self, call: Call) -> None:
+        """Make the message of a node.
+
+        Raises:
+            PayloadError: it cannot be sent, or does not fit its task.
+        """
+        number, node, role, target, args, kwargs, options = call
+        message = outgoing(self._app, target, args, kwargs, options, self._now, role=role)
+        node.queue, node.priority, node.data = message.queue, message.priority, message.data
+        node.due, node.delay = message.due or 0, message.delay or 0
+        queues = self._queues
+        node.task = self.shape.tasks[number] = target if isinstance(target, str) else target.name
+        if node.kind == HANDLER:
+            queues.setdefault(message.queue, 0)
+            return
+        if self._is_ignored(target, options):
+            self.shape.ignored.add(number)
+            if not isinstance(target, str) and target.keeps_errors:
+                self.shape.keeping_errors.add(number)
+        if self._app.observers:
+            self.sent.append((target, args, kwargs, options, message))
+        if node.before == SOURCE and not message.due and not message.delay:
+            queues[message.queue] = queues.get(message.queue, 0) + 1
+        else:
+            queues.setdefault(message.queue, 0)
+
+    def written(self) -> Iterator[Part]:
+        """The parts of the workflow, all but the last, once all messages are made."""
+        assert self._held is not None
+        return self._held.let_go()
 
     def _is_ignored(self, target: Any, options: Mapping[str, Any]) -> bool:
         ignored = options.get("ignore_result")
@@ -414,19 +467,6 @@ class Layout:
             node.pages = self._parts.add_successors(number, draft.to)
         self._parts.add_members(number, draft.members)
         self._parts.add(number, node)
-
-
-def _node(kind: str, task: str, message: Outgoing) -> Node:
-    return Node(
-        kind=kind,
-        id=message.id,
-        task=task,
-        queue=message.queue,
-        priority=message.priority,
-        due=message.due or 0,
-        delay=message.delay or 0,
-        data=message.data,
-    )
 
 
 def _undelayed(options: Mapping[str, Any]) -> Mapping[str, Any]:

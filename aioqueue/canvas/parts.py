@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from hashlib import blake2b
 
 from aioqueue.brokers import shares
@@ -98,3 +99,28 @@ class Parts:
             id = self._names.get(number, "")
             about = f"{number} {node.kind} {node.before} {node.members} {node.on_error} {id} {called}\n"
             self._called.update(about.encode())
+
+
+class HeldParts(Parts):
+    """Parts that are cut only when all is there: until then the messages of the nodes may change."""
+
+    def __init__(self, names: Mapping[int, str]) -> None:
+        super().__init__(names)
+        self._held: list[Callable[[], object]] = []
+
+    def add(self, number: int, node: Node) -> None:
+        self._held.append(partial(super().add, number, node))
+
+    def count(self, number: int, ends: int) -> None:
+        self._held.append(partial(super().count, number, ends))
+
+    def _add_pages(self, number: int, numbers: array[int], *, to: bool) -> int:
+        self._held.append(partial(super()._add_pages, number, numbers, to=to))
+        return len(range(0, len(numbers), PAGE))
+
+    def let_go(self) -> Iterator[Part]:
+        """Cut what has been added; gives those parts that are full."""
+        for add in self._held:
+            add()
+            yield from self.take()
+        self._held.clear()

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aioqueue.canvas.carried import CARRIER, headed
+from aioqueue.canvas.carried import CARRIER, COLLECT, headed
 from aioqueue.canvas.dicts import signature
 from aioqueue.task import Task, build
 
 if TYPE_CHECKING:
     from aioqueue.context import TaskContext
     from aioqueue.core import Core
-
-COLLECT = "aioqueue.collect"
 
 _made: WeakKeyDictionary[Core, dict[str, Task[..., Any]]] = WeakKeyDictionary()
 

@@ -38,7 +38,7 @@ class Eager(Dispatch):
 
     in_batches = False
 
-    async def send(
+    async def send_single(
         self,
         target: Task[..., Any] | str,
         args: tuple[Any, ...],
@@ -51,8 +51,8 @@ class Eager(Dispatch):
         Raises:
             ConfigurationError: the app has been opened before it was made eager, so that others see what is sent.
         """
-        if isinstance(target, str) or "link" in options or "link_error" in options:
-            return await super().send(target, args, kwargs, options)
+        if isinstance(target, str):
+            return await super().send_single(target, args, kwargs, options)
         app = self._app
         broker = await _broker(app)
         options = {**options, "countdown": None, "eta": None}

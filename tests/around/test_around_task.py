@@ -36,9 +36,8 @@ class Seen(Middleware):
 
 def surround(app: AioQueue, *middlewares: Middleware) -> None:
     """Put middlewares around all tasks of an app."""
-    app.middlewares.extend(middlewares)
-    for task in app.tasks.values():
-        app.surround(task)
+    for middleware in middlewares:
+        app.add_middleware(middleware)
 
 
 async def test_the_first_is_the_outermost_and_the_hook_before_the_start_is_inside(app: AioQueue) -> None:
