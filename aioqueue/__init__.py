@@ -19,6 +19,7 @@ from aioqueue._version import __version__
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.around.depends import Depends
     from aioqueue.around.leaving import OutgoingMessage
     from aioqueue.around.middleware import Middleware
     from aioqueue.canvas import Canvas, Signature, StampingVisitor, chain, chord, chunks, group, signature
@@ -40,6 +41,7 @@ __all__ = [
     "AioQueue",
     "AsyncResult",
     "Canvas",
+    "Depends",
     "Graph",
     "GroupResult",
     "Ignore",
@@ -75,6 +77,7 @@ _HOMES = {
     "AioQueue": "app",
     "AsyncResult": "result",
     "Canvas": "canvas",
+    "Depends": "around.depends",
     "Graph": "graph",
     "GroupResult": "group_result",
     "Ignore": "exceptions",

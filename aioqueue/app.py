@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from aioqueue import kinds, shared
+from aioqueue.around.overrides import Override
 from aioqueue.around.surroundings import surroundings_of
 from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.core import Core, WayOut
@@ -168,6 +169,25 @@ class AioQueue(Core):
         from aioqueue.periodic import declare
 
         return declare(self, schedule, name, args, kwargs, options, terms)
+
+    def override(self, dependency: Callable[..., Any], replacement: Callable[..., Any]) -> Override:
+        """Let another function stand in the place of a dependency, for as long as a `with` block lasts.
+
+            with app.override(session, fake_session):
+                ...
+
+        It counts for runs that begin in the meantime, and wherever tasks depend on it, also through others. The last
+        word counts.
+
+        Args:
+            dependency: the function that was given to `Depends`.
+            replacement: what is called in its place: anything that `Depends` takes, with dependencies of its own.
+
+        Raises:
+            ConfigurationError: one of them cannot be a dependency; at the beginning of the block also if what would be
+                opened cannot be.
+        """
+        return Override(self, dependency, replacement)
 
     def surround(self, task: Task[..., Any]) -> None:
         """Put around a task of the app what is to be around it now; runs that began before go on as they were."""

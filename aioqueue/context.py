@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -20,6 +21,7 @@ from aioqueue.request import Request
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
+    from aioqueue.around.scopes import WorkerScope
     from aioqueue.canvas.base import Canvas
     from aioqueue.core import Core
     from aioqueue.result import AsyncResult
@@ -62,6 +64,15 @@ class Runtime(msgspec.Struct, eq=False):
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         """Add a member to the task's group."""
         raise AioQueueError("A task that is run in place is in no group. Nothing was added.")
+
+    @property
+    def scope(self) -> WorkerScope | None:
+        """What the tasks of the process share, where that can be awaited here."""
+        return None
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        """Call a function in a thread."""
+        return await asyncio.to_thread(call)
 
     def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""
@@ -122,6 +133,11 @@ class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     def app(self) -> Core:
         """The app that the task belongs to."""
         return self.task.app
+
+    @property
+    def place(self) -> Runtime:
+        """Where its dependencies are opened."""
+        return self._runtime
 
     @property
     def max_retries(self) -> int | None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from aioqueue.around.layer import Layer, checked_layer, standing
+from aioqueue.around.scopes import WorkerScope
 from aioqueue.brokers.address import Address
 from aioqueue.brokers.connect import connect, refuse_what_it_cannot
 from aioqueue.brokers.protocol import Broker, Outgoing
@@ -85,6 +86,8 @@ class Core(ABC):
         observers: called with each message that was sent.
         middlewares: what is around all of its tasks, the outermost first; see `aioqueue.around.middleware`.
         passes_through: some of them, or of a task's own, are to see what is sent.
+        overrides: dependencies, and what is called in their place; the last word counts.
+        scope: what all of its workers here share, if they do; else each has its own.
         declared: what `@app.periodic` has declared; None where there is nothing.
     """
 
@@ -107,6 +110,8 @@ class Core(ABC):
         self.observers: list[Observer] = []
         self.middlewares: list[Layer] = []
         self.passes_through = False
+        self.overrides: list[tuple[Any, Callable[..., Any]]] = []
+        self.scope: WorkerScope | None = None
         self._connections = Connections(self._connect)
         self._task_cls = task_cls
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found

@@ -21,8 +21,9 @@ from typing import (
 )
 
 from aioqueue import kinds
+from aioqueue.around.dependencies import Dependencies, dependencies_of
 from aioqueue.around.layer import Layer
-from aioqueue.context import BoundContext, T_co, TaskContext, context_of
+from aioqueue.context import BoundContext, T_co, TaskContext, context_of, current
 from aioqueue.definition import does_the_same, is_coroutine_function, is_generator
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.hooks import Hooks, hooks_of
@@ -99,8 +100,8 @@ class Task(Hooks, Generic[P, R]):
 
     # What is around its runs: a `Surroundings` (`aioqueue.around`), which `Core.surround` makes, or None for nothing.
     surroundings: Any = None
-    # What that is made of, beside the app's middlewares and those of its own: the plan of its dependencies.
-    dependencies: Any = None
+    # What that is made of, beside the app's middlewares and those of its own.
+    dependencies: Dependencies | None = None
 
     def _become(
         self, app: Core | None, function: Callable[..., Any], name: str, bind: bool, options: Mapping[str, Any]
@@ -124,7 +125,9 @@ class Task(Hooks, Generic[P, R]):
             self.is_wrapped and is_coroutine_function(kind.__call__)
         )
         self.context_kind = TaskContext if kind is Task and not bind else BoundContext
-        self.parameters = Parameters(function, skip_first=bind)
+        self.dependencies = dependencies_of(function, bind=bind, name=name, context=TaskContext)
+        filled = () if self.dependencies is None else self.dependencies.names
+        self.parameters = Parameters(function, skip_first=bind, exclude=filled)
         self.send_options: dict[str, Any] = {}
         self.given_options = dict(options)
         own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(kind, option)}
@@ -203,16 +206,31 @@ class Task(Hooks, Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run the function here and now, as if it had never been decorated.
 
+        What it depends on may be given; what is not is opened for the call, and closed after it.
+
         A subclass may do something around it, also when a worker calls it: `return self.run(*args, **kwargs)` inside of
         it, in a coroutine `return await self.run(*args, **kwargs)`.
         """
         return self.run(*args, **kwargs)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
-        """The function, with its context first if it takes one."""
-        if self.bind:
-            return self.function(context_of(self, args, kwargs), *args, **kwargs)
-        return self.function(*args, **kwargs)
+        """The function, with its context first if it takes one, and with what it depends on."""
+        dependencies = self.dependencies
+        if dependencies is None:
+            return (
+                self.function(context_of(self, args, kwargs), *args, **kwargs)
+                if self.bind
+                else self.function(*args, **kwargs)
+            )
+        around, context = current.get(), context_of(self, args, kwargs)
+        return dependencies.under(self._app.overrides if self._app is not None else ()).called(
+            self.function,
+            (context, *args) if self.bind else args,
+            kwargs,
+            context,
+            is_coroutine=is_coroutine_function(self.function),
+            scope=None if around is None else around.place.scope,
+        )
 
     # For the methods and hooks of subclasses: what a bound function asks of its context.
 

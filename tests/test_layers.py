@@ -52,7 +52,16 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.task_logger",
         ),
     ),
-    ("what every room needs of an app", ("aioqueue.core", "aioqueue.connections")),
+    (
+        "what every room needs of an app",
+        (
+            "aioqueue.around.dependencies",
+            "aioqueue.around.opening",
+            "aioqueue.around.scopes",
+            "aioqueue.connections",
+            "aioqueue.core",
+        ),
+    ),
     (
         "what those ask of brokers",
         ("aioqueue.canvas.parts", "aioqueue.graph", "aioqueue.revoking", "aioqueue.waiting"),
@@ -67,6 +76,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.arguments",
             "aioqueue.around.layer",
             "aioqueue.around.leaving",
+            "aioqueue.around.annotations",
+            "aioqueue.around.depends",
+            "aioqueue.around.planning",
+            "aioqueue.around.wishes",
             "aioqueue.beat_schedule",
             "aioqueue.canvas.writing",
             "aioqueue.clock",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from aioqueue.around.dependencies import Dependencies
 from aioqueue.around.middleware import Step, steps, through
 
 if TYPE_CHECKING:
@@ -21,14 +22,6 @@ Body = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """Calls the task's function, with these arguments by keyword beside its own."""
 
 _NOTHING: Mapping[str, Any] = {}
-
-
-class Dependencies(Protocol):
-    """The dependencies of one task."""
-
-    async def around(self, context: TaskContext, body: Body, /) -> Any:
-        """Open them, call the body with their values, close them, and give what the body gives or raises."""
-        ...
 
 
 class Surroundings:
@@ -82,6 +75,9 @@ class Surroundings:
 def surroundings_of(app: Core, task: Task[..., Any]) -> Surroundings | None:
     """What is around a task of an app now; None if there is nothing."""
     middlewares = steps((*app.middlewares, *task.middleware), "around_task")
-    if middlewares or task.dependencies is not None or task.hooks:
-        return Surroundings(task, middlewares, task.dependencies)
+    dependencies: Dependencies | None = task.dependencies
+    if dependencies is not None:
+        dependencies = dependencies.under(app.overrides)
+    if middlewares or dependencies is not None or task.hooks:
+        return Surroundings(task, middlewares, dependencies)
     return None

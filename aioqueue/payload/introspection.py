@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
 import typing
 from collections.abc import Callable, Collection
 from inspect import Parameter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 UNIONS: Final = (typing.Union, types.UnionType)
@@ -38,8 +39,8 @@ def signature_of(function: Callable[..., Any], skip_first: bool, exclude: Collec
 def annotations_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations as objects. One that leads nowhere is left out; the others stay."""
     target: Any = inspect.unwrap(function)
-    while hasattr(target, "func"):
-        target = target.func  # functools.partial
+    while isinstance(target, functools.partial):
+        target = cast("Any", target).func
     if inspect.isclass(target):
         target = target.__init__
     elif not inspect.isroutine(target):

@@ -60,6 +60,7 @@ class Parameters:
         name: str | None = None,
     ) -> None:
         self._function = function
+        self._excluded = frozenset(exclude)
         self.name: str = name or getattr(function, "__qualname__", None) or type(function).__qualname__
         self.signature = signature_of(function, skip_first, exclude)
         parameters = list(self.signature.parameters.values())
@@ -148,9 +149,13 @@ class Parameters:
 
     def _misfit(self, args: Collection[Any], kwargs: dict[str, Any]) -> str | None:
         """Why a call doesn't fit; the shape of one that does is remembered."""
+        if given := sorted(self._excluded & kwargs.keys()):
+            return f"{given[0]!r} is a dependency, which the worker fills in"
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
+            if self._excluded and len(args) > len(self._names) and self._var_args is None:
+                return f"{error} ({', '.join(map(repr, sorted(self._excluded)))}: the worker fills that in)"
             return str(error)
         if len(self._fitting) >= _MOST_SHAPES:
             self._fitting.clear()

@@ -15,6 +15,7 @@ from aioqueue.worker.committer import Committer
 from aioqueue.worker.fetcher import Fetcher
 from aioqueue.worker.left_behind import leave_behind
 from aioqueue.worker.listening import Listener
+from aioqueue.worker.process import Process
 from aioqueue.worker.renewer import Renewer
 from aioqueue.worker.resources import stop_when_used_up
 from aioqueue.worker.rules import Rules
@@ -42,14 +43,14 @@ class Incarnation:
         worker: Worker,
         broker: Broker,
         status: WorkerStatus,
-        state: Any,
+        process: Process,
         stop: asyncio.Event,
         cold: asyncio.Event,
     ) -> None:
         conf = worker.app.conf
         self._worker = worker
         self._broker = broker
-        self._state = state
+        self._process = process
         self._stop = stop
         self._cold = cold
         self._timeout = conf.visibility_timeout
@@ -80,7 +81,7 @@ class Incarnation:
             hostname=worker.hostname,
             is_eager=worker.is_eager,
             now=self._broker.now,
-            state=self._state,
+            process=self._process,
         )
         fetcher = Fetcher(
             worker.app,

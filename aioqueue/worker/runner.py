@@ -1,7 +1,6 @@
 """Running what was admitted: `put` → `start_ready` → `Execution.execute` → `_end` → committer.
 
-Here is what holds a worker's runs together: how many at once (`slots`), their lives (`execution`), what ends them from
-outside (`limits`), and how they are acknowledged (`acks`).
+What holds a worker's runs together: `slots`, their lives (`execution`), `limits`, acknowledgements (`acks`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from aioqueue.worker.execution import Execution
 from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import Outcome
+from aioqueue.worker.process import Process
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Cut, Run
 from aioqueue.worker.runtime import Hands
@@ -53,7 +53,7 @@ class Runner(Slots):
         hostname: str,
         is_eager: bool,
         now: Callable[[], int],
-        state: Any,
+        process: Process,
     ) -> None:
         super().__init__(concurrency, self._begin)
         self._app = app
@@ -72,7 +72,7 @@ class Runner(Slots):
             app,
             rules,
             consumer,
-            Hands(app, self._acks, self.standstill, self._loop),
+            Hands(app, self._acks, self.standstill, self._loop, process),
             self.limits,
             self.telling,
             self._end,
@@ -80,7 +80,7 @@ class Runner(Slots):
             hostname=hostname,
             is_eager=is_eager,
             now=now,
-            state=state,
+            state=process.state,
         )
 
     # In

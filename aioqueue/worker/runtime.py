@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from aioqueue.around.scopes import WorkerScope
 from aioqueue.context import Done, Runtime
 from aioqueue.family import result_of
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.grafting import put_addition
+from aioqueue.worker.process import Process
 from aioqueue.worker.run import Run
 from aioqueue.worker.standstill import Standstill
 
@@ -29,6 +32,7 @@ class Hands(NamedTuple):
     acks: Acknowledgements
     standstill: Standstill
     loop: asyncio.AbstractEventLoop
+    process: Process
 
 
 class WorkerRuntime(Runtime):
@@ -55,6 +59,21 @@ class WorkerRuntime(Runtime):
         shape, addition = await put_addition(self._hands.app, self._run, canvas)
         self._run.additions.append(addition)
         return result_of(self._hands.app, shape)
+
+    @property
+    def scope(self) -> WorkerScope | None:
+        hands = self._hands
+        return hands.process.scope if asyncio._get_running_loop() is hands.loop else None
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        run = self._run
+        run.job = self._hands.process.threads.start(call, contextvars.copy_context())
+        try:
+            return await run.job.future
+        finally:
+            run.job = None
+            if run.soft_due and run.coroutine is not None:  # it fell due when the function had just returned
+                run.coroutine.cancel()
 
     def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         # Where the caller is decides, not what the task's function is: a plain one may return a coroutine, a coroutine

@@ -24,6 +24,7 @@ from aioqueue.worker.beating import beating
 from aioqueue.worker.incarnation import Incarnation
 from aioqueue.worker.left_behind import names_of
 from aioqueue.worker.naming import name_of
+from aioqueue.worker.process import Process, living
 from aioqueue.worker.resources import check_memory
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ class Worker:
     @property
     def left_behind(self) -> list[str]:
         """The tasks that were told to end and have not, as `name[id]`: their code may run on, unheard."""
-        runner = self.incarnation and self.incarnation.runner
-        return names_of(runner.stuck) if runner is not None else []
+        return names_of(self.incarnation.runner.stuck) if self.incarnation and self.incarnation.runner else []
 
     @property
     def queues(self) -> list[str]:
@@ -137,18 +137,18 @@ class Worker:
             async with AsyncExitStack() as stack:
                 broker = await self.app.open()
                 stack.push_async_callback(self.app.close)
-                state = await stack.enter_async_context(self.app.lifespan(self.app)) if self.app.lifespan else None
+                process = await stack.enter_async_context(living(self.app, self._cold, self.shutdown_timeout))
                 await stack.enter_async_context(beating(self, broker, self._stop))
-                return await self._work(broker, state)
+                return await self._work(broker, process)
         finally:
             for number in removed:
                 loop.remove_signal_handler(number)
 
-    async def _work(self, broker: Broker, state: Any) -> int:
+    async def _work(self, broker: Broker, process: Process) -> int:
         clean = True
         while True:
             status = self._status(broker)
-            incarnation = self.incarnation = Incarnation(self, broker, status, state, self._stop, self._cold)
+            incarnation = self.incarnation = Incarnation(self, broker, status, process, self._stop, self._cold)
             clean = await incarnation.run(self._ready)
             if not incarnation.lease_lost:
                 logger.info("Worker %s has stopped", self.hostname)

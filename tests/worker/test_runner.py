@@ -16,9 +16,11 @@ from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
 from aioqueue.exceptions import TaskRevoked
 from aioqueue.message import Message
 from aioqueue.worker.committer import Committer
+from aioqueue.worker.process import Process, shared_scope
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import Cut, Phase, Run, run_of
 from aioqueue.worker.runner import Runner
+from aioqueue.worker.threads import Threads
 
 
 class Broker:
@@ -46,6 +48,7 @@ class Stage:
         consumer: Any = self.broker
         self.committer = Committer(consumer)
         self.rules = Rules(self.app, "host")
+        threads = Threads("aioqueue-test")
         self.runner = Runner(
             self.app,
             self.rules,
@@ -55,7 +58,7 @@ class Stage:
             hostname="host",
             is_eager=False,
             now=lambda: 1,
-            state=None,
+            process=Process(None, shared_scope(threads), threads),
         )
 
     def put(self, id: str, function: Callable[[], Awaitable[Any]]) -> Run:

@@ -1,0 +1,194 @@
+"""Opening what a run depends on before its body, and closing it after that."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
+
+from aioqueue.around.planning import Node, Plan
+from aioqueue.exceptions import Ignore, Reject, Replace, Retry
+from aioqueue.logs import logger
+
+T = TypeVar("T")
+
+InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Calls a function in a thread."""
+
+
+class Shared(Protocol):
+    """Where what the tasks of a process share is open."""
+
+    async def value(self, node: Node) -> Any:
+        """The value of a node of the scope "worker"."""
+        ...
+
+
+class Place(Protocol):
+    """Where dependencies are opened.
+
+    Attributes:
+        scope: what is shared there; None: all is opened for the run.
+    """
+
+    @property
+    def scope(self) -> Shared | None: ...
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        """Call a function in a thread, for it may block."""
+        ...
+
+
+class Opened(NamedTuple):
+    """Something that is to be closed."""
+
+    node: Node
+    context: Any
+    is_async: bool
+
+
+async def open_node(node: Node, call: Callable[[], Any], in_thread: InThread) -> tuple[Any, Opened | None]:
+    """The value of a node, and what is to be closed of it.
+
+    Args:
+        node: the dependency.
+        call: its call, with what it needs.
+        in_thread: calls in a thread.
+    """
+    made = call() if node.on_loop else await in_thread(call)
+    # Whoever gives a generator, perhaps through a decorator, gives it to be run; and nothing else is entered but what
+    # was made here: what a function returns may be what others use.
+    context, is_async = _context(node, made)
+    if context is None:
+        return (await made if inspect.iscoroutine(made) else made), None
+    value = await (context.__aenter__() if is_async else in_thread(context.__enter__))
+    return value, Opened(node, context, is_async)
+
+
+def _context(node: Node, made: Any) -> tuple[Any, bool]:
+    if node.enters is not None:
+        return made, node.enters == "async"
+    if isinstance(made, AsyncGeneratorType):
+        made = asynccontextmanager(lambda: cast("AsyncGenerator[Any]", made))()
+    elif isinstance(made, GeneratorType):
+        made = contextmanager(lambda: cast("Generator[Any]", made))()
+    kind = cast("type[Any]", type(made))
+    if kind.__module__ == "contextlib":
+        return made, hasattr(kind, "__aenter__")
+    return None, False
+
+
+async def close_node(opened: Opened, error: BaseException | None, in_thread: InThread) -> None:
+    """Close it, and tell it of an error; raises what it raises. That it swallows the error changes nothing."""
+    about = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+    context = opened.context
+    if opened.is_async:
+        await context.__aexit__(*about)
+    else:
+        await in_thread(lambda: context.__exit__(*about))
+
+
+class Opening:
+    """The dependencies of one run, for `async with`: gives the values by the names of the parameters.
+
+    Args:
+        plan: what is opened.
+        place: where.
+        context: the task's.
+        run: names the run in the log.
+    """
+
+    def __init__(self, plan: Plan, place: Place, context: Any, run: str) -> None:
+        self._plan = plan
+        self._place = place
+        self._context = context
+        self._run = run
+        self._opened: list[Opened] = []
+
+    async def __aenter__(self) -> dict[str, Any]:
+        values: dict[Node, Any] = {}
+        try:
+            for node in self._plan.order:
+                await self._open(node, values)
+        except BaseException as error:
+            final = await self._close(error)
+            if final is not None and final is not error:
+                raise final from final.__cause__
+            raise
+        return {name: values[node] for name, node in self._plan.parameters.items()}
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        final = await self._close(error)
+        if final is not None and final is not error:
+            raise final
+
+    async def _open(self, node: Node, values: dict[Node, Any]) -> None:
+        if node in values:
+            return
+        scope = self._place.scope
+        if node.scope == "worker":
+            if scope is not None:
+                values[node] = await scope.value(node)
+                return
+            for one in node.needs:
+                await self._open(one, values)
+        value, opened = await open_node(node, node.call(values, self._context), self._place.in_thread)
+        values[node] = value
+        if opened is not None:
+            self._opened.append(opened)
+
+    async def _close(self, error: BaseException | None) -> BaseException | None:
+        """Close all, the last one first, and tell each of the error; returns what the run ends with."""
+        while self._opened:
+            opened = self._opened.pop()
+            try:
+                await close_node(opened, error, self._place.in_thread)
+            except BaseException as raised:
+                error = self._counts(error, raised, opened.node)
+        return error
+
+    def _counts(self, error: BaseException | None, raised: BaseException, node: Node) -> BaseException:
+        """Which of two errors is the run's.
+
+        That of the body, unless closing was cut off, or the dependency has made another one of it on purpose: a
+        rollback that fails too, because the connection is gone, does not keep a task from being retried.
+        """
+        if error is None or raised is error or not isinstance(raised, Exception):
+            return raised
+        if raised.__cause__ is error or isinstance(raised, Retry | Reject | Replace | Ignore):
+            return raised
+        logger.error(
+            "The dependency %s of task %s failed as it was closed; the task's own error stands",
+            node.name,
+            self._run,
+            exc_info=raised,
+        )
+        return error
+
+
+class Alone:
+    """A place outside of a worker: threads are those of the event loop.
+
+    Args:
+        scope: what is shared there, if it is in a worker all the same.
+    """
+
+    def __init__(self, scope: Shared | None = None) -> None:
+        self.scope = scope
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        """Call it in a thread."""
+        return await asyncio.to_thread(call)
+
+
+class Here:
+    """A place without an event loop: everything is called where it is."""
+
+    scope: Shared | None = None
+
+    async def in_thread(self, call: Callable[[], Any]) -> Any:
+        """Call it."""
+        return call()

@@ -1,0 +1,193 @@
+"""What functions want to be given, as their parameters say it."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter
+from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_origin
+
+from aioqueue.around.annotations import Unknown, read_annotations
+from aioqueue.around.depends import Dependency, Scope
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.payload.introspection import POSITIONAL, UNIONS, signature_of, stripped
+
+CONTEXT: Final = object()
+"""In the place of a value: the task's context."""
+
+
+class Constant(NamedTuple):
+    """A default that has to be given, for something after it is."""
+
+    value: Any
+
+
+class Wish(NamedTuple):
+    """What a function wants in one of its parameters.
+
+    Attributes:
+        by_position: it can be given so only.
+        what: a `Dependency`, `CONTEXT` or a `Constant`.
+    """
+
+    name: str
+    by_position: bool
+    what: Any
+
+
+class Reader:
+    """Finds what functions want. It remembers that, for names that can be seen now may not be seen later.
+
+    Args:
+        task: whose dependencies they are.
+        context: the class of a task's context.
+
+    Attributes:
+        after: what became of it, at the end of an error.
+    """
+
+    def __init__(self, task: str, context: type[Any]) -> None:
+        self.task = task
+        self.after = f"The task {task} was not made."
+        self._context = context
+        self._known: dict[Any, list[Wish]] = {}
+
+    def of_task(self, function: Callable[..., Any], *, bind: bool) -> dict[str, Dependency]:
+        """Which parameters of the task's function depend on what."""
+        signature = signature_of(function, False, ())
+        annotations = read_annotations(function, signature)
+        parameters = list(signature.parameters.values())
+        found: dict[str, Dependency] = {}
+        for parameter in parameters:
+            dependency = self._dependency(parameter, annotations.get(parameter.name), self.task)
+            if dependency is not None:
+                found[parameter.name] = dependency
+        for number, parameter in enumerate(parameters):
+            if parameter.name in found:
+                self._check_place(parameters, number, found, bind)
+        return found
+
+    def of(self, function: Callable[..., Any]) -> list[Wish]:
+        """What a dependency wants.
+
+        Raises:
+            ConfigurationError: it has a parameter that nothing fills.
+        """
+        key = identity(function)
+        if key not in self._known:
+            self._known[key] = list(self._wishes(function))
+        return self._known[key]
+
+    def refused(self, why: str) -> ConfigurationError:
+        """The error of something that cannot be."""
+        return ConfigurationError(f"{why} {self.after}")
+
+    def _wishes(self, function: Callable[..., Any]) -> Iterator[Wish]:
+        name = name_of(function)
+        signature = signature_of(function, False, ())
+        annotations = read_annotations(function, signature)
+        for parameter in signature.parameters.values():
+            annotation = annotations.get(parameter.name)
+            dependency = self._dependency(parameter, annotation, name)
+            by_position = parameter.kind is Parameter.POSITIONAL_ONLY
+            if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+                continue
+            if dependency is not None:
+                yield Wish(parameter.name, by_position, dependency)
+            elif self._is_context(annotation):
+                yield Wish(parameter.name, by_position, CONTEXT)
+            elif parameter.default is parameter.empty:
+                raise self.refused(
+                    f"The dependency {name} has a parameter {parameter.name!r} that nothing fills: give it a default, "
+                    "a Depends(...), or, if it is the task's context, the annotation TaskContext."
+                )
+            elif by_position:
+                yield Wish(parameter.name, True, Constant(parameter.default))
+
+    def _dependency(self, parameter: Parameter, annotation: Any, owner: str) -> Dependency | None:
+        """What a parameter depends on, of `owner`, which is the task or a dependency."""
+        bare, marks = _parted(annotation)
+        default = parameter.default if isinstance(parameter.default, Dependency) else None
+        where = f"The parameter {parameter.name!r} of {owner}"
+        if default is None and not marks:
+            if _is_deep(bare):
+                raise self.refused(f"{where} has a Depends inside of its annotation: it is Annotated[..., Depends(f)].")
+            return None
+        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            raise self.refused(f"{where} collects arguments, and cannot be a dependency.")
+        named = [one for one in (*marks, default) if one is not None and one.function is not None]
+        if len(named) > 1:
+            raise self.refused(f"{where} has {len(named)} dependencies; it takes one.")
+        function = named[0].function if named else bare
+        scopes: list[Scope] = [one.scope for one in (default, *marks) if one is not None and one.scope is not None]
+        if isinstance(function, Unknown):
+            raise self.refused(
+                f"{where} depends on {function.name}, which is not defined where the task is made: define it above, "
+                "or import it."
+            )
+        if function is None or function is Any or not callable(function) or isinstance(function, types.GenericAlias):
+            raise self.refused(
+                f"{where} is a dependency, and nothing says on what: write Depends(f), or annotate it with a class."
+            )
+        return Dependency(function, scopes[0] if scopes else "task")
+
+    def _is_context(self, annotation: Any) -> bool:
+        bare = _parted(annotation)[0]
+        if isinstance(bare, Unknown):  # imported for type checkers only
+            return bare.name.partition("[")[0].rpartition(".")[2] == self._context.__name__
+        members = get_args(bare) if get_origin(bare) in UNIONS else (bare,)
+        return self._context in [get_origin(one) or one for one in members]
+
+    def _check_place(
+        self, parameters: list[Parameter], number: int, found: Mapping[str, Dependency], bind: bool
+    ) -> None:
+        parameter = parameters[number]
+        what = f"{name_of(found[parameter.name].function)}, the dependency {parameter.name!r} of {self.task},"
+        if bind and number == 0:
+            raise self.refused(f"{what} stands where the context comes, for bind=True.")
+        if parameter.kind is Parameter.POSITIONAL_ONLY:
+            raise self.refused(f"{what} can be given by position only: put it behind the /.")
+        if parameter.kind not in POSITIONAL:
+            return
+        for other in parameters[number + 1 :]:
+            if other.kind in (*POSITIONAL, Parameter.VAR_POSITIONAL) and other.name not in found:
+                raise self.refused(
+                    f"{what} stands before {other.name!r}, which send fills by position: put dependencies last, or "
+                    "behind a *."
+                )
+
+
+def identity(function: Any) -> Any:
+    """The same for what is the same function; two of a bound method are."""
+    try:
+        hash(function)
+    except TypeError:
+        return id(function)
+    return function
+
+
+def name_of(function: Any) -> str:
+    """A function's name, for people."""
+    while isinstance(function, functools.partial):
+        function = cast("Any", function).func
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name).rpartition("<locals>.")[2]
+
+
+def _parted(annotation: Any) -> tuple[Any, list[Dependency]]:
+    """An annotation without what `Annotated` adds, and the dependencies among that."""
+    annotation = stripped(annotation)
+    marks: list[Dependency] = []
+    while get_origin(annotation) is Annotated:
+        bare, *others = get_args(annotation)
+        marks += [one for one in others if isinstance(one, Dependency)]
+        annotation = stripped(bare)
+    return annotation, marks
+
+
+def _is_deep(annotation: Any, depth: int = 0) -> bool:
+    """Whether there is a Depends somewhere inside."""
+    if depth > 8:
+        return False
+    return any(_parted(one)[1] or _is_deep(one, depth + 1) for one in get_args(annotation))
