@@ -16,6 +16,7 @@ from aioqueue.brokers.protocol import (
     Left,
     Notice,
     Outgoing,
+    Portion,
     QueueStatus,
     Settlement,
     StoredLetter,
@@ -179,8 +180,8 @@ class PassingConsumer:
     def id(self) -> str:
         return self._inner.id
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
-        return await self._inner.fetch(limit, wait=wait)
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+        return await self._inner.fetch(limit, wait=wait, portions=portions)
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         return await self._inner.hand_back(held)

@@ -17,6 +17,7 @@ from aioqueue.brokers.protocol import (
     Consumer,
     Delivery,
     Outgoing,
+    Portion,
     Settlement,
     TestableBroker,
     Verdict,
@@ -139,8 +140,8 @@ class _Alone(PassingConsumer):
         super().__init__(consumer)
         self._queue = queue
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
-        deliveries = await self._inner.fetch(limit, wait=wait)
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+        deliveries = await self._inner.fetch(limit, wait=wait, portions=portions)
         for delivery in deliveries:
             delivery.queue = decode_message(delivery.data).queue
         return deliveries

@@ -101,7 +101,7 @@ async def test_the_steps_of_an_end_in_their_order(
 
     noted(worker._claims, "settle")
     noted(broker.transport, "publish")
-    noted(worker._reader, "acknowledge")
+    noted(worker._intake, "acknowledge")
     assert await end(worker, delivery, sends=[message("next")]) is Verdict.APPLIED
     assert steps == ["settle", "publish", "acknowledge"]
 

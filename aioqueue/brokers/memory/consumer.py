@@ -7,7 +7,7 @@ from time import monotonic
 
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
-from aioqueue.brokers.protocol import Connected, Delivery, Left, Notice, Settlement, Verdict, WorkerStatus
+from aioqueue.brokers.protocol import Connected, Delivery, Left, Notice, Portion, Settlement, Verdict, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.workflow import NoValue, Value, is_place
 
@@ -42,19 +42,20 @@ class MemoryConsumer:
         self._store.use(self._worker.queues)
         self._store.leases.start(self._worker, self._lease_end())
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
-        """Up to `limit` messages, higher priorities first; waits up to `wait` seconds for the first one.
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+        """Up to `limit` messages; waits up to `wait` seconds for the first one.
 
         Between the last `await` and the return nothing can be cancelled, so what was lent is always returned.
         """
         deadline = monotonic() + wait
+        names = list(dict.fromkeys(portion.queue for portion in portions)) if portions else self._worker.queues
         while True:
             self._require_lease()
-            deliveries = self._store.lend(self.id, self._worker.queues, limit)
+            deliveries = self._store.lend(self.id, names, limit, portions)
             left = deadline - monotonic()
             if deliveries or left <= 0:
                 return deliveries
-            await self._store.queues.wait(self._worker.queues, left)
+            await self._store.queues.wait(names, left)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         """Apply each settlement whole or not at all."""

@@ -10,7 +10,7 @@ from itertools import count
 import msgspec
 
 from aioqueue.brokers.memory.inbox import call_in
-from aioqueue.brokers.protocol import UNUSED_FOR, QueueStatus
+from aioqueue.brokers.protocol import UNUSED_FOR, Portion, QueueStatus
 from aioqueue.exceptions import QueueFull
 
 _PRIORITIES = 10
@@ -107,12 +107,26 @@ class Queues:
         taken: list[Entry] = []
         for number in range(_LANES):
             for queue in queues:
-                lane = queue.lanes[number]
-                while lane and len(taken) < limit:
-                    taken.append(lane.popleft())
-                    queue.waiting -= 1
-                    queue.running += 1
+                self._take(queue, number, limit, taken)
         return taken
+
+    def take_in_turn(self, portions: Iterable[Portion], limit: int) -> list[Entry]:
+        """Lend out up to `limit` messages: of each portion's queue as many as it says, higher priorities first."""
+        taken: list[Entry] = []
+        for name, most in portions:
+            queue, until = self[name], min(limit, len(taken) + most)
+            for number in range(_LANES):
+                self._take(queue, number, until, taken)
+        return taken
+
+    @staticmethod
+    def _take(queue: Queue, number: int, limit: int, taken: list[Entry]) -> None:
+        """Move messages out of one lane until `limit` are taken."""
+        lane = queue.lanes[number]
+        while lane and len(taken) < limit:
+            taken.append(lane.popleft())
+            queue.waiting -= 1
+            queue.running += 1
 
     def ids(self, names: Sequence[str]) -> set[str]:
         """The tasks that wait in these queues."""

@@ -30,6 +30,7 @@ from aioqueue.brokers.protocol import (
     Left,
     Notice,
     Outgoing,
+    Portion,
     QueueStatus,
     Settlement,
     StampRevoked,
@@ -181,9 +182,10 @@ class Store:
     # To the workers and back
 
     @_atomic
-    def lend(self, worker: str, names: Sequence[str], limit: int) -> list[Delivery]:
-        """Take messages out of the queues for a worker."""
-        return self.deliver(worker, self.queues.take(names, limit))
+    def lend(self, worker: str, names: Sequence[str], limit: int, portions: Sequence[Portion] = ()) -> list[Delivery]:
+        """Take messages out of the queues for a worker: out of all of these together, or portion by portion."""
+        queues = self.queues
+        return self.deliver(worker, queues.take_in_turn(portions, limit) if portions else queues.take(names, limit))
 
     def deliver(self, worker: str, entries: Sequence[Entry]) -> list[Delivery]:
         """What was taken out of the queues is a worker's from now on."""

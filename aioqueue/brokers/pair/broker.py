@@ -56,7 +56,7 @@ class Pair(PassingBroker):
         claims = self._store.consumer(
             worker, visibility_timeout=visibility_timeout, dead_letters_max_length=dead_letters_max_length
         )
-        return PairConsumer(claims, self._transport.reader(worker.queues), self._relay)
+        return PairConsumer(claims, self._transport, worker.queues, self._relay)
 
     # Into the queues
 

@@ -6,35 +6,55 @@ from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import Any
 
+from aioqueue.brokers.pair.intake import Intake, Tag
 from aioqueue.brokers.pair.relay import Relay
 from aioqueue.brokers.pair.store import Claims
-from aioqueue.brokers.pair.transport import Reader, Ticket
+from aioqueue.brokers.pair.transport import Transport
 from aioqueue.brokers.passing import PassingConsumer
-from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
+from aioqueue.brokers.protocol import Delivery, Portion, Settlement, Verdict
 from aioqueue.exceptions import BrokerUnavailable
 
 
 class PairConsumer(PassingConsumer):
     """Claims what the transport delivers, and acknowledges it when the store has its end."""
 
-    def __init__(self, claims: Claims, reader: Reader, relay: Relay) -> None:
+    def __init__(self, claims: Claims, transport: Transport, queues: Sequence[str], relay: Relay) -> None:
         super().__init__(claims)
         self._claims = claims
-        self._reader = reader
+        self._intake = Intake(transport, queues)
         self._relay = relay
         # What was delivered, by the handle of what was claimed for it.
-        self._tags: dict[Any, Any] = {}
+        self._tags: dict[Any, Tag] = {}
 
     # Out of the queues, and back
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
         deadline = monotonic() + wait
         await self._claims.claim([])  # no lease, no messages: they are others' then
+        if not portions:
+            return await self._fill([], limit, None, deadline)
         found: list[Delivery] = []
+        while True:
+            for queue, most in portions:
+                await self._fill(found, min(limit, len(found) + most), queue)
+            left = deadline - monotonic()
+            if found or left <= 0:
+                return found
+            # The first that comes may be one that is claimed no more: then the others have their turn, too.
+            tickets = await self._intake.receive_first(dict.fromkeys(queue for queue, _ in portions), wait=left)
+            found += await self._claim(tickets[:limit])
+            self._intake.give_back(tag for _, tag in tickets[limit:])
+            if found:
+                return found
+
+    async def _fill(
+        self, found: list[Delivery], limit: int, queue: str | None, deadline: float = 0.0
+    ) -> list[Delivery]:
+        """Add what there is of a queue, or of all, until there are `limit`."""
         while len(found) < limit:
             left = 0.0 if found else max(0.0, deadline - monotonic())
             try:
-                tickets = await self._reader.receive(limit - len(found), wait=left)
+                tickets = await self._intake.receive(limit - len(found), wait=left, queue=queue)
             except BrokerUnavailable:
                 if not found:
                     raise
@@ -44,20 +64,20 @@ class PairConsumer(PassingConsumer):
             found += await self._claim(tickets)
         return found
 
-    async def _claim(self, tickets: Sequence[Ticket]) -> list[Delivery]:
+    async def _claim(self, tickets: Sequence[tuple[int, Tag]]) -> list[Delivery]:
         """What the store gives for tickets; those for which it gives nothing are over."""
         try:
-            claimed = await self._claims.claim([ticket.number for ticket in tickets])
+            claimed = await self._claims.claim([number for number, _ in tickets])
         except BaseException:
-            self._reader.give_back([ticket.tag for ticket in tickets])
+            self._intake.give_back(tag for _, tag in tickets)
             raise
         found = [delivery for delivery in claimed if delivery is not None]
-        over: list[Any] = []
-        for ticket, delivery in zip(tickets, claimed, strict=True):
+        over: list[Tag] = []
+        for (_, tag), delivery in zip(tickets, claimed, strict=True):
             if delivery is None:
-                over.append(ticket.tag)
+                over.append(tag)
             else:
-                self._tags[delivery.handle] = ticket.tag
+                self._tags[delivery.handle] = tag
         await self._acknowledge(over)
         return found
 
@@ -89,11 +109,11 @@ class PairConsumer(PassingConsumer):
         await self._acknowledge([tag for tag in over if tag is not None])
         return verdicts
 
-    async def _acknowledge(self, tags: Sequence[Any]) -> None:
+    async def _acknowledge(self, tags: Sequence[Tag]) -> None:
         """Last of all. What the transport does not hear of it delivers again, and it is claimed no more."""
         if tags:
             try:
-                await self._reader.acknowledge(tags)
+                await self._intake.acknowledge(tags)
             except BrokerUnavailable:
                 pass
 
@@ -110,7 +130,7 @@ class PairConsumer(PassingConsumer):
         return seconds
 
     async def close(self) -> None:
-        await self._reader.close()
+        await self._intake.close()
         await self._claims.close()
 
 

@@ -43,7 +43,7 @@ from aioqueue.brokers.protocol.data import (
     Verdict,
 )
 from aioqueue.brokers.protocol.delays import Delays
-from aioqueue.brokers.protocol.fetching import Fetching
+from aioqueue.brokers.protocol.fetching import Fetching, Portion
 from aioqueue.brokers.protocol.leases import Leases
 from aioqueue.brokers.protocol.letters import DeadLetters
 from aioqueue.brokers.protocol.looking import UNUSED_FOR, Looking, Upkeep
@@ -92,6 +92,7 @@ __all__ = [
     "Looking",
     "Notice",
     "Outgoing",
+    "Portion",
     "QueueStatus",
     "Records",
     "Revocations",

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aioqueue.brokers.protocol.data import Delivery
+
+
+class Portion(NamedTuple):
+    """What a worker wants of one of its queues next.
+
+    Attributes:
+        queue: its name.
+        most: how many messages at most, 1 or more.
+    """
+
+    queue: str
+    most: int
 
 
 class Fetching(Protocol):
     """What a worker takes out of its queues, and what it gives back."""
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
-        """Up to `limit` messages, higher priorities first; waits up to `wait` seconds for the first one.
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+        """Up to `limit` messages; waits up to `wait` seconds for the first one.
+
+        Args:
+            portions: what is wanted of each queue, in this order, higher priorities first within each; a queue that is
+                named twice has its second turn then, and one that is not named has none. By default higher priorities
+                come first across all of the worker's queues, and queues take turns.
 
         Raises:
             LeaseLost: the lease is over; what was delivered before belongs to others.

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
 from redis.exceptions import ResponseError
 
-from aioqueue.brokers.protocol import Delivery, WorkerStatus
+from aioqueue.brokers.protocol import Delivery, Portion, WorkerStatus
 from aioqueue.brokers.redis import link
 from aioqueue.brokers.redis.complaints import Complaints, shown
 from aioqueue.brokers.redis.keys import GROUP, Keys, queue_of, streams
-from aioqueue.brokers.redis.link import Argument, Link
+from aioqueue.brokers.redis.link import Argument, Link, text
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
 from aioqueue.exceptions import LeaseLost
 
 _MOST_READ = 1000
+# The streams of a queue: its front, and the priorities.
+_LANES = 11
 # So many at once from one stream alone, and it is read without the script.
 _MANY = 20
 # What is broken is looked at so often.
@@ -65,46 +67,52 @@ class Reader:
         self._hand_back = hand_back
         self._revoked = revoked
         self._streams = streams(worker.queues)
-        self._stream_keys = [keys.stream(stream) for stream in self._streams]
-        self._queues = [queue_of(stream) for stream in self._streams]
+        self._keys_of_all = [keys.stream(stream) for stream in self._streams]
+        self._queues = {stream: queue_of(stream) for stream in self._streams}
+        self._turn = 0
         self._serial = 0
         self._idle = False
         self._steady = False
         self._has_damage = False
 
-    async def fetch(self, limit: int, *, wait: float) -> list[Delivery]:
+    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
         """As of a consumer."""
         # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
         # blocking read of all streams waits, and after one that found little the next: an idle worker costs little,
         # and one that has little to do answers soon. While one stream alone gives many messages at once, it is read
         # without the script, which takes as long for each message as everything else that the server does for it.
         limit = min(limit, _MOST_READ)
+        most = _most_of_each(portions)
+        least = min(most.values(), default=limit)
         if not self._idle or wait <= 0:
-            deliveries = await (self._plain_read(limit, limit) if self._steady else self._read(limit))
+            is_steady = self._steady and least >= limit
+            deliveries = await (self._plain_read(limit, limit, most) if is_steady else self._read(limit, portions))
             if deliveries or wait <= 0:
                 return deliveries
         if self._has_damage:  # the others cannot be waited for in one command
             await asyncio.sleep(min(wait, _POLL))
-            return await self._read(limit)
+            return await self._read(limit, portions)
         self._idle = self._steady = False
         # COUNT is for each stream, so all of them together stay within the limit (or one each).
-        count = max(1, limit // len(self._streams))
+        count = limit // (len(most) * _LANES or len(self._streams))
         # A worker that is frozen while it waits must not be lent anything after its lease has ended.
-        deliveries = await self._plain_read(limit, count, min(wait, self._lease / 2000))
-        self._idle = len(deliveries) < limit // len(self._streams)
+        deliveries = await self._plain_read(limit, max(1, min(count, least)), most, min(wait, self._lease / 2000))
+        self._idle = len(deliveries) < count
         return deliveries
 
-    async def _read(self, limit: int) -> list[Delivery]:
-        reply = await self._link.run(
-            script("fetch"), self._keys.prefix, self._worker.id, limit, *self._streams, timeout=link.ANSWER_WITHIN
-        )
-        if reply == b"lost":
-            raise LeaseLost(self._lease_lost)
+    async def _read(self, limit: int, portions: Sequence[Portion]) -> list[Delivery]:
+        if portions:
+            wanted: list[Argument] = [word for portion in portions for word in portion]
+            reply = await self._run("fetch_in_turn", limit, wanted)
+        else:
+            in_turn = self._in_turn(self._streams)
+            reply = await self._run("fetch", limit, in_turn)
+            reply[0] = [(in_turn[position - 1], entries) for position, entries in reply[0]]
         deliveries: list[Delivery] = []
-        for position, entries in reply[0]:
-            self._collect(position - 1, entries, deliveries)
+        for stream, entries in reply[0]:
+            self._collect(stream if isinstance(stream, str) else text(stream), entries, deliveries)
         self._mark(deliveries, {id.decode(errors="replace") for id in reply[1]})
-        self._steady = len(reply[0]) == 1 and len(deliveries) >= _MANY
+        self._steady = len(deliveries) >= _MANY and len({stream for stream, _ in reply[0]}) == 1
         self._has_damage = bool(reply[2])
         if self._has_damage:
             self._steady = False
@@ -116,12 +124,37 @@ class Reader:
             )
         return deliveries
 
-    async def _plain_read(self, limit: int, count: int, wait: float = 0) -> list[Delivery]:
-        """Read so many of each stream, and wait for them if there are none; more than the limit goes back."""
+    async def _run(self, name: str, limit: int, wanted: Sequence[Argument]) -> Any:
+        reply = await self._link.run(
+            script(name), self._keys.prefix, self._worker.id, limit, *wanted, timeout=link.ANSWER_WITHIN
+        )
+        if reply == b"lost":
+            raise LeaseLost(self._lease_lost)
+        return reply
+
+    def _in_turn(self, all: list[str]) -> list[str]:
+        """Streams, or their keys, in an order in which another queue is the first one each time."""
+        queues = len(all) // _LANES
+        if queues < 2:
+            return all
+        self._turn = turn = (self._turn + 1) % queues
+        levels = [all[at : at + queues] for at in range(0, len(all), queues)]
+        return [one for level in levels for one in (*level[turn:], *level[:turn])]
+
+    async def _plain_read(self, limit: int, count: int, most: Mapping[str, int], wait: float = 0) -> list[Delivery]:
+        """Read so many of each stream, and wait for them if there are none; more than is wanted goes back.
+
+        Args:
+            most: how many are wanted of which queues, in this order; all there is where it is empty.
+        """
+        if most:
+            wanted = [self._keys.stream(stream) for queue in most for stream in streams([queue])]
+        else:
+            wanted = self._in_turn(self._keys_of_all)
         block: tuple[Argument, ...] = ("BLOCK", max(1, int(wait * 1000))) if wait > 0 else ()
         read: tuple[Argument, ...] = (
             *("XREADGROUP", "GROUP", GROUP, self._worker.id, "COUNT", count, *block),
-            *("STREAMS", *self._stream_keys, *(">" for _ in self._stream_keys)),
+            *("STREAMS", *wanted, *(">" for _ in wanted)),
         )
         try:
             reply, revoked, lease = await self._link.calls(
@@ -134,7 +167,8 @@ class Reader:
             )
         except ResponseError as error:
             if any(word in str(error) for word in ("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
-                return await self._read(limit)  # makes the groups again, and goes without what is no stream
+                # Makes the groups again, and goes without what is no stream.
+                return await self._read(limit, [Portion(*one) for one in most.items()])
             raise
         if lease is None:
             await self._leave()  # what was read just now belongs to a worker that nobody watches
@@ -142,14 +176,14 @@ class Reader:
         if not reply:
             return []
         deliveries: list[Delivery] = []
-        streams = cast("Any", reply).items() if isinstance(reply, dict) else reply
-        for name, entries in streams:
-            position = self._stream_keys.index(name.decode())
-            self._collect(position, entries, deliveries)
-        if len(deliveries) > limit:  # several streams had something at once; the last read are the least urgent
-            await self._hand_back(deliveries[limit:])
-            del deliveries[limit:]
-        self._steady = len(streams) == 1 and len(deliveries) >= _MANY
+        found = cast("Any", reply).items() if isinstance(reply, dict) else reply
+        for name, entries in found:
+            self._collect(text(name)[len(self._keys.prefix) :], entries, deliveries)
+        # Several streams had something at once. What was read last is the least urgent.
+        deliveries, surplus = _cut(deliveries, limit, most)
+        if surplus:
+            await self._hand_back(surplus)
+        self._steady = len(found) == 1 and len(deliveries) >= _MANY
         if revoked:
             ids = [delivery.id for delivery in deliveries]
             flags = await self._revoked(ids)
@@ -160,8 +194,8 @@ class Reader:
     def _lease_lost(self) -> str:
         return f"Worker {self._worker.name} ({self._worker.id}) was silent for longer than its lease."
 
-    def _collect(self, position: int, entries: Any, deliveries: list[Delivery]) -> None:
-        stream, queue = self._streams[position], self._queues[position]
+    def _collect(self, stream: str, entries: Any, deliveries: list[Delivery]) -> None:
+        queue = self._queues[stream]
         serial = self._serial
         for entry, fields in entries:
             serial += 1
@@ -187,6 +221,27 @@ class Reader:
     async def close(self) -> None:
         """Disconnect."""
         await self._link.close()
+
+
+def _most_of_each(portions: Sequence[Portion]) -> dict[str, int]:
+    """How many messages are wanted of each queue in all of its turns."""
+    most: dict[str, int] = {}
+    for queue, count in portions:
+        most[queue] = most.get(queue, 0) + count
+    return most
+
+
+def _cut(deliveries: list[Delivery], limit: int, most: Mapping[str, int]) -> tuple[list[Delivery], list[Delivery]]:
+    """What is wanted of what was read, and the rest."""
+    if len(deliveries) <= min(limit, *most.values()) if most else len(deliveries) <= limit:
+        return deliveries, []
+    kept, surplus = list[Delivery](), list[Delivery]()
+    left = dict(most)
+    for delivery in deliveries:
+        room = left.get(delivery.queue, limit)
+        (kept if room > 0 and len(kept) < limit else surplus).append(delivery)
+        left[delivery.queue] = room - 1
+    return kept, surplus
 
 
 def _unusual(handle: Handle, fields: list[bytes] | None, queue: str) -> Delivery:
