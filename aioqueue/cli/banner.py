@@ -43,7 +43,7 @@ def show_banner(worker: Worker, broker: str, loop: str, schedules: str) -> None:
         [
             ("app", printable(app.name if app.namespace == app.name else f"{app.name}, namespace {app.namespace}")),
             ("broker", printable(broker)),
-            ("queues", printable(", ".join(worker.queues))),
+            ("queues", printable(worker.consuming.text)),
             ("concurrency", f"{worker.concurrency} tasks at once"),
             ("beat", schedules),
             ("tasks", _styled(tasks) or "none; are the modules with the tasks imported (include=[...])?"),

@@ -50,8 +50,13 @@ class _Command(Command):
 @click.command(cls=_Command)
 @target_options
 @click.option(
-    "-Q", "--queues", multiple=True, metavar="A,B", help="What to consume; by default the queues of its tasks."
+    "-Q",
+    "--queues",
+    multiple=True,
+    metavar="A,B",
+    help="What to consume: a,b in that order, a:5,b:1 by weight; by default task_queues and the queues of its tasks.",
 )
+@click.option("-X", "--exclude-queues", multiple=True, metavar="A,B", help="What of that not to consume.")
 @click.option(
     "-c", "--concurrency", type=click.IntRange(1), metavar="N", help="Tasks that run at once; by default 100."
 )
@@ -77,6 +82,7 @@ class _Command(Command):
 def worker(
     words: tuple[str, ...],
     queues: tuple[str, ...],
+    exclude_queues: tuple[str, ...],
     concurrency: int | None,
     processes: int,
     supervised: bool,
@@ -105,11 +111,9 @@ def worker(
     set_up_logging(loglevel, logformat, logfile)
     app = about.app()
     tell_without_effect(_WITHOUT_EFFECT, others)
-    names = [name for text in queues for name in text.split(",") if name]
-    if queues and not names:
-        raise click.UsageError(f"--queues takes names such as high,default, not {' '.join(queues)!r}.")
+    wanted, unwanted = _joined("--queues", queues), _joined("--exclude-queues", exclude_queues)
     if processes > 1:
-        end(run(_supervise(app, processes, names or None, burst=burst or burst_now)))
+        end(run(_supervise(app, processes, wanted, unwanted, burst=burst or burst_now)))
         return
     if supervised:
         from aioqueue.worker.supervisor import stop_with_parent
@@ -117,7 +121,9 @@ def worker(
         stop_with_parent()
     work = _work(
         app,
-        queues=names or None,
+        queues=wanted,
+        exclude=unwanted,
+        supervised=supervised,
         concurrency=concurrency,
         hostname=hostname,
         shutdown_timeout=shutdown_timeout,
@@ -137,7 +143,15 @@ def worker(
     end(code)
 
 
-async def _supervise(app: AioQueue, count: int, queues: list[str] | None, *, burst: bool) -> int:
+def _joined(option: str, given: tuple[str, ...]) -> str | None:
+    """What an option says that may be given more than once."""
+    text = ",".join(given)
+    if given and not text.strip(", "):
+        raise click.UsageError(f"{option} takes names such as high,default, not {' '.join(given)!r}.")
+    return text or None
+
+
+async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str | None, *, burst: bool) -> int:
     from aioqueue.cli.leaving import HANDING_BACK, MOMENT
     from aioqueue.worker import Worker
     from aioqueue.worker.supervisor import Supervisor
@@ -145,8 +159,10 @@ async def _supervise(app: AioQueue, count: int, queues: list[str] | None, *, bur
     # What none of the processes could work with is told once, before any is started.
     params = click.get_current_context().params
     values = {name: params[name] for name in ("concurrency", "shutdown_timeout")}
-    for hostname in (_hostname(), f"{_hostname()}/{count}"):
-        Worker(app, queues=queues, hostname=hostname, **values)
+    Worker(app, hostname=f"{_hostname()}/{count}")
+    it = Worker(app, queues=queues, exclude=exclude, hostname=_hostname(), **values)
+    app.import_tasks()
+    it.consuming.tell(_hostname())
     async with app:  # the embedded server, if it is that one, outlives each of them
         broker = await app.broker()
         _logger.info("%d worker processes of the app %s start on %s", count, app.name, broker.description)
@@ -169,8 +185,8 @@ def _command(number: int) -> list[str]:
     for name in ("concurrency", "loglevel", "logformat", "logfile", "shutdown_timeout"):
         if given[name] is not None:
             words += [f"--{name.replace('_', '-')}", str(given[name])]
-    for queues in given["queues"]:
-        words += ["--queues", queues]
+    for name in ("queues", "exclude_queues"):
+        words += [word for value in given[name] for word in (f"--{name.replace('_', '-')}", value)]
     flags = ("--burst", "--burst-now", "--beat")
     return [*words, *(option for option in flags if given[option[2:].replace("-", "_")])]
 
@@ -178,7 +194,9 @@ def _command(number: int) -> list[str]:
 async def _work(
     app: AioQueue,
     *,
-    queues: list[str] | None,
+    queues: str | None,
+    exclude: str | None,
+    supervised: bool,
     concurrency: int | None,
     hostname: str | None,
     shutdown_timeout: float | None,
@@ -200,6 +218,7 @@ async def _work(
     it = Worker(
         app,
         queues=queues,
+        exclude=exclude,
         concurrency=concurrency,
         hostname=hostname,
         shutdown_timeout=shutdown_timeout,
@@ -207,6 +226,7 @@ async def _work(
         on_ready=ready,
         beat=beat,
     )
+    it.consuming.told = supervised  # what started it has said it
     async with app:
         broker = await app.broker()
         if banner:

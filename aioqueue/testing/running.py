@@ -15,6 +15,7 @@ from aioqueue.task import Task
 from aioqueue.testing.stage import Stage
 from aioqueue.testing.waiting import Waiting
 from aioqueue.worker import Worker
+from aioqueue.worker.consuming import Together
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -104,7 +105,7 @@ class Runs:
             await running
 
     async def _burst(self, queues: list[str], retry_now: bool) -> None:
-        worker = Worker(self._app, queues=queues, burst="now", retry_now=retry_now, hostname=_HOSTNAME)
+        worker = Worker(self._app, queues=Together(queues), burst="now", retry_now=retry_now, hostname=_HOSTNAME)
         running = asyncio.create_task(worker.run(install_signals=False))
         try:
             await asyncio.shield(running)

@@ -12,6 +12,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.message import Record, State, decode_record
 from aioqueue.outgoing import outgoing
 from aioqueue.result import AsyncResult
+from aioqueue.worker.consuming import Together
 from aioqueue.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ async def _broker(app: Core) -> Broker:
 async def _work(app: Core, broker: Broker) -> None:
     """Run all that waits; again while something does, for a replacement may go to a queue that there was not before."""
     while queues := _worked_on(await broker.queues()):
-        worker = Worker(app, queues=queues, burst="now", retry_now=True, is_eager=True, hostname="eager")
+        worker = Worker(app, queues=Together(queues), burst="now", retry_now=True, is_eager=True, hostname="eager")
         await worker.run(install_signals=False)
 
 

@@ -13,12 +13,15 @@ from aioqueue.worker.burst import Burst
 from aioqueue.worker.ends import Ends
 from aioqueue.worker.outcome import Outcome
 from aioqueue.worker.runner import Runner
+from aioqueue.worker.turns import Turns
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
 _WAIT = 5.0
 _BURST_LOOKS = 0.05
+# While a queue has all that it may have at once, so often is looked what the others have.
+_LOOK_BESIDE = 0.05
 _AFTER_ERROR = 1.0
 _MOST_PREFETCH = 1000
 # Prefetched work is what runs in this time, so that little of it waits here while another worker is idle.
@@ -34,6 +37,7 @@ class Fetcher:
     Args:
         prefetch: deliveries held beyond the concurrency; None follows the rate at which tasks end.
         burst: says when to stop, if it is to stop when there is nothing left to do.
+        turns: how much of which queue is next; None leaves that to the priorities.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Fetcher:
         prefetch: int | None,
         hostname: str,
         burst: Burst | None,
+        turns: Turns | None = None,
     ) -> None:
         self._app = app
         self._broker = broker
@@ -58,6 +63,7 @@ class Fetcher:
         self._prefetch = prefetch
         self._hostname = hostname
         self._burst = burst
+        self._turns = turns
         self._suspect_from = max(2, min(_SUSPECT_FROM, app.conf.max_deliveries))
         self._rate = 0.0
         self._quiet = False
@@ -76,8 +82,12 @@ class Fetcher:
         while True:
             room = await self._room()
             suspect: Delivery | None = None
+            wait = 0 if self._burst is not None or failures else _WAIT
             try:
-                deliveries = await self._consumer.fetch(room, wait=0 if self._burst is not None or failures else _WAIT)
+                if self._turns is None:
+                    deliveries = await self._consumer.fetch(room, wait=wait)
+                else:
+                    deliveries = await self._fetch_in_turn(self._turns, room, wait)
                 if failures:
                     # A read whose answer was lost has lent us messages that we have never seen.
                     await self._consumer.hand_back(self._runner.held() + self._runner.ready() + deliveries)
@@ -121,6 +131,23 @@ class Fetcher:
                     await self._settled()
             elif self._burst is not None and await self._is_done() and await self._burst.is_over():
                 return
+
+    async def _fetch_in_turn(self, turns: Turns, room: int, wait: float) -> list[Delivery]:
+        changed = self._runner.changed
+        changed.clear()
+        portions = turns.portions(room)
+        found: list[Delivery] = []
+        if portions:
+            found = await self._consumer.fetch(room, wait=0 if turns.full else wait, portions=portions)
+            turns.took(found)
+        if turns.full and not found and wait > 0:
+            # Of a full queue there is more to fetch as soon as one of its tasks has ended.
+            try:
+                async with asyncio.timeout(_LOOK_BESIDE if portions else wait):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+        return found
 
     def _suspect(self, deliveries: list[Delivery]) -> Delivery | None:
         """A message whose workers have died again and again, perhaps of it."""

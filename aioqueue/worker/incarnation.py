@@ -53,7 +53,7 @@ class Incarnation:
         self._process = process
         self._stop = stop
         self._cold = cold
-        self._timeout = conf.visibility_timeout
+        self._timeout = worker.consuming.visibility_timeout
         self._lost = asyncio.Event()
         self._consumer: Consumer = broker.consumer(
             status, visibility_timeout=self._timeout, dead_letters_max_length=conf.dead_letters_max_length
@@ -93,6 +93,7 @@ class Incarnation:
             prefetch=worker.app.conf.worker_prefetch,
             hostname=worker.hostname,
             burst=self.burst,
+            turns=None if worker.is_eager else worker.consuming.turns(runner),
         )
         promoter = Promoter(consumer)
         listener = Listener(consumer, runner, promoter)

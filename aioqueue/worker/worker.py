@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from time import monotonic
 from types import TracebackType
@@ -19,8 +19,8 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
-from aioqueue.routing import route
 from aioqueue.worker.beating import beating
+from aioqueue.worker.consuming import Consuming, Queues
 from aioqueue.worker.incarnation import Incarnation
 from aioqueue.worker.left_behind import names_of
 from aioqueue.worker.naming import name_of
@@ -41,7 +41,10 @@ class Worker:
 
     Args:
         app: whose tasks.
-        queues: which queues; by default `task_default_queue` and those that the app's tasks name or are routed to.
+        queues: which queues. A list of names (or `Queue`s) is served in strict order; `{"high": 5, "default": 1}`, or
+            text as after `-Q`, by weight. By default `task_queues`, `task_default_queue`, and those that the app's
+            tasks name or are routed to.
+        exclude: which of those not.
         concurrency: how many tasks at once; by default `worker_concurrency`.
         hostname: its name; `%h` stands for the host's, `%p` for the process id.
         shutdown_timeout: seconds that running tasks have to end when it stops; by default `worker_shutdown_timeout`.
@@ -52,14 +55,16 @@ class Worker:
 
     Attributes:
         id: new for each start; the name may come again.
-        hostname, queues, concurrency: as in the arguments, with the defaults filled in.
+        hostname, concurrency: as in the arguments, with the defaults filled in.
+        consuming: what it consumes.
     """
 
     def __init__(
         self,
         app: Core,
         *,
-        queues: Sequence[str] | None = None,
+        queues: Queues | None = None,
+        exclude: Queues | None = None,
         concurrency: int | None = None,
         hostname: str | None = None,
         shutdown_timeout: Seconds | None = None,
@@ -74,14 +79,10 @@ class Worker:
         kinds.FUNCTION.or_none().of("A worker's on_ready", on_ready)
         if not (isinstance(burst, bool) or burst == "now"):
             raise ConfigurationError(f"A worker's burst is True, False or 'now', not {burst!r}.")
-        if queues is not None and (isinstance(queues, str | bytes) or not isinstance(queues, Iterable) or not queues):  # pyright: ignore
-            raise ConfigurationError(f"A worker's queues are a list of names, such as ['default'], not {queues!r}.")
         self.app = app
         self.id = short_id()
         self.hostname = name_of("worker@%h" if hostname is None else hostname)
-        self._queues = None if queues is None else list(dict.fromkeys(queues))
-        for queue in self._queues or ():
-            kinds.NAME.of("Each of a worker's queues", queue)
+        self.consuming = Consuming(app, queues, exclude)
         self.concurrency = concurrency or conf.worker_concurrency
         self.shutdown_timeout = (
             conf.worker_shutdown_timeout
@@ -108,11 +109,7 @@ class Worker:
     @property
     def queues(self) -> list[str]:
         """What it consumes."""
-        if self._queues is not None:
-            return self._queues
-        conf = self.app.conf
-        named = {task.queue or route(conf.task_routes, task.name) or "" for task in self.app.tasks.values()} - {""}
-        return list(dict.fromkeys([conf.task_default_queue, *sorted(named)]))
+        return self.consuming.names
 
     async def run(self, *, install_signals: bool = True) -> int:
         """Work until stopped.
@@ -134,6 +131,7 @@ class Worker:
         try:
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
+            self.consuming.tell(self.hostname)
             async with AsyncExitStack() as stack:
                 broker = await self.app.open()
                 stack.push_async_callback(self.app.close)
