@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aioqueue.exceptions import Ignore, Reject, Retry
     from aioqueue.graph import Graph
     from aioqueue.group_result import GroupResult
+    from aioqueue.payload.serializers import register_serializer
     from aioqueue.result import AsyncResult
     from aioqueue.routing import Queue
     from aioqueue.schedules import Schedule, crontab, every, one_off, solar
@@ -68,6 +69,7 @@ __all__ = [
     "get_task_logger",
     "group",
     "one_off",
+    "register_serializer",
     "shared_task",
     "signature",
     "solar",
@@ -103,6 +105,7 @@ _HOMES = {
     "get_task_logger": "task_logger",
     "group": "canvas",
     "one_off": "schedules",
+    "register_serializer": "payload.serializers",
     "shared_task": "shared",
     "signature": "canvas",
     "solar": "schedules",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
@@ -21,6 +21,8 @@ from aioqueue.connections import Connections
 from aioqueue.exceptions import ConfigurationError, NotRegistered, suggest
 from aioqueue.logs import logger
 from aioqueue.options import SendOptions, arguments, checked
+from aioqueue.payload.codec import CONTENTS
+from aioqueue.payload.serializers import BUILT_IN, PICKLE
 from aioqueue.settings import Settings
 
 if TYPE_CHECKING:
@@ -226,6 +228,15 @@ class Core(ABC):
         """What makes a decoded result into the type that the task's function returns, if it is known here."""
         task = self.tasks.get(name)
         return task.parameters.result_converter if task is not None else None
+
+    def accepts(self, content: str) -> Collection[str]:
+        """The serializers of which that of a payload has to be, if it is to be read: `accept_content`; and as long as
+        that is not set, also what the app and its tasks are to be sent with, but pickle."""
+        conf = self.conf
+        if content in CONTENTS or tuple(conf.accept_content) != BUILT_IN:
+            return conf.accept_content
+        own = {conf.task_serializer, *(task.serializer for task in self.tasks.values())}
+        return (*BUILT_IN, *(name for name in own if name not in (None, PICKLE, *BUILT_IN)))
 
     def import_tasks(self) -> None:
         """Import what `include` names.

@@ -107,7 +107,9 @@ class DeadLetters:
         if message.own_id:
             task = self._app.tasks.get(message.task)
             names = () if task is None else task.parameters.positional_names
-            call = call_digest(message.task, message.body, message.content, names)
+            call = call_digest(
+                message.task, message.body, message.content, names, own=self._app.accepts(message.content)
+            )
         data = encode_message(message)
         return await self._app.out.again(
             Outgoing(id, message.queue, message.priority, data, once=message.own_id, call=call)
@@ -129,7 +131,12 @@ class DeadLetters:
         kwargs: dict[str, Any] = {}
         if message is not None:
             try:
-                args, kwargs = decode_call(message.body, message.content, self._app.conf.max_payload_size)
+                args, kwargs = decode_call(
+                    message.body,
+                    message.content,
+                    self._app.conf.max_payload_size,
+                    self._app.accepts(message.content),
+                )
             except PayloadError:
                 pass
         return DeadTask(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
@@ -10,7 +10,8 @@ from aioqueue import kinds
 from aioqueue.around.layer import LAYERS, Layer
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
-from aioqueue.payload.codec import COMPRESSIONS, SERIALIZERS
+from aioqueue.payload.compression import COMPRESSIONS
+from aioqueue.payload.serializers import PICKLE, read_serializer
 from aioqueue.workflow import node_of
 
 NOTHING_SENT: Final = " Nothing was sent."
@@ -40,8 +41,8 @@ class TaskOptions(TypedDict, total=False):
         dead_letters_on_failure: keep each failed call among the dead letters, also one that was never retried.
         track_started: record when it starts.
         expires: seconds after sending within which it must start.
-        serializer: "msgpack" or "json".
-        compression: "zlib" or "zstd".
+        serializer: "msgpack", "json", or one that was registered.
+        compression: "zlib", "gzip", "bz2", "lzma" or "zstd".
         middleware: what stands around its sends and its runs, inside the middlewares of the app.
         pool: "thread" for plain functions, which is what they have anyway.
     """
@@ -88,8 +89,8 @@ class SendOptions(TypedDict, total=False):
         soft_time_limit: seconds.
         time_limit: seconds.
         ignore_result: keep no result.
-        serializer: "msgpack" or "json".
-        compression: "zlib" or "zstd".
+        serializer: "msgpack", "json", or one that was registered.
+        compression: "zlib", "gzip", "bz2", "lzma" or "zstd".
         link: a canvas, or several, to call with the result when the task has ended well.
         link_error: a task, or several, to call with the `TaskFailure` when it has failed.
     """
@@ -141,6 +142,19 @@ def check_limits(soft: float | None, hard: float | None, after: str = "") -> Non
         raise ConfigurationError(
             f"soft_time_limit={soft:g} is above time_limit={hard:g}: it would never be reached. Give the soft limit "
             f"fewer seconds than the hard one.{after}"
+        )
+
+
+def check_pickle(serializer: str, accept: Collection[str], after: str) -> None:
+    """Pickle is used by those only that say so.
+
+    Raises:
+        ConfigurationError: this is not said.
+    """
+    if serializer == PICKLE and PICKLE not in accept:
+        raise ConfigurationError(
+            "serializer='pickle' needs accept_content=[..., 'pickle'], also where tasks are sent: whoever can write to "
+            f"the broker can run code in every process that accepts it.{after}"
         )
 
 
@@ -213,8 +227,8 @@ class Option(NamedTuple):
 
 _FLAG: Final = kinds.FLAG.or_none()
 _LIMIT: Final = kinds.LIMIT.or_none()
-_SERIALIZER: Final = kinds.one_of(SERIALIZERS)
-_COMPRESSION: Final = kinds.one_of(COMPRESSIONS)
+SERIALIZER: Final = Kind("the name of a serializer, such as 'msgpack' or 'json'", read_serializer)
+COMPRESSION: Final = kinds.one_of(COMPRESSIONS)
 
 OPTIONS: Final[dict[str, Option]] = {
     # Where it waits, and for how long.
@@ -228,8 +242,8 @@ OPTIONS: Final[dict[str, Option]] = {
     "task_id": Option(call=Kind(kinds.NAME.takes, _own_id)),
     "headers": Option(call=kinds.MAPPING),
     "stamps": Option(call=kinds.MAPPING),
-    "serializer": Option(_SERIALIZER.or_none(), _SERIALIZER, "task_serializer"),
-    "compression": Option(_COMPRESSION.or_none(), _COMPRESSION, "task_compression"),
+    "serializer": Option(SERIALIZER.or_none(), SERIALIZER, "task_serializer"),
+    "compression": Option(COMPRESSION.or_none(), COMPRESSION, "task_compression"),
     # How it is run.
     "pool": Option(kinds.one_of(("thread",)).or_none()),
     "acks_late": Option(_FLAG, setting="task_acks_late"),

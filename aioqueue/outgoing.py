@@ -12,10 +12,11 @@ from aioqueue.context import current
 from aioqueue.exceptions import PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
-from aioqueue.options import NOTHING_SENT, TRAVELLING, milliseconds
+from aioqueue.options import NOTHING_SENT, TRAVELLING, check_pickle, milliseconds
 from aioqueue.payload.calls import call_digest
 from aioqueue.payload.codec import encode, to_marked
 from aioqueue.payload.marks import NATIVE
+from aioqueue.payload.serializers import PICKLE
 from aioqueue.payload.signature import Parameters
 from aioqueue.routing import route
 from aioqueue.spread import each_item
@@ -89,6 +90,8 @@ def outgoing(
     name = target if isinstance(target, str) else target.name
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
+    if serializer == PICKLE:
+        check_pickle(serializer, conf.accept_content, NOTHING_SENT)
     parameters = _ANYTHING if task is None else task.parameters
     if role is None:
         parameters.check(args, kwargs, task_name=name)
@@ -140,7 +143,9 @@ def outgoing(
     call = ""
     if own := role is None and "task_id" in options:
         message.own_id = True
-        call = call_digest(name, body, content, () if task is None else task.parameters.positional_names)
+        call = call_digest(
+            name, body, content, () if task is None else task.parameters.positional_names, own=(serializer,)
+        )
     try:
         data = encode_message(message)
     except Exception as error:

@@ -203,7 +203,7 @@ class AsyncResult(Generic[R]):
     def _result(self, record: Record) -> Any:
         if record.result is None:
             return None
-        value = decode(record.result, record.content, max_size=2**31)
+        value = decode(record.result, record.content, max_size=2**31, accept=self._app.accepts(record.content))
         convert = self._convert or self._app.result_converter(record.task or self.name)
         if convert is None:
             return value

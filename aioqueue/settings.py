@@ -18,7 +18,8 @@ import msgspec
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
-from aioqueue.options import check_limits
+from aioqueue.options import COMPRESSION, SERIALIZER, check_limits, check_pickle
+from aioqueue.payload.serializers import BUILT_IN, read_serializer
 from aioqueue.routing import Queue, check_routes, read_queues
 from aioqueue.url import masked
 
@@ -57,8 +58,9 @@ class Settings(msgspec.Struct, kw_only=True):
         task_routes: queues by task name.
         task_queues: queues of which something is to be said, each a `Queue`, and what workers consume.
         task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
-        task_serializer: "msgpack" or "json".
-        task_compression: None, "zlib" or "zstd", for payloads from 1 KiB on.
+        task_serializer: "msgpack", "json", or one that was registered by `register_serializer`.
+        task_compression: None, "zlib", "gzip", "bz2", "lzma" or "zstd", for payloads from 1 KiB on.
+        accept_content: the serializers of what is read: tasks in others go to the dead letters, unread.
         task_acks_late: acknowledge at the end (True, at least once) or before the start (False, at most once).
         task_track_started: record STARTED when a task starts; costs a write each.
         task_ignore_result: keep no results.
@@ -70,6 +72,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_default_retry_delay: between retries without a backoff.
         task_always_eager: run tasks at `send`, in the caller's process.
         task_eager_propagates: let the exceptions of such tasks out of `send`.
+        result_compression: of results, in the place of what their tasks have.
         result_expires: for how long results are kept; None or 0 is for ever.
 
         worker_concurrency: coroutines and threads that run tasks at once in a worker process.
@@ -100,8 +103,9 @@ class Settings(msgspec.Struct, kw_only=True):
     task_routes: dict[str, Any] = msgspec.field(default_factory=dict)
     task_queues: list[Queue] = msgspec.field(default_factory=list[Queue])
     task_create_missing_queues: bool = True
-    task_serializer: Literal["msgpack", "json"] = "msgpack"
-    task_compression: Literal["zlib", "zstd"] | None = None
+    task_serializer: str = "msgpack"
+    task_compression: str | None = None
+    accept_content: list[str] = msgspec.field(default_factory=lambda: list(BUILT_IN))
     task_acks_late: bool = True
     task_track_started: bool = False
     task_ignore_result: bool = False
@@ -113,6 +117,7 @@ class Settings(msgspec.Struct, kw_only=True):
     task_default_retry_delay: float = 180.0
     task_always_eager: bool = False
     task_eager_propagates: bool = False
+    result_compression: str | None = None
     result_expires: float | None = 86_400.0
 
     worker_concurrency: int = 100
@@ -153,6 +158,7 @@ class Settings(msgspec.Struct, kw_only=True):
         if after["backend"] is not None and after["backend"] != after["broker"]:
             raise ConfigurationError("Results are kept in the broker in this version: leave `backend` out.")
         check_limits(after["task_soft_time_limit"], after["task_time_limit"])
+        check_pickle(after["task_serializer"], after["accept_content"], "")
         for name, value in values.items():
             super().__setattr__(name, value)
 
@@ -257,6 +263,12 @@ def _checked(name: str, value: Any, where: str) -> Any:
         _NAMESPACE.of(f"The setting {where}", value)
     if name == "hidden_arguments":
         _WORDS.of(f"The setting {where}", value)
+    if name == "task_serializer":
+        SERIALIZER.of(f"The setting {where}", value)
+    if name in ("task_compression", "result_compression"):
+        COMPRESSION.or_none().of(f"The setting {where}", value)
+    if name == "accept_content":
+        _SERIALIZERS.of(f"The setting {where}", value)
     if name == "task_routes":
         check_routes(cast("Any", value))
     if name == "beat_schedule" and value:
@@ -282,6 +294,13 @@ def _words(value: list[str]) -> list[str]:
     return value
 
 
+def _serializers(value: list[str]) -> list[str]:
+    if not value:
+        raise ValueError
+    return [read_serializer(one) for one in value]
+
+
+_SERIALIZERS: Final = kinds.Kind("a list of names of serializers, such as ['msgpack', 'json']", _serializers)
 _NAMESPACE: Final = kinds.Kind("1 to 255 printable characters, or None for the app's name", _namespace)
 _WORDS: Final = kinds.Kind("a list of names, none of them empty", _words)
 _DEFAULTS: Final = Settings()

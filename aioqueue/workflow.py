@@ -11,7 +11,7 @@ Values travel apart from the nodes: the result of a task under its own number, f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from struct import pack
 from typing import Any
 
@@ -255,8 +255,11 @@ def pack_value(result: bytes | None, content: str) -> bytes:
     return b"" if result is None else content.encode() + b"\n" + result
 
 
-def unpack_value(data: bytes, *, max_size: int) -> tuple[Any, str]:
+def unpack_value(data: bytes, *, max_size: int, accepts: Callable[[str], Collection[str]]) -> tuple[Any, str]:
     """The reverse: a decoded result, and how it was encoded.
+
+    Args:
+        accepts: gives the serializers of which that one has to be, if it is to be read.
 
     Raises:
         PayloadError: it is no such thing.
@@ -267,7 +270,7 @@ def unpack_value(data: bytes, *, max_size: int) -> tuple[Any, str]:
     if not newline:
         raise PayloadError("The result of the task before this one cannot be read: it has no content type.")
     tag = content.decode(errors="replace")
-    return decode(result, tag, max_size=max_size), tag
+    return decode(result, tag, max_size=max_size, accept=accepts(tag)), tag
 
 
 class Value(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from aioqueue.brokers import shares
 from aioqueue.message import decode_message
 from aioqueue.payload.calls import call_digest
+from aioqueue.payload.serializers import serializer_of
 from aioqueue.workflow import PAGE, Node, Part
 
 _MOST_ENTRIES = 500
@@ -95,7 +96,10 @@ class Parts:
         self._is_known = self._is_known and self.is_named
         for number, node in self._part.nodes if self._is_known else ():
             message = decode_message(node.data) if node.data else None
-            called = call_digest(message.task, message.body, message.content) if message is not None else ""
+            called = ""
+            if message is not None:
+                own = (serializer_of(message.content),)
+                called = call_digest(message.task, message.body, message.content, own=own)
             id = self._names.get(number, "")
             about = f"{number} {node.kind} {node.before} {node.members} {node.on_error} {id} {called}\n"
             self._called.update(about.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any, cast
 
@@ -10,12 +11,13 @@ import msgspec
 from aioqueue.exceptions import PayloadError
 from aioqueue.payload.boxes import kind_of
 from aioqueue.payload.codec import decode_call, to_marked
+from aioqueue.payload.serializers import BUILT_IN
 
 _NO_LIMIT = 2**31
 _encode = msgspec.msgpack.Encoder(enc_hook=repr).encode
 
 
-def call_digest(task: str, body: bytes, content: str, names: tuple[str, ...] = ()) -> str:
+def call_digest(task: str, body: bytes, content: str, names: tuple[str, ...] = (), *, own: Collection[str] = ()) -> str:
     """The same text for the same call, another one for any other: 32 hexadecimal digits.
 
     Args:
@@ -23,9 +25,11 @@ def call_digest(task: str, body: bytes, content: str, names: tuple[str, ...] = (
         body, content: its arguments, encoded.
         names: of the parameters that can be given by position, where they are known: `add(1, 2)` and `add(1, y=2)`
             are one call.
+        own: serializers of the program that may be used to read them.
     """
     try:
-        args, kwargs = decode_call(body, content, _NO_LIMIT)
+        # What was written by a serializer of the program's own need not give the same bytes each time.
+        args, kwargs = decode_call(body, content, _NO_LIMIT, (*BUILT_IN, *own))
         named = dict(zip(names, args, strict=False))
         call = _encode((task, _ordered(args[len(named) :]), _ordered({**named, **kwargs})))
     except (PayloadError, TypeError, ValueError, msgspec.MsgspecError, RecursionError):  # then it is what its bytes are

@@ -5,7 +5,8 @@ A payload whose values the serializer has a form for is written as it is. One wi
 as it is written.
 
 Nothing that arrives can run code: there are msgpack and JSON, chosen by a tag from a closed list, and whatever is
-wrong with the bytes comes out as a `PayloadError`.
+wrong with the bytes comes out as a `PayloadError`. What a program registers beside them (see `serializers`) is read
+where it is accepted.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from typing import Any, Final, NoReturn, cast
 
 import msgspec
 
-from aioqueue.exceptions import ConfigurationError, PayloadError, PayloadTooLarge, suggest
-from aioqueue.payload.compression import compress, decompress
+from aioqueue.exceptions import ConfigurationError, PayloadError, PayloadTooLarge
+from aioqueue.payload.compression import COMPRESSIONS, compress, decompress
 from aioqueue.payload.limits import MAX_DEPTH, check_depth, examine_json, examine_msgpack
 from aioqueue.payload.marks import NATIVE_TEXTUAL, Marker, is_native, unmark
 from aioqueue.payload.plain import ADVICE, Unsendable, to_plain
-
-SERIALIZERS: Final = ("msgpack", "json")
-COMPRESSIONS: Final = ("zlib", "zstd")
+from aioqueue.payload.serializers import BUILT_IN, PICKLE, find, is_known, refusal, serializer_of, write
 
 
 def _refuse_extension(code: int, data: memoryview) -> NoReturn:
@@ -39,8 +38,8 @@ _from_json = msgspec.json.Decoder().decode
 _TYPES: Final = "+types"
 _MIXED: Final = "json+mixed"
 """Of no payload; see `joined`."""
-# tag → (size check, decoder, has marks, compression). Everything that isn't in here is refused unread.
-_CONTENTS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Any], bool, str | None]]] = {
+# tag → (size check, decoder, has marks, compression). Everything that isn't in here is refused unread, or accepted.
+CONTENTS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Any], bool, str | None]]] = {
     serializer + marks + suffix: (examine, load, bool(marks), suffix[1:] or None)
     for serializer, examine, load in (
         ("msgpack", examine_msgpack, _from_msgpack),
@@ -49,7 +48,6 @@ _CONTENTS: Final[dict[str, tuple[Callable[[bytes], bool], Callable[[bytes], Any]
     for marks in ("", _TYPES)
     for suffix in ("", *(f"+{name}" for name in COMPRESSIONS))
 }
-_RUNS_CODE: Final = ("pickle", "cloudpickle", "dill", "yaml", "marshal")
 
 
 def encode(
@@ -59,8 +57,8 @@ def encode(
 
     Args:
         value: plain data, the types of `marks`, and objects with fields.
-        serializer: `msgpack` or `json`.
-        compression: `zlib` or `zstd`, used from 1 KiB on and where it makes the data smaller.
+        serializer: `msgpack`, `json`, or the name of another one.
+        compression: one of `COMPRESSIONS`, used from 1 KiB on and where it makes the data smaller.
         max_size: the setting `max_payload_size`; it holds before compression.
 
     Raises:
@@ -98,17 +96,15 @@ def encode_call(
 def _encode(value: Any, native: bool, serializer: str, compression: str | None, max_size: int) -> tuple[bytes, str]:
     content = serializer
     try:
-        if serializer not in SERIALIZERS:
-            raise ConfigurationError(
-                f"serializer={serializer!r} is unknown: use 'msgpack' or 'json'.{suggest(str(serializer), SERIALIZERS)}"
-            )
-        data = _write(value, serializer) if native else None
+        built_in = serializer in BUILT_IN
+        data = _write(value, serializer) if native and built_in else None
         if data is None:
             if native and type(value) is tuple:  # no tuple is native: these are the arguments of a call
                 args, kwargs = cast("tuple[Any, Any]", value)
                 value = [list(args), kwargs]
-            value, content = _marked(value, serializer)
-            data = _write(value, serializer)
+            if serializer != PICKLE:
+                value, content = _marked(value, serializer)
+            data = _write(value, serializer) if built_in else write(serializer, value)
             if data is None:
                 raise PayloadError("it holds an int that is too large to be sent: send it as text")
     except (PayloadError, ConfigurationError):
@@ -145,24 +141,29 @@ def _write(value: Any, serializer: str) -> bytes | None:
 
 
 def _marked(value: Any, serializer: str) -> tuple[Any, str]:
-    marker = Marker(json=serializer == "json")
+    marker = Marker(json=serializer != "msgpack")  # of other formats no more is known
     found = marker.mark(value)
     return found, serializer + _TYPES if marker.used else serializer
 
 
-def decode(data: bytes, content: str, *, max_size: int) -> Any:
+def decode(data: bytes, content: str, *, max_size: int, accept: Collection[str] = BUILT_IN) -> Any:
     """The value that `encode` gave `data` and `content` for; objects with fields as dicts.
 
+    Args:
+        accept: the serializers that may be used, the setting `accept_content`.
+
     Raises:
-        PayloadError: anything at all is wrong with the bytes or with the tag.
+        PayloadError: anything at all is wrong with the bytes or with the tag, or it is not accepted.
         PayloadTooLarge: they are, or decompress to, more than `max_size` bytes.
     """
     if len(data) > max_size:
         raise PayloadTooLarge(f"the payload has {len(data):,} bytes, more than max_payload_size={max_size:,}")
     try:
-        examine, load, marked, compression = _CONTENTS[content]
+        examine, load, marked, compression = CONTENTS[content]
     except (KeyError, TypeError):
-        raise _unknown(content) from None
+        examine, load, marked, compression = _registered(content, accept)
+    if serializer_of(content) not in accept:
+        raise refusal(content, accept)
     try:
         if compression is not None:
             data = decompress(data, compression, max_size=max_size)
@@ -183,35 +184,63 @@ def decode(data: bytes, content: str, *, max_size: int) -> Any:
         raise PayloadError(f"the payload can't be decoded as {content}: {error}") from error
 
 
-def decode_call(data: bytes, content: str, max_size: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def decode_call(
+    data: bytes, content: str, max_size: int, accept: Collection[str] = BUILT_IN
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments that `encode_call` was given; see `decode`.
 
     Raises:
         PayloadError: also where the bytes are something else.
     """
-    if content == "msgpack" and len(data) <= max_size:
+    if content == "msgpack" and content in accept and len(data) <= max_size:
         try:
             if len(data) <= MAX_DEPTH or not examine_msgpack(data):
                 return _call_from_msgpack(data)
         except Exception:  # the long way says what
             pass
-    value = decode(data, content, max_size=max_size)
-    if isinstance(value, list) and len(cast("list[Any]", value)) == 2:
+    value = decode(data, content, max_size=max_size, accept=accept)
+    if isinstance(value, list | tuple) and len(cast("list[Any]", value)) == 2:
         args, kwargs = cast("list[Any]", value)
-        if isinstance(args, list) and isinstance(kwargs, dict):
+        if isinstance(args, list | tuple) and isinstance(kwargs, dict):
             named = cast("dict[Any, Any]", kwargs)
             if not named or set(map(type, named)) == {str}:
                 return tuple(cast("list[Any]", args)), named
     raise PayloadError("the payload isn't [args, kwargs]: a list and a dict whose keys are text")
 
 
+def _registered(
+    content: object, accept: Collection[str]
+) -> tuple[Callable[[bytes], bool], Callable[[bytes], Any], bool, str | None]:
+    """How to read a tag of a serializer that is not built in."""
+    name, *more = content.split("+") if isinstance(content, str) else ("",)
+    compression = more.pop() if more and more[-1] in COMPRESSIONS else None
+    marked = more == [_TYPES[1:]]
+    if not isinstance(content, str) or name in BUILT_IN or (more and not marked):
+        raise _unknown(content)
+    if name not in accept:
+        raise refusal(content, accept) if is_known(name) else _unknown(content)
+    try:
+        load = find(name).decode
+    except ConfigurationError as error:
+        raise PayloadError(
+            f"the payload is tagged {content[:80]!r}, and there is no such serializer here: {error}"
+        ) from None
+    return (_is_pickle if name == PICKLE else _may_be_deep), load, marked, compression
+
+
+def _may_be_deep(data: bytes) -> bool:
+    return True
+
+
+def _is_pickle(data: bytes) -> bool:
+    return False
+
+
 def _unknown(content: object) -> PayloadError:
-    tag = repr(content)[:80]
-    if isinstance(content, str) and content.partition("+")[0].lower() in _RUNS_CODE:
-        return PayloadError(f"the payload is tagged {tag}: reading that can run code, so it was refused unread")
+    more = ", ".join((_TYPES, *(f"+{name}" for name in COMPRESSIONS)))
     return PayloadError(
-        f"the payload is tagged {tag}, which isn't one of {', '.join(SERIALIZERS)}, with or without "
-        f"{', '.join((_TYPES, *(f'+{name}' for name in COMPRESSIONS)))} after it: it was refused unread"
+        f"the payload is tagged {repr(content)[:80]}, which isn't one of {', '.join(BUILT_IN)}, with or without {more} "
+        "after it: it was refused unread"
     )
 
 
@@ -269,13 +298,14 @@ def from_marked(value: Any) -> Any:
 
 
 def is_textual(content: str) -> bool:
-    """Whether only annotations can tell what the texts and the keys of such a payload are: JSON without marks."""
-    return content[:1] == "j" and _TYPES not in content
+    """Whether only annotations can tell what the texts and the keys of such a payload are: JSON and others without
+    marks, which other programs may have written."""
+    return serializer_of(content) not in ("msgpack", PICKLE) and _TYPES not in content
 
 
 def is_marked(content: str) -> bool:
-    """Whether there may be values in such a payload that only marks can tell."""
-    return _TYPES in content or content == _MIXED
+    """Whether there may be values in such a payload that only marks can tell, or objects as they were."""
+    return _TYPES in content or content == _MIXED or serializer_of(content) == PICKLE
 
 
 def joined(contents: Iterable[str]) -> str:
@@ -288,8 +318,9 @@ def joined(contents: Iterable[str]) -> str:
 
 
 __all__ = [
+    "BUILT_IN",
     "COMPRESSIONS",
-    "SERIALIZERS",
+    "CONTENTS",
     "Unsendable",
     "decode",
     "decode_call",

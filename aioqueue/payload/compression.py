@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
 from aioqueue.exceptions import ConfigurationError, PayloadError, PayloadTooLarge, suggest
 
+COMPRESSIONS: Final = ("zlib", "gzip", "bz2", "lzma", "zstd")
+
 MIN_SIZE: Final = 1024
 """Smaller payloads are sent as they are: there is little to gain."""
 
 _ZLIB_LEVEL: Final = 1
+_GZIP: Final = 31  # zlib's word for gzip's frame
+_BZ2_LEVEL: Final = 1
+_LZMA_PRESET: Final = 1
+_LZMA_MEMORY: Final = 64 * 1024 * 1024  # preset 1 uses 2 MiB
 _ZSTD_LEVEL: Final = 3
 _ZSTD_WINDOW: Final = 1 << 24  # 16 MiB; level 3 uses 2
 _MISSING: Final = "zstd compression needs the package zstandard: pip install 'aioqueue[zstd]'"
 
 
 def compress(data: bytes, method: str) -> bytes | None:
-    """`data` compressed, or None where that isn't worth it.
+    """`data` compressed, or None where that isn't worth it. The same data give the same bytes.
 
     Raises:
         ConfigurationError: the method is unknown or not installed.
     """
-    if method == "zlib":
-        smaller = zlib.compress(data, _ZLIB_LEVEL) if len(data) >= MIN_SIZE else data
-    elif method == "zstd":
-        # Looked up for small data too: a missing package should be seen at the first task, not at the first long one.
-        smaller = _zstd_compress(data)
-    else:
-        hint = suggest(method, ("zlib", "zstd"))
-        raise ConfigurationError(f"compression={method!r} is unknown: use 'zlib', 'zstd' or None.{hint}")
+    write = _WRITERS.get(method)
+    if write is None:
+        *others, last = map(repr, COMPRESSIONS)
+        hint = suggest(method, COMPRESSIONS)
+        raise ConfigurationError(f"compression={method!r} is unknown: use {', '.join(others)}, {last} or None.{hint}")
+    # zstd is looked up for small data too: a missing package is to be seen with the first task, not the first long one.
+    smaller = write(data) if len(data) >= MIN_SIZE or method == "zstd" else data
     return smaller if len(smaller) < len(data) else None
 
 
@@ -41,7 +47,9 @@ def decompress(data: bytes, method: str, *, max_size: int) -> bytes:
         PayloadTooLarge: it would be larger.
         PayloadError: it is malformed, truncated or followed by something.
     """
-    return _zlib_decompress(data, max_size) if method == "zlib" else _zstd_decompress(data, max_size)
+    if method == "zstd":
+        return _zstd_decompress(data, max_size)
+    return _bounded(_READERS[method](), data, max_size)
 
 
 def too_large(max_size: int) -> PayloadTooLarge:
@@ -49,8 +57,30 @@ def too_large(max_size: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"the payload decompresses to more than max_payload_size={max_size:,} bytes")
 
 
-def _zlib_decompress(data: bytes, max_size: int) -> bytes:
-    return _bounded(zlib.decompressobj(), data, max_size)
+def _gzip_compress(data: bytes) -> bytes:
+    stream = zlib.compressobj(_ZLIB_LEVEL, wbits=_GZIP)  # without the time, which gzip.compress puts in
+    return stream.compress(data) + stream.flush()
+
+
+def _bz2_compress(data: bytes) -> bytes:
+    return _standard("bz2").compress(data, _BZ2_LEVEL)
+
+
+def _lzma_compress(data: bytes) -> bytes:
+    return _standard("lzma").compress(data, preset=_LZMA_PRESET)
+
+
+def _lzma_reader() -> Any:
+    lzma = _standard("lzma")
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_LZMA_MEMORY)
+
+
+def _standard(name: str) -> Any:
+    """A module of the standard library, which a Python that was built without its C library lacks."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(f"compression={name!r} is not in this Python: {error}.") from error
 
 
 def _bounded(stream: Any, data: bytes, max_size: int) -> bytes:
@@ -107,3 +137,18 @@ def _zstd_decompress(data: bytes, max_size: int) -> bytes:
     if len(plain) != claimed:
         raise PayloadError("the compressed payload is truncated")
     return plain
+
+
+_WRITERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "zlib": lambda data: zlib.compress(data, _ZLIB_LEVEL),
+    "gzip": _gzip_compress,
+    "bz2": _bz2_compress,
+    "lzma": _lzma_compress,
+    "zstd": _zstd_compress,
+}
+_READERS: Final[dict[str, Callable[[], Any]]] = {
+    "zlib": zlib.decompressobj,
+    "gzip": lambda: zlib.decompressobj(wbits=_GZIP),
+    "bz2": lambda: _standard("bz2").BZ2Decompressor(),
+    "lzma": _lzma_reader,
+}

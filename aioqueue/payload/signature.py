@@ -17,6 +17,7 @@ from aioqueue.payload.introspection import NAMED, POSITIONAL, annotation_text, a
 from aioqueue.payload.marks import NATIVE_TEXTUAL
 from aioqueue.payload.plain import ADVICE, Known, Unsendable, type_name
 from aioqueue.payload.restoring import restoring
+from aioqueue.payload.serializers import BUILT_IN, PICKLE
 
 _NO_LIMIT: Final = sys.maxsize
 _MOST_SHAPES: Final = 256
@@ -183,7 +184,7 @@ class Parameters:
             PayloadTooLarge: they take more than `max_size` bytes together.
         """
         try:
-            if self._modelled:
+            if self._modelled and serializer != PICKLE:
                 given = [self._known(self._position_name(index), one) for index, one in enumerate(args, start)]
                 named = {name: self._known(name, one) for name, one in kwargs.items()}
                 return encode_call(given, named, serializer, compression, max_size)
@@ -195,7 +196,13 @@ class Parameters:
             self._blame(args, kwargs, serializer, task_name or self.name, error)
 
     def decode(
-        self, data: bytes, content: str, *, max_size: int, task_name: str | None = None
+        self,
+        data: bytes,
+        content: str,
+        *,
+        max_size: int,
+        task_name: str | None = None,
+        accept: Collection[str] = BUILT_IN,
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments, each converted to the annotation of its parameter.
 
@@ -203,7 +210,7 @@ class Parameters:
             ArgumentsError: they don't fit the signature.
             PayloadError: the bytes are malformed, or an argument doesn't convert; it is named.
         """
-        args, kwargs = decode_call(data, content, max_size)
+        args, kwargs = decode_call(data, content, max_size, accept)
         is_usual = content == "msgpack" and not kwargs
         if is_usual and len(args) in self._untouched:
             return args, kwargs

@@ -115,10 +115,11 @@ class Outbox:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments as the task gets them; as they were given, if it won't be able to read them."""
         task = self._app.tasks.get(message.task) if isinstance(target, str) else target
+        accept = self._app.accepts(message.content)
         try:
             if task is not None:
-                return task.parameters.decode(message.body, message.content, max_size=_NO_LIMIT)
-            plain, named = decode_call(message.body, message.content, _NO_LIMIT)
+                return task.parameters.decode(message.body, message.content, max_size=_NO_LIMIT, accept=accept)
+            plain, named = decode_call(message.body, message.content, _NO_LIMIT, accept)
             return tuple(plain), named
         except PayloadError:
             return args, kwargs

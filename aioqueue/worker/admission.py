@@ -74,7 +74,11 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
         if message.takes is not None or message.handles or message.spread:
             return _with_partial(app, delivery, message, task)
         args, kwargs = task.parameters.decode(
-            message.body, message.content, max_size=conf.max_payload_size, task_name=task.name
+            message.body,
+            message.content,
+            max_size=conf.max_payload_size,
+            task_name=task.name,
+            accept=conf.accept_content if message.content == "msgpack" else app.accepts(message.content),
         )
     except Exception as error:
         return ends.buried(delivery, message, error, now)
@@ -83,7 +87,7 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
 
 def _with_partial(app: Core, delivery: Delivery, message: Message, task: Task[..., Any]) -> Run:
     """A run whose arguments a value is to come before; at once, if it has come along."""
-    args, kwargs = decode_call(message.body, message.content, app.conf.max_payload_size)
+    args, kwargs = decode_call(message.body, message.content, app.conf.max_payload_size, app.accepts(message.content))
     run = run_of(app.conf, delivery, message, task, (), {})
     partial = Partial(args, kwargs, message.content)
     if message.takes is None and not message.handles:

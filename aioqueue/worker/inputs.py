@@ -61,14 +61,14 @@ def complete(
         PayloadError: the value cannot be read, or an argument does not convert.
     """
     if message.spread:
-        return _spread(task, message, partial, value)
+        return _spread(app, task, message, partial, value)
     parameters, content = task.parameters, partial.content
     if value is None:
         return parameters.arrived(partial.args, partial.kwargs, content=content, task_name=task.name)
     if isinstance(value, NoValue):
         first: Any = _failure(value)
         return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
-    first, tags = _decoded(value)
+    first, tags = _decoded(app, value)
     content = joined({content, *tags})
     try:
         return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
@@ -89,13 +89,13 @@ def _around_errors(
 
 
 def _spread(
-    task: Task[..., Any], message: Message, partial: Partial, value: Value | NoValue | None
+    app: Core, task: Task[..., Any], message: Message, partial: Partial, value: Value | NoValue | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """One list of arguments for each call."""
     tags: set[str] = set()
     items: Any = partial.args[0] if partial.args else []
     if value is not None:
-        items, tags = _decoded(value)
+        items, tags = _decoded(app, value)
     content = joined({partial.content, *tags})
     if not isinstance(items, (list, tuple, set, frozenset)):
         raise PayloadError(f"{task.name}.{message.spread} takes a list of arguments, not {items!r:.100}.")
@@ -108,7 +108,7 @@ def _spread(
     return (calls,), kwargs
 
 
-def _decoded(value: Value | NoValue) -> tuple[Any, set[str]]:
+def _decoded(app: Core, value: Value | NoValue) -> tuple[Any, set[str]]:
     """A value as plain builtins, and how its parts were encoded."""
     if isinstance(value, NoValue):
         return _exception(value), set()
@@ -116,11 +116,11 @@ def _decoded(value: Value | NoValue) -> tuple[Any, set[str]]:
         found: list[Any] = []
         tags: set[str] = set()
         for member in value.members:
-            one, more = _decoded(member)
+            one, more = _decoded(app, member)
             found.append(one)
             tags |= more
         return found, tags
-    data, tag = unpack_value(value.data or b"", max_size=_NO_LIMIT)
+    data, tag = unpack_value(value.data or b"", max_size=_NO_LIMIT, accepts=app.accepts)
     return data, {tag}
 
 

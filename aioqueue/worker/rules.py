@@ -85,7 +85,7 @@ class Rules(Ends):
                 result, content = encode(
                     value,
                     serializer=task.serializer or conf.task_serializer,
-                    compression=task.compression or conf.task_compression,
+                    compression=conf.result_compression or task.compression or conf.task_compression,
                     max_size=conf.max_payload_size,
                 )
             except AioQueueError as error:
