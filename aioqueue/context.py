@@ -61,6 +61,10 @@ class Runtime(msgspec.Struct, eq=False):
         """It begins to wait for the end of another task, or no longer waits; a subject that ends with a dot is a
         workflow. From any thread."""
 
+    def thread(self) -> int | None:
+        """The thread that its function is in, by the number that `threading.get_ident` gives; None for the loop's."""
+        return None
+
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         """Add a member to the task's group."""
         raise AioQueueError("A task that is run in place is in no group. Nothing was added.")

@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("aioqueue", "aioqueue.__main__", "aioqueue.cli", "aioqueue.web", "aioqueue.demo"),
     ),
     ("what tests of an app take in their hands", ("aioqueue.testing",)),
+    ("middlewares that come with it", ("aioqueue.middlewares",)),
     ("the app's public face", ("aioqueue.app", "aioqueue.sync_app")),
     ("the loops that run for as long as a process does", ("aioqueue.worker", "aioqueue.beat")),
     ("the way out", ("aioqueue.dispatch",)),

@@ -31,7 +31,12 @@ def log_options(command: _C) -> _C:
         help="debug, info, warning, error or critical; by default info.",
     )
     form = click.option(
-        "--logformat", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Lines or JSON."
+        "--logformat",
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Lines or JSON.",
     )
     file = click.option("-f", "--logfile", type=click.Path(dir_okay=False), help="In place of stderr.")
     return level(form(file(command)))

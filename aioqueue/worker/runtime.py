@@ -55,6 +55,10 @@ class WorkerRuntime(Runtime):
             with suppress(RuntimeError):  # the worker has gone
                 self._hands.loop.call_soon_threadsafe(mark, self._run, subject, begins)
 
+    def thread(self) -> int | None:
+        job = self._run.job
+        return None if job is None else job.thread
+
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         shape, addition = await put_addition(self._hands.app, self._run, canvas)
         self._run.additions.append(addition)

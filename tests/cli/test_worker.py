@@ -142,6 +142,34 @@ def test_json_logs(aioqueue: Shell) -> None:
     assert any("shop.add" in entry["message"] and "succeeded" in entry["message"] for entry in entries)
 
 
+_LOGGED = """
+import logging
+
+from aioqueue import AioQueue
+from aioqueue.middlewares import StructuredLogging
+
+app = AioQueue("shop")
+app.add_middleware(StructuredLogging())
+
+
+@app.task(name="logged", queue="low")
+def logged() -> None:
+    logging.getLogger("mail").warning("sent %s", "it")
+"""
+
+
+def test_json_logs_tell_which_task_wrote_a_line(aioqueue: Shell) -> None:
+    (aioqueue.folder / "logged.py").write_text(_LOGGED)
+    id = aioqueue("call", "logged", "logged").out.strip()
+    run = aioqueue("worker", "logged", "--burst", "--log-format", "json")
+    (line,) = [entry for line in run.err.splitlines() if (entry := json.loads(line))["logger"] == "mail"]
+    del line["time"]
+    told = {"task_id": id, "task": "logged", "queue": "low", "attempt": 1}
+    assert line == {"level": "warning", "logger": "mail", "message": "sent it", **told}
+    (end,) = [entry for line in run.err.splitlines() if "succeeded" in (entry := json.loads(line))["message"]]
+    assert end["task_id"] == id
+
+
 def test_the_level_and_the_file(aioqueue: Shell) -> None:
     aioqueue("call", "shop", "add", "1", "2")
     assert aioqueue("worker", "shop", "--burst", "-l", "warning").err == ""
