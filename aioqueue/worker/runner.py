@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
@@ -60,7 +61,8 @@ class Runner(Slots):
         self._committer = committer
         self._rules = rules
         self._now = now
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
+        self._new_task = loop.create_task if loop.get_task_factory() else partial(asyncio.Task, loop=loop)
         self._context = contextvars.copy_context()
         self._beside: set[asyncio.Task[None]] = set()
         self._acks = Acknowledgements(committer, rules, self._settled)
@@ -101,8 +103,9 @@ class Runner(Slots):
             run.phase = RUNNING
             self.running.add(run)
             self.started_count += 1
-            # Not in the context of the run that has just made room.
-            run.coroutine = self._loop.create_task(self.execution.execute(run), context=self._context.copy())
+            # Not in the context of the run that has just made room. With a name, for to make one up takes longer.
+            life, context = self.execution.execute(run), self._context.copy()
+            run.coroutine = self._new_task(life, name=run.task.name, context=context)
         except Exception as error:  # no slot is lost, nor the run
             logger.exception("Task %s[%s] cannot be started", run.task.name, run.delivery.id)
             self._end(run, self._rules.last_resort(run, error, self._now()))

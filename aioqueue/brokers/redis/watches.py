@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from typing import Self
 
 from aioqueue.brokers.redis.keys import Keys
 from aioqueue.brokers.redis.link import Backoff, Link, text
@@ -24,13 +24,22 @@ _TIMEOUT = 5.0
 
 
 class RedisWatch:
-    """The records of one task, as they are written."""
+    """The records of one task, as they are written, from `async with` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, watches: Watches, id: str) -> None:
+        self._watches = watches
+        self._id = id
         self._records: deque[bytes] = deque()
         self._last: bytes | None = None
         self._news = asyncio.Event()
         self._closed = False
+
+    async def __aenter__(self) -> Self:
+        self._watches.add(self, self._id)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watches.remove(self, self._id)
 
     def close(self) -> None:
         """No more will come."""
@@ -70,23 +79,25 @@ class Watches:
         self._subscribed = asyncio.Event()
         self._over = False
 
-    @asynccontextmanager
-    async def watch(self, id: str) -> AsyncGenerator[RedisWatch]:
+    def watch(self, id: str) -> RedisWatch:
         """The records of a task from now on, the present one first."""
-        watch = RedisWatch()
+        return RedisWatch(self, id)
+
+    def add(self, watch: RedisWatch, id: str) -> None:
+        """Somebody watches."""
         if self._over:
             watch.close()
         self._watches.setdefault(id, set()).add(watch)
         self._unregistered[id] = None
         self._wake.set()
-        try:
-            yield watch
-        finally:
-            watches = self._watches.get(id, set())
-            watches.discard(watch)
-            if not watches:
-                self._watches.pop(id, None)
-                self._unregistered.pop(id, None)
+
+    def remove(self, watch: RedisWatch, id: str) -> None:
+        """And watches no more."""
+        watches = self._watches.get(id, set())
+        watches.discard(watch)
+        if not watches:
+            self._watches.pop(id, None)
+            self._unregistered.pop(id, None)
 
     async def run(self) -> None:
         """Listen and register, from the first watch on, until cancelled."""

@@ -52,7 +52,8 @@ for s, stream in ipairs(streams) do
   local key, first, last, most = prefix .. stream[STREAM.name], stream[STREAM.first], stream[STREAM.last], stream[STREAM.most]
   local pending = redis.pcall('XPENDING', key, 'workers', first, last, most, worker)
   if not pending.err then
-    for _, entry in ipairs(pending) do mine[s][entry[1]] = true end
+    local held = mine[s]
+    for i = 1, #pending do held[pending[i][1]] = true end
   elseif not string.find(pending.err, 'NOGROUP') then
     return redis.error_reply(pending.err)
   end
@@ -70,7 +71,8 @@ end
 local letters, done, records, sends, dead = {}, {}, {}, {}, {}
 local unlisted, ended, again, steps, back, record_of = {}, {}, {}, {}, {}, {}
 local marked, unmarked = {}, {}
-for i, settlement in ipairs(settlements) do
+for i = 1, #settlements do
+  local settlement = settlements[i]
   local s, entry, id = settlement[END.stream], settlement[END.entry], settlement[END.id]
   local acknowledge, final, early = settlement[END.acknowledge], settlement[END.final], settlement[END.early]
   if not mine[s][entry] then
@@ -165,7 +167,8 @@ if #steps > 0 then
   flows = workflows(prefix, now)
   flows.allow(2 * #steps)
   wrong = flows.decide(function()
-    for _, step in ipairs(steps) do
+    for i = 1, #steps do
+      local step = steps[i]
       local wid, n, letter, value = step[STEP.workflow], step[STEP.node], step[STEP.state], step[STEP.value]
       local upstream, chord, graft = step[STEP.upstream], step[STEP.chord], step[STEP.graft]
       if step[STEP.additions] then
@@ -174,7 +177,7 @@ if #steps > 0 then
         end
       end
       if graft and graft ~= '' then flows.start(graft, wid ~= '' and wid or nil, n)
-      elseif letter == STATE.DONE then flows.ends(wid, n, letter, ARGV[value])
+      elseif letter == STATE.DONE then flows.todo('done', wid, n, nil, ARGV[value])
       elseif letter == STATE.WRECKED then flows.wreck(wid, n, ARGV[upstream], ARGV[value], ARGV[chord])
       else flows.ends(wid, n, letter, ARGV[value] or '', ARGV[upstream] or '', ARGV[chord] or '') end
     end
@@ -191,7 +194,8 @@ if #steps > 0 then
   end
   if error then return error end
   local keeping = {}
-  for i, step in ipairs(steps) do
+  for i = 1, #steps do
+    local step = steps[i]
     local record, wid = records[record_of[i]], step[STEP.workflow]
     -- What error handlers give is nobody's but their own.
     if record and record[KEPT.keep] >= 0 and not is_call(step[STEP.node]) then

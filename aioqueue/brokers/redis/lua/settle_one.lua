@@ -14,7 +14,7 @@ local before = answered(prefix, worker, number)
 if before then return before end
 
 local stream, entry, id = prefix .. ARGV[4], ARGV[5], ARGV[6]
-local pending = redis.pcall('XPENDING', stream, 'workers', entry, entry, 1, worker)
+local pending = redis.pcall('XPENDING', stream, 'workers', entry, entry, '1', worker)
 if pending.err and not string.find(pending.err, 'NOGROUP') then return redis.error_reply(pending.err) end
 if not pending[1] then return answer(prefix, worker, number, '0') end
 

@@ -26,6 +26,6 @@ for i = 3, #ARGV do
     registered = true
   end
 end
-if registered then redis.call('PEXPIRE', waiters, 180000) end
+if registered then redis.call('PEXPIRE', waiters, '180000') end
 if problem then found[#ARGV - 1] = problem end
 return found

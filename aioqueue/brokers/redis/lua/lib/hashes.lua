@@ -53,9 +53,8 @@ local function hashes(self)
     local known = of.known
     for at = 1, #fields, LIMIT.VALUES do
       local last = math.min(#fields, at + LIMIT.VALUES - 1)
-      for i, value in ipairs(redis.call('HMGET', key, unpack(fields, at, last))) do
-        known[fields[at + i - 1]] = value
-      end
+      local values = redis.call('HMGET', key, unpack(fields, at, last))
+      for i = at, last do known[fields[i]] = values[i - at + 1] end
     end
   end
 

@@ -50,10 +50,9 @@ local function queued_state(wanted, successor) return (wanted == 1 and 'q1' or '
 local function is_queued_state(state) return state and string.sub(state, 1, 1) == STATE.QUEUED end
 
 -- What such a state says, or nothing.
+local QUEUED_STATE = '^' .. STATE.QUEUED .. '([01])(%d*)$'
 local function read_queued_state(state)
-  if is_queued_state(state) and #state > 1 then
-    local wanted, successor = string.byte(state, 2) - 48, string.sub(state, 3)
-    if (wanted ~= 0 and wanted ~= 1) or string.find(successor, '%D') then error('the state of a node is not of our making') end
-    return wanted, successor
-  end
+  local wanted, successor = string.match(state or '', QUEUED_STATE)
+  if wanted then return wanted == '1' and 1 or 0, successor end
+  if is_queued_state(state) and #state > 1 then error('the state of a node is not of our making') end
 end

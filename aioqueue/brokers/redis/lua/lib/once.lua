@@ -1,7 +1,7 @@
 -- A request that is repeated because its reply was lost must change nothing and give the same answer.
 -- Each client numbers its requests and has one under way at a time, so the last answer is all there is to keep.
 -- How long: any repeat comes within it, or the client has given up.
-local KEEP_ANSWERS = 600000
+local KEEP_ANSWERS = '600000' -- text: a number takes long to become it
 
 local function answered(prefix, client, number)
   local last = redis.pcall('GET', prefix .. 'answer:' .. client)

@@ -121,11 +121,13 @@ local function reading(self)
 
   -- Those of some fields that are not known yet; from now on they are, once they have been read.
   local function lacking(known, fields)
-    local found = {}
-    for _, field in ipairs(fields) do
+    local found, count = {}, 0
+    for i = 1, #fields do
+      local field = fields[i]
       if known[field] == nil then
         known[field] = false
-        found[#found + 1] = field
+        count = count + 1
+        found[count] = field
       end
     end
     return found
@@ -155,8 +157,10 @@ local function reading(self)
     local known = blobs[wid]
     local fields, more = lacking(known, wanted), lacking(of, wanted)
     learn_nodes(wid, fields)
-    for _, n in ipairs(fields) do
-      if known[n] and string.sub(known[n], 1, 1) ~= KIND.TASK and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
+    local a_task = string.byte(KIND.TASK)
+    for i = 1, #fields do
+      local n = fields[i]
+      if known[n] and string.byte(known[n]) ~= a_task and of['c' .. n] == nil then more[#more + 1] = 'c' .. n end
     end
     learn(states, more)
   end
@@ -171,9 +175,14 @@ local function reading(self)
     if of.grafts == nil then more[#more + 1] = 'grafts' end
     if of.heavy == nil then more[#more + 1] = 'heavy' end
     learn(states, more)
-    for _, n in ipairs(wanted) do
+    local count = 0
+    for i = 1, #wanted do
+      local n = wanted[i]
       local _, successor = read_queued_state(of[n])
-      if successor ~= '' then next_ones[#next_ones + 1] = successor or n end
+      if successor ~= '' then
+        count = count + 1
+        next_ones[count] = successor or n
+      end
     end
     foresee(wid, next_ones)
   end
@@ -182,10 +191,11 @@ local function reading(self)
   function self.foresee_items(items, first, last)
     local asked, ends = {}, {}
     for i = first, last do
-      local op, wid, n = unpack(items[i], 1, 3)
-      local of = op == 'done' and ends or asked
+      local item = items[i]
+      local wid = item[2]
+      local of = item[1] == 'done' and ends or asked
       local list = of[wid]
-      if list then list[#list + 1] = n else of[wid] = { n } end
+      if list then list[#list + 1] = item[3] else of[wid] = { item[3] } end
     end
     for wid, list in pairs(ends) do foresee_ends(wid, list) end
     for wid, list in pairs(asked) do foresee(wid, list) end

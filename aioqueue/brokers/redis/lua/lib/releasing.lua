@@ -25,6 +25,18 @@ local function releasing(self)
     return found
   end
 
+  -- Keys are kept for so many ms; -1 is no longer.
+  local function keep_all(names, keep)
+    if keep >= 0 then
+      keep = string.format('%d', keep) -- a number takes as long to become text as the command does
+      for i = 1, #names do redis.call('PEXPIRE', names[i], keep) end
+    else
+      for at = 1, #names, LIMIT.VALUES do
+        redis.call('UNLINK', unpack(names, at, math.min(#names, at + LIMIT.VALUES - 1)))
+      end
+    end
+  end
+
   -- What a share of the error handlers' calls have given goes; `cursor` is where to go on, or '' at the beginning.
   local function release_calls(wid, keep, cursor)
     local ids, states = {}, path(wid).states
@@ -32,13 +44,7 @@ local function releasing(self)
     local next_one, calls = unpack(redis.call('HSCAN', states, cursor, 'MATCH', '[0-9]*.*', 'COUNT', LIMIT.STEPS))
     for i = 1, #calls, 2 do ids[#ids + 1] = prefix .. 'r:' .. wid .. '.' .. calls[i] end
     let_go(wid, 1, keep, next_one == '0' and 'through' or next_one)
-    if #ids > 0 then
-      at_last(function()
-        for at = 1, #ids, LIMIT.VALUES do
-          redis.call('UNLINK', unpack(ids, at, math.min(#ids, at + LIMIT.VALUES - 1)))
-        end
-      end)
-    end
+    if #ids > 0 then at_last(function() keep_all(ids, -1) end) end
     return LIMIT.STEPS
   end
 
@@ -54,20 +60,14 @@ local function releasing(self)
     end
   end
 
-  local function keep_key(name, keep)
-    if keep < 0 then redis.call('UNLINK', prefix .. name)
-    else redis.call('PEXPIRE', prefix .. name, keep) end
-  end
-
   -- What is kept under the ids that its sender chose, unless they are another's by now.
   local function keep_named(wid, names, keep)
     for name, n in pairs(names) do
       local place = wid .. '.' .. string.format('%d', n)
       if redis.pcall('GET', prefix .. 'wf:at:' .. name) == place then
-        keep_key('r:' .. name, keep)
-        keep_key('wf:at:' .. name, keep)
+        keep_all({ prefix .. 'r:' .. name, prefix .. 'wf:at:' .. name }, keep)
       elseif redis.pcall('HGET', prefix .. 'wf:names', name) == place then
-        keep_key('r:' .. name, keep)
+        keep_all({ prefix .. 'r:' .. name }, keep)
       end
     end
   end
@@ -79,19 +79,20 @@ local function releasing(self)
     local total = tonumber(self.said(wid, 'total') or 0)
     if not total or total == 0 then return 0 end
     if not is_count(total, 2 ^ 40) then error('it does not say how many nodes it has') end
-    local last, open, ids = math.min(n + LIMIT.STEPS - 1, total), is_open(wid), {}
-    for i = n, last do ids[#ids + 1] = wid .. '.' .. string.format('%d', i) end
+    local last, open, records = math.min(n + LIMIT.STEPS - 1, total), is_open(wid), {}
+    local before = prefix .. 'r:' .. wid .. '.'
+    for i = n, last do records[i - n + 1] = before .. string.format('%d', i) end
     local names = n == 1 and self.names_of(wid) or {}
     if get(at.states, 'grafts') then release_grafts(at.states, n, last, keep) end
     if last < total then let_go(wid, last + 1, keep, '') end
     at_last(function()
-      for _, id in ipairs(ids) do keep_key('r:' .. id, keep) end
+      keep_all(records, keep)
       keep_named(wid, names, keep)
       if last < total or open then return end
       if keep < 0 then return redis.call('UNLINK', at.key, at.states, at.values) end
       for _, name in pairs(at) do redis.call('PEXPIRE', name, keep) end
     end)
-    return #ids
+    return #records
   end
 
   -- A share of what is to be let go; the rest is left over.

@@ -109,10 +109,10 @@ local function turns(self)
 
   -- A node has ended well.
   local function done(wid, n, value)
-    if is_call(n) then return self.handler_ended(wid, n) end
     local at = path(wid)
     local simple, wanted, successor = 1, read_queued_state(get(at.states, n))
     if not successor then
+      if is_call(n) then return self.handler_ended(wid, n) end
       if self.ended(wid, n) then return end
       local packed = self.packed_node(wid, n)
       if not packed then
@@ -231,7 +231,7 @@ local function workflows(prefix, now)
 
   -- Whether a node can have ended: not one whose turn has not come, for it has no message. Others may send one.
   local function is_its_turn(wid, n)
-    if is_call(n) or self.get(self.path(wid).states, n) then return true end
+    if self.get(self.path(wid).states, n) or is_call(n) then return true end
     if self.get(self.path(wid).states, 'open') and self.meta(wid).finish then
       self.untimely = self.untimely or {}
       self.untimely[wid .. '.' .. n] = true
@@ -280,7 +280,8 @@ local function workflows(prefix, now)
       end
       at = at + 1
       spent = spent + 1
-      make(unpack(items[at - 1], 1, 5))
+      local item = items[at - 1]
+      make(item[1], item[2], item[3], item[4], item[5])
     end
     for i = at, #items do leave_over(unpack(items[i], 1, 5)) end
     for wid, count in pairs(self.closing) do
