@@ -192,10 +192,10 @@ local function reading(self)
     local asked, ends = {}, {}
     for i = first, last do
       local item = items[i]
-      local wid = item[2]
-      local of = item[1] == 'done' and ends or asked
+      local wid, n = item[WORK.workflow], item[WORK.node]
+      local of = item[WORK.op] == 'done' and ends or asked
       local list = of[wid]
-      if list then list[#list + 1] = item[3] else of[wid] = { item[3] } end
+      if list then list[#list + 1] = n else of[wid] = { n } end
     end
     for wid, list in pairs(ends) do foresee_ends(wid, list) end
     for wid, list in pairs(asked) do foresee(wid, list) end

@@ -281,7 +281,7 @@ local function workflows(prefix, now)
       at = at + 1
       spent = spent + 1
       local item = items[at - 1]
-      make(item[1], item[2], item[3], item[4], item[5])
+      make(item[WORK.op], item[WORK.workflow], item[WORK.node], item[WORK.about], item[WORK.value])
     end
     for i = at, #items do leave_over(unpack(items[i], 1, 5)) end
     for wid, count in pairs(self.closing) do
