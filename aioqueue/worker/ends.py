@@ -12,6 +12,7 @@ from aioqueue.payload.failure import Failure
 from aioqueue.worker.outcome import BURIED, EXPIRED, REVOKED_BY_ID, REVOKED_BY_STAMP, Outcome
 from aioqueue.worker.run import Run
 from aioqueue.worker.settlements import Settlements
+from aioqueue.worker.stamps import RevokedStamps
 from aioqueue.workflow import WRECKED, FailedCall, failed_step, revoked_call
 
 
@@ -35,6 +36,17 @@ class Ends(Settlements):
     def expired(self, delivery: Delivery, message: Message, now: int) -> Outcome:
         """Its time was over before it began."""
         return self._dropped(delivery, message, now, EXPIRED)
+
+    def over_already(self, run: Run, stamps: RevokedStamps, now: int) -> Outcome | None:
+        """How one ends that is not to be run any more, for what has happened since it was admitted."""
+        delivery, message = run.delivery, run.message
+        if delivery.revoked:
+            return self.revoked(delivery, message)
+        if message.stamps and stamps.cover(message):
+            return self.revoked_by_stamp(delivery, message, now)
+        if message.expires is not None and not delivery.acknowledged and message.expires <= now:
+            return self.expired(delivery, message, now)
+        return None
 
     def _dropped(self, delivery: Delivery, message: Message, now: int, why: str) -> Outcome:
         record = Record(state=State.REVOKED, task=message.task, reason=why, sent=message.sent, ended=now)

@@ -97,7 +97,7 @@ class Runner(Slots):
         message = run.message
         try:
             may_be_over = run.delivery.revoked or message.stamps or message.expires is not None
-            if may_be_over and (outcome := self._over_already(run)) is not None:
+            if may_be_over and (outcome := self._rules.over_already(run, self.stamps, self._now())) is not None:
                 self._end(run, outcome)
                 return
             run.phase = RUNNING
@@ -109,17 +109,6 @@ class Runner(Slots):
         except Exception as error:  # no slot is lost, nor the run
             logger.exception("Task %s[%s] cannot be started", run.task.name, run.delivery.id)
             self._end(run, self._rules.last_resort(run, error, self._now()))
-
-    def _over_already(self, run: Run) -> Outcome | None:
-        """How it ends if it is not to be run any more, for what has happened since it was admitted."""
-        delivery, message = run.delivery, run.message
-        if delivery.revoked:
-            return self._rules.revoked(delivery, message)
-        if message.stamps and self.stamps.cover(message):
-            return self._rules.revoked_by_stamp(delivery, message, self._now())
-        if message.expires is not None and not delivery.acknowledged and message.expires <= (now := self._now()):
-            return self._rules.expired(delivery, message, now)
-        return None
 
     def held(self) -> list[Delivery]:
         """The deliveries that have started, those that were given up, and those whose end is not settled yet."""
