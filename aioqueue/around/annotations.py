@@ -11,9 +11,9 @@ from types import FrameType
 from typing import Any, Final
 
 from aioqueue.definition import call_of
-from aioqueue.payload.introspection import annotations_of
 
 _MOST_FRAMES: Final = 20
+_MOST_QUOTES: Final = 3
 
 
 class Unknown:
@@ -50,19 +50,17 @@ def read_annotations(function: Callable[..., Any], signature: Signature) -> dict
     around it included. What leads nowhere is `Unknown`, so that the rest of an annotation can be read: only what it
     depends on has to be there.
     """
-    found = annotations_of(function)
     read: dict[str, Any] = {}
     names: _Names | None = None
     for name, parameter in signature.parameters.items():
         annotation: Any = parameter.annotation
-        if name in found:
-            read[name] = found[name]
-        elif annotation is not parameter.empty:
+        for _ in range(_MOST_QUOTES):
             text = getattr(annotation, "__forward_arg__", annotation)
-            if isinstance(text, str):
-                names = names or _Names(function)
-                annotation = names.read(text)
-            read[name] = annotation
+            if not isinstance(text, str):
+                break
+            names = names or _Names(function)
+            annotation = names.read(text)
+        read[name] = None if annotation is parameter.empty else annotation
     return read
 
 

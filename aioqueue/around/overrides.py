@@ -29,11 +29,13 @@ class Override:
         self._pair = (identity(dependency), replacement)
 
     def begin(self) -> None:
-        """From now on; for what begins to run.
+        """From now on, for what begins to run; begun already, it goes on.
 
         Raises:
             ConfigurationError: what would be opened then cannot be. Nothing is overridden.
         """
+        if any(pair is self._pair for pair in self._app.overrides):
+            return
         self._app.overrides.append(self._pair)
         try:
             self._apply()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+from aioqueue.around.overrides import Override
+from aioqueue.around.scopes import WorkerScope
 from aioqueue.brokers.protocol import WorkerStatus
 from aioqueue.connections import Connections
 from aioqueue.exceptions import AioQueueError, ConfigurationError
@@ -21,6 +24,8 @@ from aioqueue.testing.running import Runs
 from aioqueue.testing.sent import Outbox, Sent, listed
 from aioqueue.testing.stage import Stage
 from aioqueue.testing.waiting import Waiting
+from aioqueue.worker.process import shared_scope
+from aioqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue, Lifespan
@@ -35,6 +40,7 @@ class _Before(NamedTuple):
     route: Connections
     lifespan: Lifespan | None
     always_eager: bool
+    scope: WorkerScope | None
 
 
 # The tests that each app is under, the innermost last.
@@ -84,7 +90,9 @@ class Testing:
             waiting = Waiting(self._describe)
             stage = Stage(self.app, self._kind, waiting)
             await stage.open(stack)
-            self._take(stack, Connections(stage.connect))
+            threads = Threads("aioqueue-dependency")
+            scope = shared_scope(threads)
+            self._take(stack, Connections(stage.connect), scope)
             broker = await self.app.open()
             stack.push_async_callback(stage.clear)
             self._runs = Runs(self.app, broker, stage, waiting)
@@ -97,6 +105,8 @@ class Testing:
                 lifespan = SharedLifespan(self.app.lifespan)
                 self.app.lifespan = lifespan.enter
                 stack.push_async_callback(lifespan.close)
+            stack.callback(threads.close)
+            stack.push_async_callback(scope.close)
             stack.callback(self._failures.close)
             self._stack = stack.pop_all()
         return self
@@ -108,9 +118,10 @@ class Testing:
         if stack is not None:
             await stack.aclose()
 
-    def _take(self, stack: AsyncExitStack, route: Connections) -> None:
+    def _take(self, stack: AsyncExitStack, route: Connections, scope: WorkerScope) -> None:
         app = self.app
-        self._before = _Before(app.connect_through(route), app.lifespan, app.conf.task_always_eager)
+        self._before = _Before(app.connect_through(route), app.lifespan, app.conf.task_always_eager, app.scope)
+        app.scope = scope
         app.conf.task_always_eager = False
         app.observers.append(self._observe)
         _open.setdefault(app, []).append(self)
@@ -130,6 +141,7 @@ class Testing:
         app.connect_through(before.route)
         app.lifespan = before.lifespan
         app.conf.task_always_eager = before.always_eager
+        app.scope = before.scope
 
     def _observe(self, *about: Any) -> None:
         if _open[self.app][-1] is self:
@@ -202,16 +214,38 @@ class Testing:
             raise ValueError(f"fail_next: times is 1 or more, not {times!r}.")
         self._failures.order(self.app.find(task.name if isinstance(task, Task) else task), error, times)
 
+    def override(self, dependency: Callable[..., Any], replacement: Callable[..., Any]) -> Override:
+        """Let another function stand in the place of a dependency, until the test ends; see `AioQueue.override`.
+
+        In a `with` statement it ends with the block: `with t.override(session, fake_session): ...`.
+
+        Args:
+            dependency: the function that was given to `Depends`.
+            replacement: what is called in its place.
+
+        Raises:
+            ConfigurationError: one of them cannot be a dependency, or what would be opened cannot be.
+        """
+        if self._stack is None:
+            raise self._not_open()
+        override = Override(self.app, dependency, replacement)
+        override.begin()
+        self._stack.callback(override.end)
+        return override
+
     # For messages
 
     def _require_innermost(self) -> None:
         if self._stack is None:
-            raise AioQueueError("This app.testing() is not open: use it inside of `async with app.testing() as t:`.")
+            raise self._not_open()
         if _open[self.app][-1] is not self:
             raise ConfigurationError(
                 f"Another app.testing() of the app {self.app.name!r} began after this one and is still open. One at a "
                 "time can run tasks: nest them, or give tests that run at the same time an app each."
             )
+
+    def _not_open(self) -> AioQueueError:
+        return AioQueueError("This app.testing() is not open: use it inside of `async with app.testing() as t:`.")
 
     def _describe(self, id: str, idle: bool) -> str:
         sent = self._outbox.get(id)
