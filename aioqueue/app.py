@@ -39,6 +39,7 @@ T = TypeVar("T", bound="Task[..., Any]")
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 
+_FUNCTIONS = frozenset({"task_routes"})  # the settings that may be a function
 _REMEMBER_STAMPS = 30 * 24 * 3600 * 1000
 
 
@@ -210,7 +211,7 @@ class AioQueue(Core):
             name.lower(): value
             for name, value in values.items()
             if not isinstance(value, ModuleType | type)
-            and not callable(value)
+            and (not callable(value) or name.lower() in _FUNCTIONS)
             and type(value).__module__ != "__future__"  # `from __future__ import annotations` is an attribute
         }
         self.conf.update(plain)

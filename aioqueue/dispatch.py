@@ -27,6 +27,7 @@ from aioqueue.exceptions import AioQueueError, ConfigurationError, QueueFull
 from aioqueue.family import result_of
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
+from aioqueue.routing.addressing import addressed
 from aioqueue.shape import Shape
 from aioqueue.task import Task
 from aioqueue.workflow import Part
@@ -40,10 +41,12 @@ _MOST_HELD = 16 * 1024 * 1024
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """A call, and the message that it became. Of those there are many at once, and the collector need not look at them:
+    """A call, and a message that it became. Of those there are many at once, and the collector need not look at them:
     nothing that they have knows of them.
 
     Attributes:
+        options: those of the call and of its route.
+        is_copy: the call has another message before this one, in another queue.
         let_go: how many bytes of the message are made again when it is its turn, and are not held until then.
     """
 
@@ -52,7 +55,37 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     kwargs: dict[str, Any]
     options: Mapping[str, Any]
     message: Outgoing
+    is_copy: bool = False
     let_go: int = 0
+
+
+def postings(
+    app: Core,
+    target: Task[..., Any] | str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: Mapping[str, Any],
+    now: int,
+) -> tuple[Posting, ...]:
+    """A call and its message. Where a topic finds several queues there is one for each, and each but the first is a
+    task of its own, with its number after the id of the first.
+
+    Raises:
+        PayloadError: the arguments cannot be sent, or don't fit the task.
+        RoutingError: no queue is found for it.
+    """
+    queues, options = addressed(app, target, args, kwargs, options)
+    message = outgoing(app, target, args, kwargs, options, now, queue=queues[0])
+    first = Posting(target, args, kwargs, options, message)
+    if len(queues) == 1:
+        return (first,)
+    found = [first]
+    for number, queue in enumerate(queues[1:], 2):
+        id = f"{first.message.id}.{number}"
+        said = {**options, "task_id": id} if "task_id" in options else options
+        message = outgoing(app, target, args, kwargs, said, now, queue=queue, id=id)
+        found.append(Posting(target, args, kwargs, said, message, is_copy=True))
+    return tuple(found)
 
 
 class Dispatch:
@@ -127,9 +160,9 @@ class Dispatch:
         """Send a task that has passed all that stands around it, and has no links."""
         app = self._app
         broker = await app.broker()
-        message = outgoing(app, target, args, kwargs, options, broker.now())
-        await self._send(broker, (Posting(target, args, kwargs, options, message),))
-        return self._result(target, message.id, options)
+        batch = postings(app, target, args, kwargs, options, broker.now())
+        await self._send(broker, batch)
+        return self._result(batch[0])
 
     async def _send(self, broker: Broker, batch: Sequence[Posting]) -> None:
         conf = self._app.conf
@@ -175,27 +208,29 @@ class Dispatch:
         now, held = broker.now(), 0
         drafts: list[Posting] = []
         for call in calls:
-            message = outgoing(self._app, *call, now)
-            size, let_go = len(message.data), 0
-            held += size
-            if held > _MOST_HELD:
-                message, let_go = msgspec.structs.replace(message, data=b""), size
-            drafts.append(Posting(*call, message, let_go))
+            for posting in postings(self._app, *call, now):
+                size = len(posting.message.data)
+                held += size
+                if held > _MOST_HELD:
+                    message = msgspec.structs.replace(posting.message, data=b"")
+                    posting = msgspec.structs.replace(posting, message=message, let_go=size)
+                drafts.append(posting)
         for share in shares(drafts, _weight):
             batch = [self._made_again(posting, now) if posting.let_go else posting for posting in share]
             try:
                 await self._send(broker, batch)
             except AioQueueError as error:
                 raise error.after([one.id for one in results], len(calls)) from error.__cause__
-            results += [self._result(posting.target, posting.message.id, posting.options) for posting in batch]
+            results += [self._result(posting) for posting in batch if not posting.is_copy]
 
     def _made_again(self, posting: Posting, now: int) -> Posting:
         about = posting.target, posting.args, posting.kwargs, posting.options
-        made = outgoing(self._app, *about, now, again=True)
-        return Posting(*about, msgspec.structs.replace(posting.message, data=made.data))
+        made = outgoing(self._app, *about, now, queue=posting.message.queue, again=True)
+        message = msgspec.structs.replace(posting.message, data=made.data)
+        return msgspec.structs.replace(posting, message=message, let_go=0)
 
-    def _result(self, target: Task[..., Any] | str, id: str, options: Mapping[str, Any]) -> AsyncResult[Any]:
-        ignored = options.get("ignore_result")
+    def _result(self, posting: Posting) -> AsyncResult[Any]:
+        target, id, ignored = posting.target, posting.message.id, posting.options.get("ignore_result")
         if isinstance(target, str):
             return AsyncResult(self._app, id, name=target, ignored=bool(ignored))
         if ignored is None:

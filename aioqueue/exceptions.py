@@ -40,8 +40,35 @@ class BrokerUnavailable(AioQueueError):
     """The broker gave no usable answer in the time allowed."""
 
 
+class RoutingError(AioQueueError):
+    """No queue is found for a task, or more than one where there can be one only; nothing was sent."""
+
+
 class QueueFull(AioQueueError):
-    """The queue holds `queue_max_length` tasks already; nothing was sent."""
+    """The queue holds `queue_max_length` tasks already, or its own `max_length`; nothing was sent.
+
+    Attributes:
+        queue: which queue that is; "" where it is not known.
+    """
+
+    queue: str = ""
+
+    @classmethod
+    def of(cls, queue: str, most: int, held: str = "its") -> QueueFull:
+        """The error for that queue.
+
+        Args:
+            queue: its name.
+            most: how many tasks it may hold.
+            held: how many it has of them, if that is known.
+        """
+        error = cls(
+            f"The queue {queue!r} is full: it holds {held} {most} tasks (queue_max_length, or the max_length of its "
+            "Queue), and what was to be sent does not fit. Nothing was sent. Send later, start more workers, or set "
+            "queue_full='wait'."
+        )
+        error.queue = queue
+        return error
 
 
 class DuplicateTask(AioQueueError):

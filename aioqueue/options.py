@@ -25,6 +25,7 @@ class TaskOptions(TypedDict, total=False):
     Attributes:
         name: how the task is called in messages; by default `module.function`.
         queue: where it waits.
+        routing_key: finds its queues by their topics, instead.
         priority: from 0 to 9, higher runs first.
         max_retries: None is no limit.
         default_retry_delay: seconds between retries without a backoff.
@@ -49,6 +50,7 @@ class TaskOptions(TypedDict, total=False):
 
     name: str | None
     queue: str | None
+    routing_key: str | None
     priority: int | None
     max_retries: int | None
     default_retry_delay: Seconds | None
@@ -76,7 +78,8 @@ class SendOptions(TypedDict, total=False):
 
     Attributes:
         queue: its name.
-        routing_key: data for whoever reads it; of no effect.
+        routing_key: finds its queues by their topics (`task_queues`): one message for each, of which the first has the
+            id, and the others are tasks of their own. Beside a `queue` it is data for whoever reads it.
         priority: from 0 to 9, higher runs first.
         countdown: seconds to wait before it may run. Here and below a timedelta does as well.
         eta: when it may run; a naive datetime is UTC.
@@ -179,12 +182,19 @@ def arguments(args: Iterable[Any] | None, kwargs: Mapping[str, Any] | None) -> t
     return given, dict(kinds.MAPPING.of("What is given as kwargs", {} if kwargs is None else kwargs, NOTHING_SENT))
 
 
+_TWO_WORDS: Final = {"countdown": "eta", "eta": "countdown", "queue": "routing_key", "routing_key": "queue"}
+"""Two words for the same thing."""
+
+
+def over(before: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """`before`, and over it what is said later. Of two words for one thing (countdown, eta) the later counts."""
+    dropped = {_TWO_WORDS[name] for name in later if name in _TWO_WORDS}
+    return {**{name: value for name, value in before.items() if name not in dropped}, **later}
+
+
 def overlaid(before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`before`, and over it the options that are set, checked. Of a countdown and an eta the later word counts."""
-    found = checked(options)
-    replaced = {"countdown": "eta", "eta": "countdown"}
-    dropped = {replaced[name] for name in found if name in replaced}
-    return {**{name: value for name, value in before.items() if name not in dropped}, **found}
+    """`before`, and over it the options that are set, checked."""
+    return over(before, checked(options))
 
 
 def milliseconds(moment: datetime) -> int:
@@ -233,7 +243,7 @@ COMPRESSION: Final = kinds.one_of(COMPRESSIONS)
 OPTIONS: Final[dict[str, Option]] = {
     # Where it waits, and for how long.
     "queue": Option(kinds.NAME.or_none(), kinds.NAME, "task_default_queue"),
-    "routing_key": Option(call=kinds.TEXT, travels=True),
+    "routing_key": Option(kinds.TEXT.or_none(), kinds.TEXT, travels=True),
     "priority": Option(kinds.PRIORITY.or_none(), kinds.PRIORITY, "task_default_priority"),
     "countdown": Option(call=kinds.SECONDS),
     "eta": Option(call=kinds.MOMENT),

@@ -18,7 +18,8 @@ from aioqueue.payload.codec import encode, to_marked
 from aioqueue.payload.marks import NATIVE
 from aioqueue.payload.serializers import PICKLE
 from aioqueue.payload.signature import Parameters
-from aioqueue.routing import route
+from aioqueue.routing.addressing import addressed_once
+from aioqueue.routing.queue import priority_in
 from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def outgoing(
     options: Mapping[str, Any],
     now: int,
     *,
+    queue: str | None = None,
+    id: str = "",
     role: Role | None = None,
     again: bool = False,
 ) -> Outgoing:
@@ -79,12 +82,17 @@ def outgoing(
         args, kwargs: its arguments.
         options: checked options of the sending.
         now: ms since the epoch, by the broker's clock.
+        queue: to which it goes, of those that `addressed` has found, which gave the options too; None: it is asked.
+        id: the task's, where it is neither its sender's nor a new one.
         role: what it is in a workflow, if it belongs to one.
         again: it has been made before, and let go of.
 
     Raises:
         PayloadError: the arguments cannot be sent, or don't fit the task.
+        RoutingError: no queue is found for it, or several.
     """
+    if queue is None:
+        queue, options = addressed_once(app, target, args, kwargs, options)
     conf = app.conf
     task = None if isinstance(target, str) else target
     name = target if isinstance(target, str) else target.name
@@ -108,7 +116,6 @@ def outgoing(
         task_name=name,
         start=int(role is not None and _takes_first(role)),
     )
-    queue = queue_of(app, task, name, options)
     if queue not in _good_queues:
         if len(_good_queues) >= _MOST_REMEMBERED:
             _good_queues.clear()
@@ -116,6 +123,8 @@ def outgoing(
     priority = options.get("priority")
     if priority is None:
         priority = conf.task_default_priority if task is None or task.priority is None else task.priority
+    if conf.task_queues:
+        priority = priority_in(conf.task_queues, queue, priority)
     message = Message(task=name, body=body, content=content, queue=queue, priority=priority, sent=now)
     if role is not None:
         _put(message, role)
@@ -127,7 +136,7 @@ def outgoing(
         expires = task.expires
     if expires is not None:
         message.expires = milliseconds(expires) if isinstance(expires, datetime) else now + int(expires * 1000)
-    id = role.id if role is not None else options.get("task_id") or new_id()
+    id = role.id if role is not None else options.get("task_id") or id or new_id()
     parent = current.get()
     around: Mapping[str, Any] = {}
     if role is not None:
@@ -155,12 +164,6 @@ def outgoing(
     if role is None and parent is not None and parent.id and not again:
         parent.children.append(id)
     return Outgoing(id, queue, priority, data, due, delay, own, call)
-
-
-def queue_of(app: Core, task: Task[..., Any] | None, name: str, options: Mapping[str, Any]) -> str:
-    """The queue of a call: its own word, the task's, the route's, or the default."""
-    conf = app.conf
-    return options.get("queue") or (task and task.queue) or route(conf.task_routes, name) or conf.task_default_queue
 
 
 def _check_role(parameters: Parameters, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:

@@ -208,9 +208,9 @@ def try_canvas(app: Core, canvas: Canvas[Any], what: str, *, known_only: bool = 
     try:
         if (call := as_message(canvas)) is not None:
             names.append(call.task)
-            outgoing(app, call.target_in(app), call.args, call.kwargs, call.options, 0, again=True)
+            outgoing(app, call.target_in(app), call.args, call.kwargs, call.options, 0, again=True, queue="any")
         else:
-            layout = Layout(app, now=0, keep=0)
+            layout = Layout(app, now=0, keep=0, routed=False)
             for _ in layout.parts(canvas, At()):
                 pass
             names += filter(None, layout.shape.tasks)

@@ -159,7 +159,8 @@ class AsyncResult(Generic[R]):
         """What has to run for its end to come: the task, and the workflow that it may be of."""
         place = node_of(self.id)
         workflow = self._family.workflow if self._family is not None else place[0] if place is not None else None
-        subjects = [] if place is not None else [self.id]
+        # What only looks like a node may be a task that went to several queues: `id.2` is the one in the second.
+        subjects = [] if place is not None and self._family is not None else [self.id]
         return [*subjects, workflow + "."] if workflow is not None else subjects
 
     @property
@@ -391,7 +392,13 @@ class AsyncResult(Generic[R]):
         broker = await self._app.broker()
         if place is None:
             return Graph.of_task(self.id, await self.info())
-        return await Graph.load(broker, place[0])
+        try:
+            return await Graph.load(broker, place[0])
+        except AioQueueError:
+            # What only looks like a node is a task of its own: `id.2` is the one in the second queue of a topic.
+            if self._family is not None or await self._record() is None:
+                raise
+            return Graph.of_task(self.id, await self.info())
 
     async def resume(self) -> Self:
         """Run again what failed or was revoked in its workflow, and what was to come after that; the results of all

@@ -20,7 +20,7 @@ from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.options import COMPRESSION, SERIALIZER, check_limits, check_pickle
 from aioqueue.payload.serializers import BUILT_IN, read_serializer
-from aioqueue.routing import Queue, check_routes, read_queues
+from aioqueue.routing import Queue, read_queues, read_routes
 from aioqueue.url import masked
 
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
         task_default_queue: the queue of tasks that name none.
         task_default_priority: from 0 to 9, higher runs first.
-        task_routes: queues by task name.
+        task_routes: how tasks are sent, by their name: queues, and whatever else can be said of a sending.
         task_queues: queues of which something is to be said, each a `Queue`, and what workers consume.
         task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
         task_serializer: "msgpack", "json", or one that was registered by `register_serializer`.
@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
     task_default_queue: str = "default"
     task_default_priority: int = 0
-    task_routes: dict[str, Any] = msgspec.field(default_factory=dict)
+    task_routes: Any = msgspec.field(default_factory=dict)
     task_queues: list[Queue] = msgspec.field(default_factory=list[Queue])
     task_create_missing_queues: bool = True
     task_serializer: str = "msgpack"
@@ -169,10 +169,15 @@ class Settings(msgspec.Struct, kw_only=True):
             ConfigurationError: for a value that has no effect, or is not understood.
         """
         for name in self.__struct_fields__:
-            if isinstance(value := getattr(self, name), dict | list):
-                read = _checked(name, value, f"app.conf.{name}")
+            if name in _READ or isinstance(getattr(self, name), dict | list):
+                read = _checked(name, getattr(self, name), f"app.conf.{name}")
                 if name == "task_queues":  # a name that was appended becomes a Queue
                     super().__setattr__(name, read)
+        if not (self.task_create_missing_queues or self.task_queues):
+            raise ConfigurationError(
+                "task_create_missing_queues=False, and task_queues is empty: then there is no queue that a task could "
+                "go to. Say which there are: task_queues=[Queue('default'), ...]."
+            )
 
     @classmethod
     def load(cls, given: Mapping[str, Any], *, directory: Path | None = None) -> Settings:
@@ -190,6 +195,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
+_READ: Final = {"task_routes": read_routes, "task_queues": read_queues}
 _SIZES: Final = frozenset({"max_payload_size", "worker_max_memory"})
 _WITHOUT_EFFECT: Final = {"partitions": "Redis Cluster"}
 _POSITIVE = frozenset(
@@ -228,8 +234,8 @@ def _checked(name: str, value: Any, where: str) -> Any:
         )
     if name in _SIZES and isinstance(value, str):
         value = kinds.BYTES.of(f"The setting {where}", value)
-    if name == "task_queues":
-        return read_queues(where, [] if value is None else value)
+    if name in _READ:
+        return _READ[name](where, value)
     if isinstance(value, timedelta) and _TYPES[name] in (float, float | None):
         value = kinds.seconds(value)
     try:
@@ -269,8 +275,6 @@ def _checked(name: str, value: Any, where: str) -> Any:
         COMPRESSION.or_none().of(f"The setting {where}", value)
     if name == "accept_content":
         _SERIALIZERS.of(f"The setting {where}", value)
-    if name == "task_routes":
-        check_routes(cast("Any", value))
     if name == "beat_schedule" and value:
         from aioqueue.beat_schedule import check_entries  # what most apps do without
 

@@ -77,6 +77,7 @@ class Task(Hooks, Generic[P, R]):
     abstract: bool = False
 
     queue: str | None = None
+    routing_key: str | None = None
     priority: int | None = None
     max_retries: int | Literal["default"] | None = "default"
     default_retry_delay: float | None = None
@@ -168,10 +169,14 @@ class Task(Hooks, Generic[P, R]):
             )
         return self._app
 
+    def says(self, option: str) -> bool:
+        """Whether the task has a word of its own for an option."""
+        return getattr(self, option) != getattr(Task, option)
+
     def in_force(self, option: str) -> Any:
         """What an option is where a call says nothing of it: what the task says, else the setting."""
-        own, setting = getattr(self, option), OPTIONS[option].setting
-        return own if setting is None or own != getattr(Task, option) else getattr(self.app.conf, setting)
+        setting = OPTIONS[option].setting
+        return getattr(self, option) if setting is None or self.says(option) else getattr(self.app.conf, setting)
 
     @property
     def retry_limit(self) -> int | None:

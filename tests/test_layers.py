@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.outgoing",
             "aioqueue.periodic",
             "aioqueue.result_of_id",
+            "aioqueue.routing.addressing",
         ),
     ),
     (

@@ -13,7 +13,8 @@ from aioqueue.brokers.protocol import StoredSchedule
 from aioqueue.canvas.carried import CARRIER, as_message, first_call
 from aioqueue.dispatch import Posting
 from aioqueue.exceptions import AioQueueError
-from aioqueue.outgoing import outgoing, queue_of
+from aioqueue.outgoing import outgoing
+from aioqueue.routing.addressing import addressed_once
 from aioqueue.schedules import Schedule, parse_schedule, print_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Job:
         if first is None:
             return self._app.conf.task_default_queue
         call, options = first
-        return queue_of(self._app, self._app.tasks.get(call.task), call.task, options)
+        return addressed_once(self._app, call.target_in(self._app), call.args, call.kwargs, options)[0]
 
 
 def headers_of_due(name: str, due: int) -> dict[str, str]:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.signatures import Signature
-from aioqueue.outgoing import queue_of
-from aioqueue.routing import route
+from aioqueue.routing.addressing import own_way
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+
+_STORED = frozenset({"queue", "priority", "expires"})
 
 C = TypeVar("C", bound=Canvas[Any])
 
@@ -42,15 +43,9 @@ def with_ways(app: Core, canvas: C, ways: Ways) -> C:
 
 
 def _way_of(app: Core, name: str) -> dict[str, Any]:
-    task = app.tasks.get(name)
-    if task is None and route(app.conf.task_routes, name) is None:
-        return {}
-    found: dict[str, Any] = {"queue": queue_of(app, task, name, {})}
-    if task is not None and task.priority is not None:
-        found["priority"] = task.priority
-    if task is not None and task.expires is not None:
-        found["expires"] = task.expires
-    return found
+    """Nothing where a function of `task_routes` is to be asked with each call: whoever fires it asks."""
+    way = own_way(app, app.tasks.get(name) or name)
+    return {} if way is None else {word: value for word, value in way.items() if word in _STORED}
 
 
 def _calls(canvas: Canvas[Any]) -> Iterator[tuple[Signature[Any], Set[str]]]:

@@ -22,7 +22,9 @@ from aioqueue.canvas.parts import HeldParts, Parts
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import new_id
+from aioqueue.options import over
 from aioqueue.outgoing import Role, outgoing
+from aioqueue.routing.addressing import addressed_once
 from aioqueue.shape import Shape
 from aioqueue.workflow import HANDLER, JOIN, LENIENT, PAGE, SOURCE, TASK, Node, Part, Start
 
@@ -108,6 +110,7 @@ class Layout:
         inherited: the role of the task that it goes on for, whose workflow, group and relatives are its own.
         held: the messages are made later: `parts` gives nothing then, each of `calls` is to be written (`write`), and
             the parts are `written`.
+        routed: its tasks are to go somewhere; False: it is only to be seen whether they can be sent.
 
     Attributes:
         shape: how the nodes belong together; complete when `parts` is through.
@@ -115,12 +118,22 @@ class Layout:
         calls: those whose messages are to be made.
     """
 
-    def __init__(self, app: Core, *, now: int, keep: int, inherited: Role | None = None, held: bool = False) -> None:
+    def __init__(
+        self,
+        app: Core,
+        *,
+        now: int,
+        keep: int,
+        inherited: Role | None = None,
+        held: bool = False,
+        routed: bool = True,
+    ) -> None:
         self.shape = Shape(new_id())
         self.calls: list[Call] = []
         self.sent: list[tuple[Any, ...]] = []
         self._app = app
         self._now = now
+        self._routed = routed
         self._keep = keep
         self._inherited = inherited or Role()
         self._root = self._inherited.root_id
@@ -202,7 +215,7 @@ class Layout:
         id = options.pop("task_id", None)
         self._parts.is_named = self._parts.is_named or id is not None
         return at._replace(
-            options={**at.options, **options},
+            options=over(at.options, options),
             first=first,
             stamps=stamps,
             id=id or at.id,
@@ -329,10 +342,7 @@ class Layout:
     def _task(self, signature: Signature[Any], at: At) -> int:
         options: Mapping[str, Any] = signature.options
         if at.options or at.first:
-            own_time = "countdown" in options or "eta" in options
-            options = {**at.options, **({} if own_time else at.first), **options}
-        if self._app.conf.task_always_eager:
-            options = _undelayed(options)
+            options = over(over(at.options, at.first), options)
         id = at.id or options.get("task_id")
         shape = self.shape
         number = shape.add(at.before, signature.task)
@@ -403,9 +413,8 @@ class Layout:
             stamps=stamps,
         )
         node = Node(kind=HANDLER, id=role.id, task=signature.task)
-        options = _undelayed(signature.options) if self._app.conf.task_always_eager else signature.options
         target = signature.target_in(self._app)
-        self._give(Call(number, node, role, target, signature.args, signature.kwargs, options))
+        self._give(Call(number, node, role, target, signature.args, signature.kwargs, signature.options))
         self._parts.add(number, node)
         return number
 
@@ -422,9 +431,15 @@ class Layout:
 
         Raises:
             PayloadError: it cannot be sent, or does not fit its task.
+            RoutingError: there is no queue for it, or more than one.
         """
         number, node, role, target, args, kwargs, options = call
-        message = outgoing(self._app, target, args, kwargs, options, self._now, role=role)
+        queue = self._app.conf.task_default_queue
+        if self._routed:
+            queue, options = addressed_once(self._app, target, args, kwargs, options)
+        if self._app.conf.task_always_eager:
+            options = _undelayed(options)
+        message = outgoing(self._app, target, args, kwargs, options, self._now, queue=queue, role=role)
         node.queue, node.priority, node.data = message.queue, message.priority, message.data
         node.due, node.delay = message.due or 0, message.delay or 0
         queues = self._queues

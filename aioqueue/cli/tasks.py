@@ -48,9 +48,9 @@ def _summary(task: Task[..., Any]) -> str:
 
 
 def _queue(app: AioQueue, task: Task[..., Any]) -> str:
-    from aioqueue.routing import route
+    from aioqueue.routing.addressing import known_queues
 
-    return task.queue or route(app.conf.task_routes, task.name) or app.conf.task_default_queue
+    return ", ".join(known_queues(app, task))
 
 
 def _as_data(app: AioQueue, task: Task[..., Any]) -> dict[str, Any]:

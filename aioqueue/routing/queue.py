@@ -75,6 +75,8 @@ def read_queues(where: str, value: Any) -> list[Queue]:
     Raises:
         ConfigurationError: it is something else, or one name stands there twice.
     """
+    if value is None:
+        return []
     if isinstance(value, str):  # as in the environment: high,low
         value = [name.strip() for name in value.split(",") if name.strip()]
     if isinstance(value, Queue):
@@ -94,6 +96,12 @@ def read_queues(where: str, value: Any) -> list[Queue]:
 def queue_named(queues: Iterable[Queue], name: str) -> Queue | None:
     """What is said of the queue of that name, if anything is."""
     return next((queue for queue in queues if queue.name == name), None)
+
+
+def priority_in(queues: Iterable[Queue], name: str, priority: int) -> int:
+    """A priority, or the highest that the queue of that name has."""
+    queue = queue_named(queues, name)
+    return priority if queue is None or queue.priorities is None else min(priority, queue.priorities - 1)
 
 
 def _read(where: str, value: Any) -> Queue:

@@ -1,59 +1,199 @@
-"""Which queue a task goes to when neither it nor its sender says."""
+"""The setting `task_routes`: how a task is sent when neither its sender nor the task itself says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, cast
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Final, TypeAlias, cast
 
-from aioqueue.exceptions import ConfigurationError, suggest
-from aioqueue.kinds import is_name
+from aioqueue import kinds
+from aioqueue.exceptions import AioQueueError, ConfigurationError, RoutingError, suggest
+from aioqueue.options import NOTHING_SENT, OF_CALLS, checked
+
+Route: TypeAlias = Mapping[str, Any] | str | None
+"""Options of the sending, or the name of a queue; None says nothing."""
+Router: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any]], Route]
+"""A function of a task's name, its arguments, and the options that its sender gave."""
+
+_OF_CALLS_ALONE: Final = frozenset({"link", "link_error", "task_id"})
+_PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
 
 
-def route(routes: Mapping[str, Any], task: str) -> str | None:
-    """The queue that `task_routes` has for a task: by its name, else by the first pattern (`mail.*`) that fits.
+def read_routes(where: str, value: Any) -> Any:
+    """The setting `task_routes`: a dict of routes, a function, or a list of such, which are asked one after the other.
+
+    Args:
+        where: which setting, and from where.
+        value: what was given. A function may be given as `module:function`, and a dict as a list of pairs.
 
     Raises:
-        ConfigurationError: what was put there is no route.
+        ConfigurationError: it is something else, or says nothing that is understood.
     """
-    if not routes:
-        return None
-    found = routes.get(task)
-    if found is None:
-        found = next((to for pattern, to in routes.items() if fnmatchcase(task, pattern)), None)
-    return None if found is None else _queue_of(task, found)
+    if value is None:
+        return {}
+    if isinstance(value, str | Mapping) or callable(value) or _are_pairs(value):
+        return _read_one(where, value)
+    if not isinstance(value, list | tuple):
+        raise _no_router(where, value)
+    return [_read_one(where, one) for one in cast("Sequence[Any]", value)]
 
 
-def check_routes(routes: Mapping[Any, Any]) -> None:
-    """Look at all of `task_routes`.
+def route(routes: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:
+    """The options that `task_routes` has for a call, checked; empty where it has none.
+
+    Args:
+        routes: the setting, as `read_routes` gave it, or as it was changed since.
+        name: the task's.
+        args, kwargs: its arguments.
+        options: those that its sender gave.
 
     Raises:
-        ConfigurationError: one of them says nothing that is understood.
+        ConfigurationError: what was found is no route.
+        RoutingError: a function that was asked raised an error.
     """
-    for pattern, to in routes.items():
-        if not isinstance(pattern, str):
-            raise ConfigurationError(
-                f"task_routes has {pattern!r}: the name of a task is text, or a pattern such as 'mail.*'."
-            )
-        if to is not None:
-            _queue_of(pattern, to)
+    for router in cast("list[Any]", routes) if isinstance(routes, list) else (routes,):
+        found = _ask(router, name, args, kwargs, options)
+        if found:
+            return _options(name, found)
+    return {}
 
 
-def _queue_of(task: str, to: Any) -> str:
-    queue = to
+def names_of(routes: Any) -> Iterator[str]:
+    """The names of all queues that routes name, but for those of functions, which say so only when they are asked."""
+    for router in cast("list[Any]", routes) if isinstance(routes, list) else (routes,):
+        for to in cast("Mapping[Any, Any]", router).values() if isinstance(router, Mapping) else ():
+            if to and (queue := _options("a task", to).get("queue")):
+                yield queue
+
+
+def _ask(router: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:
+    if isinstance(router, Mapping):
+        return _in_table(cast("Mapping[Any, Any]", router), name)
+    function: Any = _imported(router) if isinstance(router, str) else router
+    if not callable(function):
+        raise _no_router("task_routes", router)
+    try:
+        found = function(name, args, dict(kwargs), dict(options))
+    except AioQueueError:
+        raise
+    except Exception as error:
+        raise RoutingError(
+            f"The function {_called(function)} of task_routes was asked for the route of {name}, and raised "
+            f"{type(error).__name__}: {error}.{NOTHING_SENT}"
+        ) from error
+    if inspect.iscoroutine(found):
+        found.close()
+        raise _no_router("task_routes", function)
+    return found
+
+
+def _in_table(table: Mapping[Any, Any], name: str) -> Any:
+    """By the whole name first, then by the first pattern that fits."""
+    found = table.get(name)
+    if found is not None:
+        return found
+    for pattern, to in table.items():
+        if to is not None and (fnmatchcase(name, pattern) if isinstance(pattern, str) else pattern.match(name)):
+            return to
+    return None
+
+
+def _options(task: str, to: Any) -> dict[str, Any]:
+    """What a route says, as options."""
     if isinstance(to, Mapping):
         options = cast("Mapping[Any, Any]", to)
         for name in options:
-            if name != "queue":
+            if name in _OF_CALLS_ALONE:
                 raise ConfigurationError(
-                    f"task_routes has {name!r} for {task}: a route says the queue alone in this version, as "
-                    f"{{'queue': name}}.{suggest(str(name), ('queue',))} Other options go with the task, "
-                    "@app.task(...), or with the call, task.options(...)."
+                    f"task_routes has {name!r} for {task}: a route says how a task is sent. Which id it has, and what "
+                    f"follows it, is its sender's to say.{NOTHING_SENT}"
                 )
-        queue = options.get("queue")
-    if is_name(queue):
-        return queue
+            if name not in OF_CALLS:
+                raise ConfigurationError(
+                    f"task_routes has {name!r} for {task}: that is no option of sending a task."
+                    f"{suggest(str(name), OF_CALLS)}{NOTHING_SENT}"
+                )
+        try:
+            if said := checked(options):
+                return said
+        except ConfigurationError as error:
+            raise ConfigurationError(f"task_routes has {kinds.shown(to)} for {task}: {error}") from None
+    elif kinds.is_name(to):
+        return {"queue": to}
     raise ConfigurationError(
-        f"task_routes has {to!r} for {task}: it takes the name of a queue (1 to 255 printable characters without "
-        "spaces), or {'queue': name}."
+        f"task_routes has {kinds.shown(to)} for {task}: it takes the name of a queue (1 to 255 printable characters "
+        "without spaces), or a dict of options of the sending, such as {'queue': name, 'priority': 5}."
     )
+
+
+# Reading the setting
+
+
+def _read_one(where: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _table(where, cast("Mapping[Any, Any]", value).items())
+    if _are_pairs(value):
+        return _table(where, value)
+    if isinstance(value, str) and _PATH.fullmatch(value):
+        return value  # it may be of a module that is being imported right now
+    if callable(value) and not isinstance(value, type) and not inspect.iscoroutinefunction(value):
+        return value
+    raise _no_router(where, value)
+
+
+def _table(where: str, pairs: Any) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for pattern, to in pairs:
+        text: Any = cast("Any", pattern).pattern if isinstance(pattern, re.Pattern) else pattern
+        if not isinstance(text, str):
+            raise ConfigurationError(
+                f"task_routes has {pattern!r}: the name of a task is text, or a pattern: 'mail.*', or a regular "
+                "expression, re.compile(...)."
+            )
+        if to is not None:
+            _options(text, to)
+        found[pattern] = dict(cast("Mapping[Any, Any]", to)) if isinstance(to, Mapping) else to
+    return found
+
+
+def _are_pairs(value: Any) -> bool:
+    """A list of (pattern, route), as Celery takes it in place of a dict whose order is kept."""
+    return (
+        isinstance(value, list | tuple)
+        and len(cast("Sequence[Any]", value)) > 0
+        and all(
+            isinstance(pair, list | tuple)
+            and len(cast("Sequence[Any]", pair)) == 2
+            and isinstance(pair[0], str | re.Pattern)
+            and not isinstance(pair[1], list | tuple)
+            for pair in cast("Sequence[Any]", value)
+        )
+    )
+
+
+def _no_router(where: str, value: Any) -> ConfigurationError:
+    return ConfigurationError(
+        f"The setting {where} has {kinds.shown(value)}: it takes a dict of routes by the task's name, such as "
+        "{'shop.mail.*': 'email'}; a plain function (name, args, kwargs, options) that returns a route or None, or its "
+        "place, 'module:function'; or a list of those."
+    )
+
+
+@lru_cache(maxsize=128)
+def _imported(path: str) -> Any:
+    """A function by its place, `module:function`, or with a dot in between as Celery has it."""
+    module, _, name = path.rpartition(":" if ":" in path else ".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"task_routes has {path!r}, which cannot be imported: {error}.{NOTHING_SENT}"
+        ) from error
+
+
+def _called(function: Any) -> str:
+    return getattr(function, "__qualname__", repr(function))

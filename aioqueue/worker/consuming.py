@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.logs import logger
-from aioqueue.routing import Queue, queue_named, route
+from aioqueue.routing import Queue, queue_named
+from aioqueue.routing.addressing import known_queues
 from aioqueue.worker.slots import Slots
 from aioqueue.worker.turns import Turns, in_hand
 
@@ -90,7 +91,7 @@ class Consuming:
         names = [queue.name for queue in conf.task_queues]
         if names and not conf.task_create_missing_queues:
             return names
-        routed = {task.queue or route(conf.task_routes, task.name) or "" for task in self._app.tasks.values()} - {""}
+        routed = {queue for task in self._app.tasks.values() for queue in known_queues(self._app, task)}
         return list(dict.fromkeys([*names, conf.task_default_queue, *sorted(routed)]))
 
     def of(self, name: str) -> Queue | None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.canvas import Canvas
-from aioqueue.dispatch import Dispatch
+from aioqueue.dispatch import Dispatch, postings
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.message import Record, State, decode_record
-from aioqueue.outgoing import outgoing
 from aioqueue.result import AsyncResult
 from aioqueue.worker.consuming import Together
 from aioqueue.worker.worker import Worker
@@ -56,13 +55,13 @@ class Eager(Dispatch):
             return await super().send_single(target, args, kwargs, options)
         app = self._app
         broker = await _broker(app)
-        options = {**options, "countdown": None, "eta": None}
-        message = outgoing(app, target, args, kwargs, options, broker.now())
-        await broker.send((message,), timeout=app.conf.send_timeout)
+        batch = postings(app, target, args, kwargs, {**options, "countdown": None, "eta": None}, broker.now())
+        await broker.send([posting.message for posting in batch], timeout=app.conf.send_timeout)
         await _work(app, broker)
         # One that raised Ignore has left no record, nor one that is to be ignored and returned what cannot be sent.
-        (data,) = await broker.records([message.id])
-        result = EagerResult(app, message.id, Record(state=State.SUCCESS) if data is None else decode_record(data))
+        id = batch[0].message.id
+        (data,) = await broker.records([id])
+        result = EagerResult(app, id, Record(state=State.SUCCESS) if data is None else decode_record(data))
         if app.conf.task_eager_propagates:
             await result.get()
         return result

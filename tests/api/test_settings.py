@@ -14,7 +14,6 @@ from support.waiting import PATIENCE
 
 from aioqueue import AioQueue
 from aioqueue.exceptions import ConfigurationError
-from aioqueue.routing import route
 from aioqueue.settings import Settings
 
 
@@ -160,7 +159,8 @@ def test_an_unknown_name_suggests_the_nearest(project: Path, monkeypatch: pytest
         ("task_compression", "rar", "task_compression.* is 'zlib', 'gzip', .* not 'rar'"),
         ("queue_full", "drop", "queue_full.* cannot be 'drop'"),
         ("task_default_priority", 10, "task_default_priority.* must be from 0 to 9, not 10"),
-        ("task_routes", ["a"], "task_routes.* cannot be"),
+        ("task_routes", ["a"], "task_routes.* has 'a': it takes a dict of routes"),
+        ("task_routes", 5, "task_routes.* has 5: it takes a dict of routes"),
         ("task_time_limit", 0, "task_time_limit.* must be more than 0"),
         ("task_max_retries", -1, "task_max_retries.* must be 0 or more"),
         ("partitions", 2, "partitions.* must be 1 in this version"),
@@ -170,7 +170,8 @@ def test_an_unknown_name_suggests_the_nearest(project: Path, monkeypatch: pytest
         ("beat_schedule", {"a": {"task": "b"}}, "no .schedule."),
         ("backend", "redis://localhost/3", "Results are kept in the broker in this version"),
         ("task_routes", {"a": {"que": "high"}}, r"task_routes has 'que' for a: .*Did you mean 'queue'\?"),
-        ("task_routes", {"a": {"queue": "high", "priority": 9}}, "task_routes has 'priority' for a: .*queue alone"),
+        ("task_routes", {"a": {"queue": "high", "priority": 10}}, "task_routes has .* for a: .*priority.*from 0 to 9"),
+        ("task_routes", {"a": {"link": None}}, "task_routes has 'link' for a: .*how a task is sent"),
         ("task_routes", {"a": {"queue": "high", "broker": "redis://other"}}, "task_routes has 'broker' for a"),
         ("task_routes", {"a": {}}, "task_routes has {} for a: it takes the name of a queue"),
         ("task_routes", {"a": "two words"}, "task_routes has 'two words' for a"),
@@ -393,11 +394,12 @@ def test_what_has_no_effect_may_have_its_default(project: Path) -> None:
     assert (conf.backend, conf.timezone, conf.beat_schedule, conf.partitions) == ("redis://h", "UTC", {}, 1)
 
 
-def test_a_route_that_was_put_in_later(project: Path) -> None:
-    app = AioQueue("shop")
-    app.conf.task_routes["a"] = {"que": "high"}
-    with pytest.raises(ConfigurationError, match="task_routes has 'que' for a"):
-        route(app.conf.task_routes, "a")
+async def test_a_route_that_was_put_in_later(project: Path) -> None:
+    app = AioQueue("shop", broker="memory://")
+    async with app:
+        app.conf.task_routes["a"] = {"que": "high"}
+        with pytest.raises(ConfigurationError, match="task_routes has 'que' for a"):
+            await app.send_task("a")
 
 
 @pytest.mark.parametrize(("name", "key", "value"), [("beat_schedule", "a", {"task": "b"}), ("task_routes", "a", 5)])
