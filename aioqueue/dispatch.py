@@ -15,7 +15,7 @@ import msgspec
 
 from aioqueue.around.leaving import OutgoingMessage
 from aioqueue.around.sending import Call, pass_all, pass_one, passage
-from aioqueue.brokers.protocol import Broker, Outgoing
+from aioqueue.brokers.protocol import Broker, Lengths, Outgoing
 from aioqueue.brokers.shares import shares
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.carried import as_message
@@ -28,6 +28,7 @@ from aioqueue.family import result_of
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
 from aioqueue.routing.addressing import addressed
+from aioqueue.routing.queue import lengths_of, queue_named
 from aioqueue.shape import Shape
 from aioqueue.task import Task
 from aioqueue.workflow import Part
@@ -104,7 +105,7 @@ class Dispatch:
         """Give a batch to the broker, once there is room for it, and tell the observers.
 
         Raises:
-            QueueFull: there is none; with `queue_full="wait"` not within `send_timeout` either.
+            QueueFull: there is none; where the queue or `queue_full` says "wait", not within `send_timeout` either.
         """
         given = await self._when_there_is_room(give)
         for observer in self._app.observers:
@@ -118,8 +119,10 @@ class Dispatch:
         while True:
             try:
                 return await give()
-            except QueueFull:
-                if conf.queue_full == "raise" or loop.time() + _FULL_AGAIN > deadline:
+            except QueueFull as error:
+                queue = queue_named(conf.task_queues, error.queue)
+                full = conf.queue_full if queue is None or queue.full is None else queue.full
+                if full == "raise" or loop.time() + _FULL_AGAIN > deadline:
                     raise
             await asyncio.sleep(_FULL_AGAIN)
 
@@ -167,9 +170,15 @@ class Dispatch:
     async def _send(self, broker: Broker, batch: Sequence[Posting]) -> None:
         conf = self._app.conf
         messages = tuple([posting.message for posting in batch])
-        await self.hand_over(
-            batch, lambda: broker.send(messages, timeout=conf.send_timeout, max_length=conf.queue_max_length)
-        )
+        lengths = conf.queue_max_length
+        if conf.task_queues:
+            lengths = self.lengths([message.queue for message in messages])
+        await self.hand_over(batch, lambda: broker.send(messages, timeout=conf.send_timeout, max_length=lengths))
+
+    def lengths(self, queues: Iterable[str]) -> Lengths | None:
+        """How many tasks each of some queues may hold when more are sent."""
+        conf = self._app.conf
+        return lengths_of(conf.task_queues, conf.queue_max_length, queues)
 
     async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
         """See `AioQueue.send_many`."""
@@ -304,11 +313,10 @@ class Dispatch:
                 await broker.put_part(shape.id, part, None, timeout=conf.send_timeout)
                 stored = True
             part, start = layout.last(held=held)
+            lengths = self.lengths(start.queues)
             id = await self.hand_over(
                 [] if held else [Posting(*about) for about in layout.sent],
-                lambda: broker.put_part(
-                    shape.id, part, start, timeout=conf.send_timeout, max_length=conf.queue_max_length
-                ),
+                lambda: broker.put_part(shape.id, part, start, timeout=conf.send_timeout, max_length=lengths),
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
                 if stored:

@@ -54,18 +54,11 @@ class QueueFull(AioQueueError):
     queue: str = ""
 
     @classmethod
-    def of(cls, queue: str, most: int, held: str = "its") -> QueueFull:
-        """The error for that queue.
-
-        Args:
-            queue: its name.
-            most: how many tasks it may hold.
-            held: how many it has of them, if that is known.
-        """
+    def of(cls, queue: str, most: int | None) -> QueueFull:
+        """The error for a queue that may hold so many tasks."""
         error = cls(
-            f"The queue {queue!r} is full: it holds {held} {most} tasks (queue_max_length, or the max_length of its "
-            "Queue), and what was to be sent does not fit. Nothing was sent. Send later, start more workers, or set "
-            "queue_full='wait'."
+            f"The queue {queue!r} is full: what was to be sent does not fit into its queue_max_length={most} tasks (or "
+            "the max_length of its Queue). Nothing was sent. Send later, start more workers, or set queue_full='wait'."
         )
         error.queue = queue
         return error

@@ -192,7 +192,7 @@ class Claimer:
             found = await self._broker.claim_schedules(
                 [draft.claim for draft in drafts],
                 until=drafts[0].looked_at + FRESH_FOR,
-                max_length=self._app.conf.queue_max_length,
+                max_length=self._dispatch.lengths([m.queue for draft in drafts for m in draft.claim.messages]),
             )
             for draft, claimed in zip(drafts, found, strict=True):
                 if claimed.verdict is ClaimVerdict.SENT:

@@ -35,3 +35,9 @@ def refuse_what_it_cannot(broker: Broker, conf: Settings) -> None:
             f"queue_max_length={conf.queue_max_length}: {broker.description} cannot bound its queues. Leave the "
             "setting out, or use another broker."
         )
+    bounded = next((queue for queue in conf.task_queues if queue.max_length is not None), None)
+    if bounded is not None and not broker.capabilities.bounded:
+        raise ConfigurationError(
+            f"task_queues has {bounded!r}: {broker.description} cannot bound its queues. Leave its max_length out, or "
+            "use another broker."
+        )

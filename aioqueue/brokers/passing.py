@@ -14,6 +14,7 @@ from aioqueue.brokers.protocol import (
     Delivery,
     Lead,
     Left,
+    Lengths,
     Notice,
     Outgoing,
     Portion,
@@ -65,11 +66,11 @@ class PassingBroker:
             worker, visibility_timeout=visibility_timeout, dead_letters_max_length=dead_letters_max_length
         )
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         await self._inner.send(messages, timeout=timeout, max_length=max_length)
 
     async def put_part(
-        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: Lengths | None = None
     ) -> str:
         return await self._inner.put_part(workflow, part, start, timeout=timeout, max_length=max_length)
 
@@ -141,7 +142,7 @@ class PassingBroker:
         return await self._inner.due_schedules(limit, skip=skip)
 
     async def claim_schedules(
-        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+        self, claims: Sequence[Claim], *, until: int, max_length: Lengths | None = None
     ) -> list[Claimed]:
         return await self._inner.claim_schedules(claims, until=until, max_length=max_length)
 

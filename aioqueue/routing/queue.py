@@ -98,6 +98,20 @@ def queue_named(queues: Iterable[Queue], name: str) -> Queue | None:
     return next((queue for queue in queues if queue.name == name), None)
 
 
+def lengths_of(queues: Iterable[Queue], most: int | None, names: Iterable[str]) -> int | dict[str, int] | None:
+    """How many tasks some queues may hold when more are sent.
+
+    Args:
+        queues: what is said of queues.
+        most: what counts for those of which nothing is said; None is any number.
+        names: which.
+    """
+    own = {queue.name: queue.max_length for queue in queues if queue.max_length is not None}
+    if not own:
+        return most
+    return {name: bound for name in names if (bound := own.get(name, most)) is not None} or None
+
+
 def priority_in(queues: Iterable[Queue], name: str, priority: int) -> int:
     """A priority, or the highest that the queue of that name has."""
     queue = queue_named(queues, name)

@@ -16,6 +16,7 @@ from aioqueue.brokers.protocol import (
     Broker,
     Consumer,
     Delivery,
+    Lengths,
     Outgoing,
     Portion,
     Settlement,
@@ -112,7 +113,7 @@ class StagedBroker(PassingBroker):
         self._stage = stage
         self._waiting = waiting
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         """Put all of the messages into their queues, or none."""
         alone = self._stage.alone
         if alone:

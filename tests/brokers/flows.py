@@ -9,7 +9,7 @@ from typing import Any
 from support.waiting import PATIENCE
 
 from aioqueue.brokers.memory import MemoryBroker
-from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Verdict, WorkflowStatus
+from aioqueue.brokers.protocol import Broker, Consumer, Delivery, Lengths, Verdict, WorkflowStatus
 from aioqueue.brokers.redis import RedisBroker
 from aioqueue.ids import new_id
 from aioqueue.workflow import (
@@ -133,7 +133,7 @@ class Flow:
             }
         )
 
-    async def put(self, broker: Broker, *, max_length: int | None = None, **about: Any) -> str:
+    async def put(self, broker: Broker, *, max_length: Lengths | None = None, **about: Any) -> str:
         """Put it into the broker, and begin it if it is not held."""
         *most, last = self.parts()
         for part in most:

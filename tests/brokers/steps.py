@@ -14,6 +14,7 @@ from aioqueue.brokers.protocol import (
     Connected,
     Consumer,
     Delivery,
+    Lengths,
     Notice,
     Outgoing,
     QueueStatus,
@@ -57,7 +58,7 @@ def message(
     return Outgoing(id, queue, priority, id.encode() if data is None else data, due, delay)
 
 
-async def send(broker: Broker, *messages: Outgoing | str, max_length: int | None = None) -> None:
+async def send(broker: Broker, *messages: Outgoing | str, max_length: Lengths | None = None) -> None:
     """Send messages, given as such or by their ids."""
     outgoing = [message(one) if isinstance(one, str) else one for one in messages]
     await broker.send(outgoing, timeout=PATIENCE, max_length=max_length)

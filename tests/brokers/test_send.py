@@ -97,6 +97,21 @@ async def test_all_priorities_count_and_so_does_what_runs(broker: Broker, consum
     assert await counts(broker) == (2, 0, 0)
 
 
+@pytest.mark.needs("bounded")
+async def test_each_queue_may_have_a_bound_of_its_own(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer("tight", "wide", "free")
+    lengths = {"tight": 1, "wide": 3}
+    batch = [message(f"{queue}{n}", queue=queue) for queue, count in (("wide", 2), ("free", 5)) for n in range(count)]
+    await send(broker, *batch, message("only", queue="tight"), max_length=lengths)
+    with pytest.raises(QueueFull, match=r"'tight'.*queue_max_length=1") as full:
+        await send(broker, message("a", queue="free"), message("b", queue="tight"), max_length=lengths)
+    assert full.value.queue == "tight"
+    with pytest.raises(QueueFull, match=r"'wide'.*queue_max_length=3"):
+        await send(broker, message("a", queue="wide"), message("b", queue="wide"), max_length=lengths)
+    await send(broker, message("last", queue="wide"), max_length=lengths)
+    assert len(await fetch(worker, limit=100)) == 9
+
+
 async def test_a_limit_is_each_sends_own(broker: Broker) -> None:
     await send(broker, "a", max_length=1)
     await send(broker, "b")

@@ -423,6 +423,9 @@ async def test_a_workflow_that_does_not_fit(broker: Broker, consumer: MakeConsum
     assert await fetch(worker) == []
     assert await broker.workflow(flow.id) is None
     assert [name for name in await leftovers(broker) if name.startswith(("wf", "workflows"))] == []
+    with pytest.raises(QueueFull, match=r"'q'.*queue_max_length=2") as full:
+        await flow.put(broker, max_length={"q": 2, "other": 100})
+    assert full.value.queue == "q"
     await flow.put(broker, max_length=3)
     assert await counts(broker) == (3, 0, 0)
 

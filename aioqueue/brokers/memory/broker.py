@@ -13,6 +13,7 @@ from aioqueue.brokers.protocol import (
     Claim,
     Claimed,
     Lead,
+    Lengths,
     Outgoing,
     QueueStatus,
     StoredLetter,
@@ -81,7 +82,7 @@ class MemoryBroker:
         """Drop everything, for tests."""
         self._store.erase()
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         """Put all of the messages into their queues, or none.
 
         Raises:
@@ -90,7 +91,7 @@ class MemoryBroker:
         self._store.send(messages, max_length)
 
     async def put_part(
-        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: Lengths | None = None
     ) -> str:
         """Put in a part of a workflow; with `start`, the last one, it begins.
 
@@ -195,7 +196,7 @@ class MemoryBroker:
             return self._store.schedules.due(limit, skip)
 
     async def claim_schedules(
-        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+        self, claims: Sequence[Claim], *, until: int, max_length: Lengths | None = None
     ) -> list[Claimed]:
         """Send what is due, each whole or not at all."""
         with self._store.lock:

@@ -10,7 +10,7 @@ from itertools import count
 import msgspec
 
 from aioqueue.brokers.memory.inbox import call_in
-from aioqueue.brokers.protocol import UNUSED_FOR, Portion, QueueStatus
+from aioqueue.brokers.protocol import UNUSED_FOR, Lengths, Portion, QueueStatus, most_of
 from aioqueue.exceptions import QueueFull
 
 _PRIORITIES = 10
@@ -144,7 +144,7 @@ class Queues:
                     found.append(message)
         return found
 
-    def check_room(self, more: Mapping[str, int], max_length: int) -> None:
+    def check_room(self, more: Mapping[str, int], max_length: Lengths) -> None:
         """See that so many more messages fit into each queue.
 
         Raises:
@@ -153,12 +153,9 @@ class Queues:
         for name, number in more.items():
             queue = self.by_name.get(name)
             held = 0 if queue is None else queue.waiting + queue.running
-            if number and held + number > max_length:
-                raise QueueFull(
-                    f"The queue {name!r} is full: it holds {held} of its queue_max_length={max_length} tasks, and "
-                    f"{number} more do not fit. Nothing was sent. Send later, start more workers, or set "
-                    "queue_full='wait'."
-                )
+            most = most_of(max_length, name)
+            if number and most is not None and held + number > most:
+                raise QueueFull.of(name, most)
 
     def tidy(self, now: int, consumed: Collection[str]) -> int:
         """Drop queues that are empty, that nobody consumes, and that were not used for a while; returns how many."""

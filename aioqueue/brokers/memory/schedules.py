@@ -15,6 +15,7 @@ from aioqueue.brokers.protocol import (
     Claimed,
     ClaimVerdict,
     Lead,
+    Lengths,
     Outgoing,
     StoredSchedule,
     unfit,
@@ -33,7 +34,7 @@ class Schedules:
         send: puts messages into their queues, all or none; as `Store.send`.
     """
 
-    def __init__(self, now: Callable[[], int], send: Callable[[Sequence[Outgoing], int | None], None]) -> None:
+    def __init__(self, now: Callable[[], int], send: Callable[[Sequence[Outgoing], Lengths | None], None]) -> None:
         self._now = now
         self._send = send
         self._by_name: dict[str, StoredSchedule] = {}
@@ -153,13 +154,13 @@ class Schedules:
         later = self._due[skip + len(due) : skip + len(due) + 1]
         return due, later[0][0] if later else None
 
-    def claim(self, claims: Sequence[Claim], until: int, max_length: int | None) -> list[Claimed]:
+    def claim(self, claims: Sequence[Claim], until: int, max_length: Lengths | None) -> list[Claimed]:
         """Send what is due; each whole or not at all."""
         if self._now() > until:
             return [Claimed(ClaimVerdict.LATE)] * len(claims)
         return [self._claim(claim, max_length) for claim in claims]
 
-    def _claim(self, claim: Claim, max_length: int | None) -> Claimed:
+    def _claim(self, claim: Claim, max_length: Lengths | None) -> Claimed:
         if reason := unfit(claim):
             return Claimed(ClaimVerdict.REFUSED, reason)
         known = self._by_name.get(claim.name)

@@ -28,6 +28,7 @@ from aioqueue.brokers.protocol import (
     Delivery,
     Due,
     Left,
+    Lengths,
     Notice,
     Outgoing,
     Portion,
@@ -100,7 +101,7 @@ class Store:
     # Into the queues
 
     @_atomic
-    def send(self, messages: Sequence[Outgoing], max_length: int | None = None) -> None:
+    def send(self, messages: Sequence[Outgoing], max_length: Lengths | None = None) -> None:
         """Queue messages, or put them by until they are due; all of them or none."""
         now = self.clock.now()
         self.own_ids.refuse_other_calls(messages)
@@ -365,7 +366,7 @@ class Store:
     # Workflows, as clients and workers see them
 
     @_atomic
-    def put_part(self, workflow: str, part: Part, start: Start | None, max_length: int | None) -> str:
+    def put_part(self, workflow: str, part: Part, start: Start | None, max_length: Lengths | None) -> str:
         """Keep a part of a workflow, and begin it with the last one; returns its id, or that of the one that it is."""
         if start is not None and (same := self.own_ids.same_workflow(start)):
             return same

@@ -15,6 +15,7 @@ from aioqueue.brokers.protocol import (
     Capabilities,
     Claim,
     Claimed,
+    Lengths,
     Outgoing,
     WorkerStatus,
 )
@@ -60,12 +61,12 @@ class Pair(PassingBroker):
 
     # Into the queues
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         await super().send(messages, timeout=timeout, max_length=max_length)
         await self._relay.run()
 
     async def put_part(
-        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: Lengths | None = None
     ) -> str:
         known = await super().put_part(workflow, part, start, timeout=timeout, max_length=max_length)
         await self._relay.run()
@@ -82,7 +83,7 @@ class Pair(PassingBroker):
         return was_there
 
     async def claim_schedules(
-        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+        self, claims: Sequence[Claim], *, until: int, max_length: Lengths | None = None
     ) -> list[Claimed]:
         claimed = await super().claim_schedules(claims, until=until, max_length=max_length)
         await self._relay.run()

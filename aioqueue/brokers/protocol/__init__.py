@@ -35,12 +35,14 @@ from aioqueue.brokers.protocol.data import (
     Connected,
     Delivery,
     Due,
+    Lengths,
     Notice,
     Outgoing,
     Settlement,
     StampRevoked,
     TasksRevoked,
     Verdict,
+    most_of,
 )
 from aioqueue.brokers.protocol.delays import Delays
 from aioqueue.brokers.protocol.fetching import Fetching, Portion
@@ -89,6 +91,7 @@ __all__ = [
     "Lead",
     "Leases",
     "Left",
+    "Lengths",
     "Looking",
     "Notice",
     "Outgoing",
@@ -112,5 +115,6 @@ __all__ = [
     "WorkerStatus",
     "WorkflowStatus",
     "Workflows",
+    "most_of",
     "unfit",
 ]

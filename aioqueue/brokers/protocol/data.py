@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from aioqueue.workflow import Step
+
+Lengths: TypeAlias = int | Mapping[str, int]
+"""How many messages a queue may hold when more are sent, those that run included: a number for each, or by the queues'
+names, and then those that are not named have no bound."""
+
+
+def most_of(lengths: Lengths | None, queue: str) -> int | None:
+    """How many messages a queue may hold; None is any number."""
+    return lengths if lengths is None or isinstance(lengths, int) else lengths.get(queue)
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):

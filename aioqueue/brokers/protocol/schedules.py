@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from aioqueue.brokers.protocol.data import Outgoing
+from aioqueue.brokers.protocol.data import Lengths, Outgoing
 
 ABANDONED_AFTER = 60_000
 """A scheduler that was silent for so many ms after the end of its lease stands for nothing any more."""
@@ -212,7 +212,7 @@ class Schedules(Protocol):
         ...
 
     async def claim_schedules(
-        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+        self, claims: Sequence[Claim], *, until: int, max_length: Lengths | None = None
     ) -> list[Claimed]:
         """Send what is due, in one step with the note of what comes next; each claim whole or not at all.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aioqueue.brokers.protocol.data import Outgoing
+from aioqueue.brokers.protocol.data import Lengths, Outgoing
 
 
 class Sending(Protocol):
     """How tasks come into the queues."""
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         """Put all of the messages into their queues, or none (per 1,000).
 
         Raises:

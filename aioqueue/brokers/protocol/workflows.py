@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from aioqueue.brokers.protocol.data import Lengths
 from aioqueue.brokers.protocol.statuses import WorkflowStatus
 from aioqueue.workflow import Node, NoValue, Part, Start, Value
 
@@ -15,7 +16,7 @@ class Workflows(Protocol):
     """Workflows, as clients store and see them."""
 
     async def put_part(
-        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: Lengths | None = None
     ) -> str:
         """Put in a part of a workflow; with `start`, the last one, it begins. Until then nothing of it exists for
         anybody else, and parts that are never started vanish after a day (`UNBEGUN_FOR`).

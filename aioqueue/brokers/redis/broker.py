@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 from redis.exceptions import RedisError
 
-from aioqueue.brokers.protocol import Capabilities, Outgoing, StoredLetter, WorkerStatus
+from aioqueue.brokers.protocol import Capabilities, Lengths, Outgoing, StoredLetter, WorkerStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.brokers.redis.link import Argument, Link, text
@@ -99,7 +99,7 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
 
     # To the workers
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None = None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
         await self._outbox.send(messages, timeout=timeout, max_length=max_length)
 
     def consumer(

@@ -18,7 +18,7 @@ from time import monotonic
 import msgspec
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from aioqueue.brokers.protocol import Outgoing
+from aioqueue.brokers.protocol import Lengths, Outgoing, most_of
 from aioqueue.brokers.redis import plans
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
 from aioqueue.brokers.redis.scripts import Script, script
@@ -32,7 +32,7 @@ class _Parcel(msgspec.Struct, eq=False):
     """Messages that go together or not at all, and who waits for them."""
 
     messages: Sequence[Outgoing]
-    max_length: int
+    max_length: Lengths
     timeout: float
     deadline: float
     sent: asyncio.Future[None]
@@ -78,7 +78,7 @@ class Outbox:
         self._number = 0
         self._known_queues: set[str] = set()
 
-    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: int | None) -> None:
+    async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None) -> None:
         """Send messages, share by share, each whole or not at all."""
         loop = asyncio.get_running_loop()
         for share in shares(messages, weight_of):
@@ -195,7 +195,8 @@ class Outbox:
         answers, *reasons = letters.decode(errors="backslashreplace").split("\n")
         for parcel, letter in zip(parcels, answers, strict=True):
             if letter == "f":
-                parcel.fail(_full(parcel))
+                queue = reasons.pop(0)
+                parcel.fail(QueueFull.of(queue, most_of(parcel.max_length, queue)))
             elif letter == "d":
                 parcel.fail(DuplicateTask.of(reasons.pop(0)))
             elif letter == "x":
@@ -258,11 +259,3 @@ def _never_sent() -> BrokerUnavailable:
 
 def _maybe_sent() -> BrokerUnavailable:
     return BrokerUnavailable("The app was closed while this was being sent; it may have been.")
-
-
-def _full(parcel: _Parcel) -> QueueFull:
-    queues = sorted({message.queue for message in parcel.messages})
-    return QueueFull(
-        f"The queue {', '.join(map(repr, queues))} is full: it holds its queue_max_length={parcel.max_length} tasks. "
-        "Nothing was sent. Send later, start more workers, or set queue_full='wait'."
-    )

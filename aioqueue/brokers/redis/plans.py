@@ -9,7 +9,7 @@ A row can have two lengths: most have the first fields only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -45,11 +45,11 @@ class Parcel(Row):
     """Messages that are queued together or not at all.
 
     Attributes:
-        most: how many messages each queue may hold, or 0.
+        most: how many messages each queue may hold, or by their names, or 0.
         messages: which.
     """
 
-    most: int
+    most: int | Mapping[str, int]
     messages: Sequence[Message]
 
 
@@ -209,7 +209,7 @@ class Start(Row):
         finish: the node whose end is the workflow's.
         total, open, keep, names, queues, claims, call: as in `workflow.Start`.
         held: 1 not to begin it.
-        most: how many messages each queue may hold, or 0.
+        most: as in `Parcel`.
     """
 
     finish: str
@@ -219,7 +219,7 @@ class Start(Row):
     names: dict[str, int]
     held: int
     queues: dict[str, int]
-    most: int
+    most: int | Mapping[str, int]
     claims: Sequence[str]
     call: str
 
@@ -253,7 +253,7 @@ class Claims(Row):
     Attributes:
         client, number, offset: as in `Send`.
         until_when: by the broker's clock; nothing is claimed after it.
-        most: how many messages each queue may hold, or 0.
+        most: as in `Parcel`.
         claims: the fields of each `Claim`, in their order.
     """
 
@@ -261,7 +261,7 @@ class Claims(Row):
     number: int
     offset: int
     until_when: int
-    most: int
+    most: int | Mapping[str, int]
     claims: Sequence[tuple[object, ...]]
 
 

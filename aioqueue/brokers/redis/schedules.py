@@ -15,6 +15,7 @@ from aioqueue.brokers.protocol import (
     Claimed,
     ClaimVerdict,
     Lead,
+    Lengths,
     StoredSchedule,
     unfit,
 )
@@ -92,14 +93,14 @@ class RedisSchedules(Requests):
         return due, int(float(next_at)) if next_at else None
 
     async def claim_schedules(
-        self, claims: Sequence[Claim], *, until: int, max_length: int | None = None
+        self, claims: Sequence[Claim], *, until: int, max_length: Lengths | None = None
     ) -> list[Claimed]:
         claimed: list[Claimed] = []
         for share in shares(claims, _weight):
             claimed += await self._claim(share, until, max_length or 0)
         return claimed
 
-    async def _claim(self, claims: Sequence[Claim], until: int, max_length: int) -> list[Claimed]:
+    async def _claim(self, claims: Sequence[Claim], until: int, max_length: Lengths) -> list[Claimed]:
         data: list[Argument] = []
         packed: list[tuple[Any, ...]] = []
         refused: dict[int, Claimed] = {}

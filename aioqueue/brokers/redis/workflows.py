@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from aioqueue.brokers.protocol import UNBEGUN_FOR, WorkflowStatus
+from aioqueue.brokers.protocol import UNBEGUN_FOR, Lengths, WorkflowStatus, most_of
 from aioqueue.brokers.redis import plans
 from aioqueue.brokers.redis.link import Argument, pairs, text, whole_number
 from aioqueue.brokers.redis.requests import Requests
@@ -23,7 +23,7 @@ class RedisWorkflows(Requests):
     """The workflows of a namespace."""
 
     async def put_part(
-        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: int | None = None
+        self, workflow: str, part: Part, start: Start | None, *, timeout: float, max_length: Lengths | None = None
     ) -> str:
         fields: list[Argument] = []
         for number, node in part.nodes:
@@ -40,13 +40,9 @@ class RedisWorkflows(Requests):
             answer: bytes = await self._run("put_part", msgspec.msgpack.encode(plan), *fields, within=timeout)
         if answer[:1] == b"d":
             raise DuplicateTask.of(answer[1:].decode())
-        if answer == b"f":
-            names = ", ".join(map(repr, start.queues if start is not None else ()))
-            raise QueueFull(
-                f"The queue {names} is full: the first tasks of this workflow do not fit into its "
-                f"queue_max_length={max_length}. Nothing was sent. Send later, start more workers, or set "
-                "queue_full='wait'."
-            )
+        if answer[:1] == b"f":
+            queue = answer[1:].decode()
+            raise QueueFull.of(queue, most_of(max_length, queue))
         return answer[1:].decode() if answer[:1] == b"s" else workflow
 
     async def discard(self, workflow: str) -> None:
@@ -138,7 +134,7 @@ class RedisWorkflows(Requests):
         return ""
 
 
-def _start_row(start: Start, max_length: int | None) -> plans.Start:
+def _start_row(start: Start, max_length: Lengths | None) -> plans.Start:
     """What is said of the whole of a workflow, as put_part.lua takes it."""
     return plans.Start(
         finish=str(start.end),

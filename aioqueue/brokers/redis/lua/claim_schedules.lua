@@ -39,6 +39,7 @@ local function take(claim)
   if not state or state[SCHEDULE.revision] ~= claim[CLAIM.revision] or state[SCHEDULE.due] ~= claim[CLAIM.due] then return 'g' end
   local messages, keep = claim[CLAIM.messages], claim[CLAIM.keep]
   local letter, reason = send(messages, max_length)
+  if letter == 'f' then return letter end
   if letter ~= '1' then return letter == 'x' and 'b' or letter, reason end
   local recent = {}
   for _, id in ipairs(state[SCHEDULE.recent]) do recent[#recent + 1] = id end

@@ -1,7 +1,7 @@
 -- Stores a part of a workflow, and with the last one begins it.
 -- KEYS[1] prefix    ARGV[1] plan (PUT_PART, in `plans.py`, with its rows: COUNT, START)
 -- ARGV[2..] fields of the workflow and their values
--- Returns '1' stored, 'f' refused because a queue is full: then this part is not there, and may come again; 'd' and a name
+-- Returns '1' stored, 'f' and a queue that is full: then this part is not there, and may come again; 'd' and a name
 -- that is that of another call; 's' and the workflow that is this same call, which goes on.
 -- D1: all of a workflow exists, or none. Repeated with the same number it changes nothing.
 -- flags:
@@ -44,9 +44,8 @@ if #claims > 0 then
   if other then return answer(prefix, client, number, 'd' .. other) end
   if same then return answer(prefix, client, number, 's' .. same) end
 end
-if start and start[START.most] > 0 and not fit(prefix, start[START.queues], start[START.most]) then
-  return answer(prefix, client, number, 'f')
-end
+local full = start and start[START.most] ~= 0 and without_room(prefix, start[START.queues], start[START.most])
+if full then return answer(prefix, client, number, 'f' .. full) end
 -- One that is held may never begin: it may be of a run that was taken for dead, and another run has ended what is called so.
 for _, name in ipairs(start and start[START.held] == 0 and claims or {}) do
   claim(prefix, name)

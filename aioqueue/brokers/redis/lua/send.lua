@@ -2,7 +2,7 @@
 -- KEYS[1] prefix    ARGV[1] plan (SEND, in `plans.py`, with its rows: PARCEL, MESSAGE)
 -- ARGV[2..] the messages' data
 -- Returns a letter per parcel: '1' sent, 'f' refused because a queue of it is full, 'x' because a key of it is not what it
--- should be, 'd' because an id of it is that of another call; after the letters a line for each of the last two, why.
+-- should be, 'd' because an id of it is that of another call; after the letters a line for each of the last three, which or why.
 -- D1: once this has answered, the tasks are in the broker. Repeated with the same number it changes nothing.
 -- flags:
 -- use: clock

@@ -8,10 +8,17 @@ local function length_of(prefix, queue)
   return total
 end
 
--- Whether each queue has room for so many more messages.
-local function fit(prefix, more, most)
+-- How many messages a queue may hold, nil is any number; of a plan, where that is a number for each queue (0: any), or a table
+-- by their names.
+local function most_of(most, queue)
+  if type(most) == 'table' then return most[queue] end
+  return most > 0 and most or nil
+end
+
+-- A queue that has no room for so many more messages, or nil.
+local function without_room(prefix, more, most)
   for queue, count in pairs(more) do
-    if length_of(prefix, queue) + count > most then return false end
+    local bound = count > 0 and most_of(most, queue)
+    if bound and length_of(prefix, queue) + count > bound then return queue end
   end
-  return true
 end

@@ -1,21 +1,23 @@
 -- Sends parcels: messages that go together or not at all. Returns a function that does so with one, and at most so many messages
--- in a queue (0: any number); it returns a letter: '1' sent, 'f' refused because a queue of it is full, 'd' because an id of
--- it is that of another call, 'x' because a key of it is not what it should be; and after the last two, which and why.
+-- in a queue (see `most_of`); it returns a letter: '1' sent, 'f' refused because a queue of it is full, 'd' because an id of
+-- it is that of another call, 'x' because a key of it is not what it should be; and after the last three, which and why.
 local function parcels(prefix, now)
   local lengths = {}
 
-  local function fits(parcel, max_length, known)
+  local function full(parcel, max_length, known)
     local more = {}
     for i, message in ipairs(parcel) do
       local queue = message[MESSAGE.queue]
       if not known[i] then more[queue] = (more[queue] or 0) + 1 end
     end
     for queue, count in pairs(more) do
-      lengths[queue] = lengths[queue] or length_of(prefix, queue)
-      if lengths[queue] + count > max_length then return false end
+      local most = most_of(max_length, queue)
+      if most then
+        lengths[queue] = lengths[queue] or length_of(prefix, queue)
+        if lengths[queue] + count > most then return queue end
+      end
     end
-    for queue, count in pairs(more) do lengths[queue] = lengths[queue] + count end
-    return true
+    for queue, count in pairs(more) do lengths[queue] = lengths[queue] and lengths[queue] + count end
   end
 
   return function(parcel, max_length)
@@ -23,7 +25,8 @@ local function parcels(prefix, now)
     local wrong, known, other = kinds and wrong_kind(prefix, kinds), nil, nil
     if kinds and not wrong then known, other = known_already(prefix, parcel) end
     if other then return 'd', other end
-    if not wrong and max_length > 0 and not fits(parcel, max_length, known or {}) then return 'f' end
+    local queue = not wrong and max_length ~= 0 and full(parcel, max_length, known or {})
+    if queue then return 'f', queue end
     wrong = wrong or enqueue(prefix, now, parcel, adding(), known)
     if wrong then return 'x', (string.gsub(wrong.err, '\n', ' ')) end
     return '1'

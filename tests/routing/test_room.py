@@ -1,0 +1,125 @@
+"""A queue's own `max_length` and `full`, when more is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.apps import MakeApp
+from support.waiting import A_MOMENT, PATIENCE, until
+
+from aioqueue import Queue
+from aioqueue.brokers.memory import MemoryBroker
+from aioqueue.brokers.protocol import Capabilities
+from aioqueue.exceptions import ConfigurationError, QueueFull
+
+from .steps import waiting
+
+
+async def test_a_queues_own_length_goes_before_the_settings(make_app: MakeApp) -> None:
+    app = make_app(queue_max_length=2, task_queues=[Queue("long", max_length=3), Queue("short", max_length=1), "plain"])
+    async with app:
+        for queue, most in (("long", 3), ("short", 1), ("plain", 2), ("other", 2)):
+            for _ in range(most):
+                await app.send_task("a", queue=queue)
+            with pytest.raises(QueueFull, match=rf"{queue!r} is full.*_max_length={most}.*Nothing was sent") as full:
+                await app.send_task("a", queue=queue)
+            assert full.value.queue == queue
+        assert await waiting(app) == {"long": 3, "short": 1, "plain": 2, "other": 2}
+
+
+async def test_only_some_queues_have_a_bound(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=2)])
+    calls = [app.signature("a").set(queue=queue) for queue in ("free", "short") for _ in range(2)]
+    async with app:
+        await app.send_many(calls)
+        with pytest.raises(QueueFull, match="'short' is full"):
+            await app.send_many(calls)
+        await app.send_many(calls[:2])
+        assert await waiting(app) == {"free": 4, "short": 2}
+
+
+async def test_a_canvas_counts_its_first_tasks(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=2), Queue("free")], task_routes={"first": "short"})
+
+    @app.task(name="first")
+    async def first() -> None: ...
+
+    @app.task(name="later", queue="free")
+    async def later(*_: Any) -> None: ...
+
+    from aioqueue import group
+
+    async with app:
+        await (group(first.si(), first.si()) | later.si()).send()
+        with pytest.raises(QueueFull, match="'short' is full") as full:
+            await (later.si() | first.si() | group(first.si(), first.si())).set(queue="short").send()
+        assert full.value.queue == "short"
+        await (later.si() | first.si()).send()
+        assert await waiting(app) == {"short": 2, "free": 1}
+
+
+async def test_a_topic_goes_to_all_or_none(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("free", topic="#"), Queue("short", topic="#", max_length=1)])
+    async with app:
+        await app.send_task("a", routing_key="x")
+        with pytest.raises(QueueFull, match="'short' is full"):
+            await app.send_task("a", routing_key="x")
+        assert await waiting(app) == {"free": 1, "short": 1}
+
+
+@pytest.mark.parametrize(("own", "setting"), [("wait", "raise"), (None, "wait")])
+async def test_a_full_queue_is_waited_for(make_app: MakeApp, own: Any, setting: str) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=1, full=own)], queue_full=setting, send_timeout=PATIENCE)
+
+    @app.task(queue="short")
+    async def work(x: int) -> int:
+        return x
+
+    async with app:
+        await work.send(1)
+        sending = asyncio.ensure_future(work.send(2))
+        await asyncio.wait({sending}, timeout=A_MOMENT)
+        assert not sending.done()
+        async with app.worker(queues=["short"]):
+            assert await (await sending).get(timeout=PATIENCE) == 2
+
+
+async def test_a_queue_that_is_not_waited_for_though_others_are(make_app: MakeApp) -> None:
+    app = make_app(
+        task_queues=[Queue("short", max_length=1, full="raise"), Queue("patient", max_length=1)],
+        queue_full="wait",
+        send_timeout=PATIENCE,
+    )
+    async with app:
+        await app.send_task("a", queue="short")
+        await app.send_task("a", queue="patient")
+        with pytest.raises(QueueFull, match="'short'"):
+            await app.send_task("a", queue="short")
+        patient = asyncio.ensure_future(app.send_task("a", queue="patient"))
+        await asyncio.wait({patient}, timeout=A_MOMENT)
+        assert not patient.done()
+        patient.cancel()
+
+
+async def test_schedules_wait_for_room(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=1)])
+
+    @app.task(queue="short")
+    async def work() -> None: ...
+
+    async with app, app.worker(queues=["none"], beat=True):
+        await work.send()
+        await app.schedules.add("often", work.s(), 0.1)
+        await until(lambda: "a queue is full" in caplog.text)
+        assert await waiting(app) == {"short": 1}
+
+
+async def test_a_broker_that_bounds_no_queues(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryBroker, "capabilities", Capabilities(bounded=False))
+    from aioqueue import AioQueue
+
+    app = AioQueue("tests", broker="memory://", task_queues=["a", Queue("b", max_length=5)])
+    with pytest.raises(ConfigurationError, match=r"Queue\('b', max_length=5\): .* cannot bound its queues"):
+        await app.open()
