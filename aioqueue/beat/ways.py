@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.signatures import Signature
+from aioqueue.options import over
 from aioqueue.routing.addressing import own_way
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def with_ways(app: Core, canvas: C, ways: Ways) -> C:
     for call, said in _calls(found):
         known = _way_of(app, call.task)
         way = known if call.task in app.tasks else ways.get(call.task, known)
-        call.options = {**{option: value for option, value in way.items() if option not in said}, **call.options}
+        unsaid = over(way, dict.fromkeys(said))
+        call.options = {**{option: value for option, value in unsaid.items() if option not in said}, **call.options}
     return found
 
 

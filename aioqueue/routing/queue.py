@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Queue(_Named, frozen=True, kw_only=True):
 
     topic: str | tuple[str, ...] | list[str] | None = None
     max_length: int | None = None
-    full: str | None = None
+    full: Literal["raise", "wait"] | None = None
     weight: int | None = None
     priorities: int | None = None
     visibility_timeout: kinds.Seconds | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from aioqueue import (
     Canvas,
     Graph,
     GroupResult,
+    Queue,
     Schedule,
     Signature,
     Task,
@@ -305,3 +307,22 @@ async def scheduling() -> None:
     assert_type(app.sync.schedules.add("x", add.s(1), "*/5 * * * *", misfire="once"), ScheduleInfo)
     assert_type(app.sync.schedules.trigger("x"), SyncResult[Any])
     assert_type(app.sync.schedules.upcoming("x"), list[datetime])
+
+
+def by_tenant(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> dict[str, Any] | None:
+    return {"queue": kwargs["tenant"]} if "tenant" in kwargs else None
+
+
+def routing() -> None:
+    app.conf.task_routes = {"shop.*": {"queue": "email", "priority": 5}, re.compile("video"): "video"}
+    app.conf.task_routes = [by_tenant, {"shop.sms": {"routing_key": "sms.out"}}]
+    app.conf.task_queues = [
+        Queue("default"),
+        Queue("email", topic="notifications.email.#", visibility_timeout=timedelta(minutes=2)),
+        Queue("bulk", topic=["a.*", "b.#"], max_length=10_000, full="wait", weight=1, priorities=False, concurrency=2),
+    ]
+    assert_type(Queue("email").topics, tuple[str, ...])
+    assert_type(Queue("email").name, str)
+    app.task(routing_key="a.b")(by_tenant)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from aioqueue import (
     AioQueue,
     AsyncResult,
+    Queue,
     Signature,
     TaskContext,
     chain,
@@ -221,3 +222,14 @@ async def at_run_time() -> None:
     app.sync.schedules.add("x", add, 60)  # wrong
     app.sync.schedules.upcoming("x", n="3")  # wrong
     await app.sync.schedules.list()  # wrong
+
+
+def routing() -> None:
+    Queue("email", "notifications.#")  # wrong
+    Queue("email", max_lenght=3)  # wrong
+    Queue("email", full="drop")  # wrong
+    Queue(5)  # wrong
+    Queue("email").max_length = 3  # wrong
+    app.conf.task_queues = "email"  # wrong
+    app.conf.task_create_missing_queues = "no"  # wrong
+    add.options(routing_key=5)  # wrong
