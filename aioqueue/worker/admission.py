@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ENVELOPE = 64 * 1024
 
 
-def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
+def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None = None) -> Run | Outcome:
     """What is to be run, or how it ends without being run.
 
     Args:
@@ -35,6 +35,7 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
         delivery: what came.
         now: ms since the epoch, by the broker's clock.
         ends: knows what the end of what is not run means.
+        most: how often it may be delivered, where its queue has a word of its own; else `max_deliveries`.
     """
     if delivery.revoked:
         return ends.revoked(delivery, readable(delivery))
@@ -51,10 +52,10 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends) -> Run | Outcome:
         return ends.buried(delivery, None, PayloadError(f"The message cannot be read: {error}."), now)
     if delivery.acknowledged:
         pass  # it has run, as far as it came; nothing else decides how it ends
-    elif delivery.deliveries > conf.max_deliveries:
+    elif delivery.deliveries > (most := most or conf.max_deliveries):
         error = WorkerLost(
             f"Task {message.task} was delivered {delivery.deliveries - 1} times, and each time its worker died or was "
-            f"cut off (max_deliveries={conf.max_deliveries}). It was moved to the dead letters."
+            f"cut off (max_deliveries={most}). It was moved to the dead letters."
         )
         return ends.buried(delivery, message, error, now)
     elif message.expires is not None and message.expires <= now:

@@ -51,8 +51,13 @@ class Promoter:
                 pass
 
 
-async def take_over(consumer: Consumer, renewer: Renewer, visibility_timeout: float) -> None:
-    """Put back what silent workers held, until cancelled: each time a lease ends."""
+async def take_over(consumer: Consumer, renewer: Renewer, visibility_timeout: float, *, look_within: float) -> None:
+    """Put back what silent workers held, until cancelled: each time a lease ends.
+
+    Args:
+        visibility_timeout: this worker's, in seconds.
+        look_within: the shortest that any worker has, in seconds: one that comes now may be silent so soon.
+    """
     failures = 0
     while True:
         try:
@@ -65,7 +70,7 @@ async def take_over(consumer: Consumer, renewer: Renewer, visibility_timeout: fl
             failures += 1
             _complain("Dead workers cannot be looked for", failures, error)
             wait = _AFTER_ERROR
-        await asyncio.sleep(wait)
+        await asyncio.sleep(min(wait, look_within))
 
 
 async def tidy(consumer: Consumer) -> None:

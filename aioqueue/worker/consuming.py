@@ -129,6 +129,12 @@ class Consuming:
         return min(said.get(name, default) for name in self.names)
 
     @property
+    def shortest_timeout(self) -> float:
+        """For how long any of the app's workers may be silent, at least: that of the queue with the shortest."""
+        own = [queue.visibility_timeout for queue in self._app.conf.task_queues if queue.visibility_timeout is not None]
+        return min([self._app.conf.visibility_timeout, self.visibility_timeout, *map(kinds.seconds, own)])
+
+    @property
     def text(self) -> str:
         """For people."""
         weights = self.weights or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery
@@ -38,6 +39,7 @@ class Fetcher:
         prefetch: deliveries held beyond the concurrency; None follows the rate at which tasks end.
         burst: says when to stop, if it is to stop when there is nothing left to do.
         turns: how much of which queue is next; None leaves that to the priorities.
+        max_deliveries: of queues that have a word of their own.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Fetcher:
         hostname: str,
         burst: Burst | None,
         turns: Turns | None = None,
+        max_deliveries: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
         self._broker = broker
@@ -64,7 +67,7 @@ class Fetcher:
         self._hostname = hostname
         self._burst = burst
         self._turns = turns
-        self._suspect_from = max(2, min(_SUSPECT_FROM, app.conf.max_deliveries))
+        self._most = max_deliveries or {}
         self._rate = 0.0
         self._quiet = False
         self._measured_at = asyncio.get_running_loop().time()
@@ -117,7 +120,8 @@ class Fetcher:
                 now = self._broker.now()
                 for delivery in deliveries:
                     try:
-                        found = admit(self._app, delivery, now, self._ends)
+                        most = self._most.get(delivery.queue) if self._most else None
+                        found = admit(self._app, delivery, now, self._ends, most)
                     except Exception as error:  # nothing that arrives can stop a worker
                         logger.exception("Task %s cannot be looked at", delivery.id)
                         broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
@@ -151,8 +155,11 @@ class Fetcher:
 
     def _suspect(self, deliveries: list[Delivery]) -> Delivery | None:
         """A message whose workers have died again and again, perhaps of it."""
-        last = self._app.conf.max_deliveries
-        return next((one for one in deliveries if self._suspect_from <= one.deliveries <= last), None)
+        return next((one for one in deliveries if one.deliveries > 1 and self._is_suspect(one)), None)
+
+    def _is_suspect(self, one: Delivery) -> bool:
+        last = self._most.get(one.queue, self._app.conf.max_deliveries)
+        return min(_SUSPECT_FROM, last) <= one.deliveries <= last
 
     async def _clear_for(self, suspect: Delivery) -> None:
         """See to it that nothing is held beside it: what a worker holds when it dies uses up a delivery (D5)."""

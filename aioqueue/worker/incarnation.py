@@ -94,6 +94,7 @@ class Incarnation:
             hostname=worker.hostname,
             burst=self.burst,
             turns=None if worker.is_eager else worker.consuming.turns(runner),
+            max_deliveries=worker.consuming.said("max_deliveries"),
         )
         promoter = Promoter(consumer)
         listener = Listener(consumer, runner, promoter)
@@ -107,7 +108,7 @@ class Incarnation:
         committing = asyncio.create_task(committer.run())
         loops: list[Coroutine[Any, Any, None]] = [
             promoter.run(),
-            take_over(consumer, renewer, self._timeout),
+            take_over(consumer, renewer, self._timeout, look_within=worker.consuming.shortest_timeout),
             tidy(consumer),
             listener.run(),
             stop_when_used_up(worker, runner, self._stop),

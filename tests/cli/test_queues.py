@@ -35,12 +35,26 @@ def test_the_list(aioqueue: Shell) -> None:
         ["queues", "-A", "shop"],
     ):
         lines = [line.split() for line in aioqueue(*words).out.splitlines()]
-        assert lines[0] == ["queue", "waiting", "running", "delayed", "oldest"]
+        assert lines[0] == ["queue", "waiting", "running", "delayed", "oldest", "workers"]
         assert [line[:4] for line in lines[1:]] == [["default", "2", "0", "1"], ["slow", "1", "0", "0"]]
         assert lines[1][4] != "-"
+        assert [line[-1] for line in lines[1:]] == ["0", "0"]
     data = aioqueue("queues", "--namespace", "shop", "--json").json
     assert [queue["queue"] for queue in data] == ["default", "slow"]
     assert 0 <= data[0]["oldest_seconds"] < 60
+    assert [queue["consumers"] for queue in data] == [0, 0]
+
+
+def test_queues_that_nobody_has_used_or_nobody_consumes(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", (aioqueue.folder / "shop.py").read_text() + "\napp.conf.task_queues = ['audit']\n")
+    run = aioqueue("queues", "shop")
+    assert [line.split() for line in run.out.splitlines()[1:]] == [["audit", "0", "0", "0", "-", "0"]]
+    assert "No worker" not in run.err  # nothing waits there
+    aioqueue("call", "shop", "sleep", "1")
+    assert "No worker consumes slow: what waits there is not run." in aioqueue("queues", "shop").err
+    aioqueue.worker("-Q", "audit:2,other:1")
+    data = {queue["queue"]: queue["consumers"] for queue in aioqueue("queues", "shop", "--json").json}
+    assert data == {"audit": 1, "other": 1, "slow": 0}
 
 
 def test_purge_asks_first(aioqueue: Shell) -> None:

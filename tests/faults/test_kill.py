@@ -62,6 +62,19 @@ async def test_orphans_run_again_in_time(arena: Arena) -> None:
     arena.check_recovery()
 
 
+async def test_orphans_of_a_queue_with_its_own_timeout_run_again_in_time(arena: Arena) -> None:
+    """D4: within the queue's visibility timeout and a second, whatever that of the app is."""
+    settings = {"visibility_timeout": 600.0, "task_queues": [{"name": "default", "visibility_timeout": 1.0}]}
+    victim = await arena.worker(**settings)
+    results = await arena.send("work", 0.5, count=5)
+    await arena.started(results, worker=victim)
+    await arena.worker(**settings)
+    await victim.kill()
+    await arena.ended(results)
+    assert len(arena.repeated()) == 5
+    arena.check_recovery()
+
+
 async def test_all_workers_killed(arena: Arena) -> None:
     """D1: what was running and what waited is run by workers that come later."""
     workers = [await arena.worker(concurrency=5) for _ in range(2)]
