@@ -70,6 +70,12 @@ def names_of(routes: Any) -> Iterator[str]:
                 yield queue
 
 
+def asks_functions(routes: Any) -> bool:
+    """Whether some of it is decided by functions, so that nobody knows all queues beforehand."""
+    routers = cast("list[Any]", routes) if isinstance(routes, list) else (routes,)
+    return not all(isinstance(router, Mapping) for router in routers)
+
+
 def _ask(router: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]) -> Any:
     if isinstance(router, Mapping):
         return _in_table(cast("Mapping[Any, Any]", router), name)

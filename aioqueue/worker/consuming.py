@@ -11,6 +11,7 @@ from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.logs import logger
 from aioqueue.routing import Queue, queue_named
 from aioqueue.routing.addressing import known_queues
+from aioqueue.routing.routes import asks_functions
 from aioqueue.worker.slots import Slots
 from aioqueue.worker.turns import Turns, in_hand
 
@@ -146,7 +147,8 @@ class Consuming:
             return
         self.told = True
         known = self._known()
-        for name in self._given or ():
+        is_closed = not asks_functions(self._app.conf.task_routes)
+        for name in (self._given or ()) if is_closed else ():
             if name not in known and name not in self._own and name not in self._excluded:
                 logger.warning(
                     "Worker %s consumes the queue %r, to which no task of the app %r goes by itself or by task_routes, "

@@ -265,4 +265,7 @@ async def test_nothing_is_told_where_all_is_well(make_app: MakeApp, caplog: pyte
     async with app.testing() as t:
         await note.options(queue="unheard").send()
         await t.drain()
+    app.conf.task_routes = [lambda name, args, kwargs, options: "anywhere"]  # who knows what it says of others
+    async with app, app.worker(queues=["else"]):
+        pass
     assert complaints(caplog) == []
