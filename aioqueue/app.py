@@ -11,7 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from aioqueue import kinds, shared
+from aioqueue.around.events import BeatMoment, ScheduleMoment, TaskMoment, WorkerMoment, moment
 from aioqueue.around.overrides import Override
+from aioqueue.around.signals import ListensToBeat, ListensToSchedules, ListensToTasks, ListensToWorkers
 from aioqueue.around.surroundings import surroundings_of
 from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.core import Core, WayOut
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T", bound="Task[..., Any]")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 
@@ -189,6 +192,50 @@ class AioQueue(Core):
                 opened cannot be.
         """
         return Override(self, dependency, replacement)
+
+    @overload
+    def on(self, name: TaskMoment, *, task: Task[..., Any] | str | None = None) -> ListensToTasks: ...
+    @overload
+    def on(self, name: WorkerMoment) -> ListensToWorkers: ...
+    @overload
+    def on(self, name: BeatMoment) -> ListensToBeat: ...
+    @overload
+    def on(self, name: ScheduleMoment) -> ListensToSchedules: ...
+    @overload
+    def on(self, name: str, *, task: Task[..., Any] | str | None = None) -> Callable[[_F], _F]: ...
+    def on(self, name: str, *, task: Task[..., Any] | str | None = None) -> Any:
+        """Call a function at a moment of tasks, workers or schedules: `@app.on("task_failure")`.
+
+        It is called with an event, see `aioqueue.around.events`; a coroutine function on the event loop, a plain one in
+        a thread. What it raises is logged, and after `signal_timeout` seconds it is cancelled; no task is lost or ends
+        another way for it. Of several, the first one added is called first.
+
+        Args:
+            name: the moment; Celery's names are understood.
+            task: the only task that it is to hear of, or the name of one.
+
+        Raises:
+            ConfigurationError: there is no such moment, or it is no moment of the task that is given.
+        """
+        only = self._name_of(task, name) if task is not None else None
+        which = moment(name)
+
+        def listen(handler: _F) -> _F:
+            self.signals.connect(which, handler, only)
+            for known in self.tasks.values():
+                self.surround(known)
+            return handler
+
+        return listen
+
+    def _name_of(self, task: Task[..., Any] | str, moment: str) -> str:
+        if isinstance(task, str):
+            return task
+        if self.tasks.get(task.name) is None:
+            raise ConfigurationError(
+                f"app.on({moment!r}, task=...): {self.not_registered(task.name)} The handler hears of nothing."
+            )
+        return task.name
 
     def surround(self, task: Task[..., Any]) -> None:
         """Put around a task of the app what is to be around it now; runs that began before go on as they were."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpac
 
 from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.around.scopes import WorkerScope
+from aioqueue.around.signals import Signals
 from aioqueue.brokers.address import Address
 from aioqueue.brokers.connect import connect, refuse_what_it_cannot
 from aioqueue.brokers.protocol import Broker, Outgoing
@@ -86,6 +87,7 @@ class Core(ABC):
         include: modules that are imported before a worker starts.
         lifespan: called with the app, gives what a worker process enters once.
         observers: called with each message that was sent.
+        signals: who listens to what happens.
         middlewares: what is around all of its tasks, the outermost first; see `aioqueue.around.middleware`.
         passes_through: some of them, or of a task's own, are to see what is sent.
         overrides: dependencies, and what is called in their place; the last word counts.
@@ -114,6 +116,7 @@ class Core(ABC):
         self.passes_through = False
         self.overrides: list[tuple[Any, Callable[..., Any]]] = []
         self.scope: WorkerScope | None = None
+        self.signals = Signals()
         self._connections = Connections(self._connect)
         self._task_cls = task_cls
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found

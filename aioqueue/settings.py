@@ -77,6 +77,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
         worker_concurrency: coroutines and threads that run tasks at once in a worker process.
         worker_prefetch: tasks held ready beyond those; None follows the rate at which tasks end.
+        signal_timeout: for how long a handler of a signal, or a hook after a task's end, may run.
         worker_shutdown_timeout: for how long a stopping worker lets its tasks run on.
         worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
         worker_max_memory: resident memory after which a worker process is replaced; None is no limit.
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
     worker_concurrency: int = 100
     worker_prefetch: int | None = None
+    signal_timeout: float = 10.0
     worker_shutdown_timeout: float = 30.0
     worker_max_tasks: int | None = None
     worker_max_memory: int | None = None
@@ -211,6 +213,7 @@ _POSITIVE = frozenset(
         "worker_concurrency",
         "worker_max_tasks",
         "worker_max_memory",
+        "signal_timeout",
     }
 )
 _NOT_NEGATIVE = frozenset(

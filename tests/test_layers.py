@@ -66,7 +66,14 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "what those ask of brokers",
-        ("aioqueue.canvas.parts", "aioqueue.graph", "aioqueue.revoking", "aioqueue.waiting"),
+        (
+            "aioqueue.around.calling",
+            "aioqueue.around.signals",
+            "aioqueue.canvas.parts",
+            "aioqueue.graph",
+            "aioqueue.revoking",
+            "aioqueue.waiting",
+        ),
     ),
     ("where tasks wait", ("aioqueue.brokers", "aioqueue.backends", "aioqueue.embedded")),
     ("the rules of workflows", ("aioqueue.workflows",)),
@@ -75,6 +82,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "data",
         (
             "aioqueue._version",
+            "aioqueue.around.events",
             "aioqueue.arguments",
             "aioqueue.around.layer",
             "aioqueue.around.leaving",

@@ -265,6 +265,7 @@ def _machinery() -> tuple[str, ...]:
 
 
 _MACHINERY: Final = _machinery()
+_BETWEEN: Final = tuple(f"{Path(__file__).parent.parent / room}/" for room in ("around", "worker"))
 
 
 def _frames_of(exc: BaseException) -> str:
@@ -275,7 +276,9 @@ def _frames_of(exc: BaseException) -> str:
         start = exc.__traceback__  # the error is aioqueue's own: then its frames are what helps
     if start is None:
         return ""
-    return "".join(traceback.format_list(traceback.extract_tb(start, limit=-_MAX_FRAMES)))
+    frames = traceback.extract_tb(start, limit=-_MAX_FRAMES)
+    # What is put around a task stands between it and us, and between the two of them we do.
+    return "".join(traceback.format_list([one for one in frames if not one.filename.startswith(_BETWEEN)] or frames))
 
 
 def _report(failure: Failure, indent: str, depth: int) -> list[str]:

@@ -13,16 +13,11 @@ from aioqueue.worker.run import VOID, Run
 
 
 class Acknowledgements:
-    """What is said to the broker of a run, in its order.
+    """What is said to the broker of a run, in its order."""
 
-    Args:
-        settled: called with each end, and what the broker made of it.
-    """
-
-    def __init__(self, committer: Committer, rules: Rules, settled: Settled) -> None:
+    def __init__(self, committer: Committer, rules: Rules) -> None:
         self._committer = committer
         self._rules = rules
-        self._settled = settled
 
     async def early(self, run: Run) -> Verdict:
         """Acknowledge it before its end."""
@@ -56,18 +51,19 @@ class Acknowledgements:
             run.phase = VOID
             raise LeaseLost(f"Task {run.delivery.id} belongs to another worker by now; this run counts for nothing.")
 
-    def end(self, run: Run, settlement: Settlement) -> None:
-        """Settle its end: after the early acknowledgement, and as that went."""
+    def end(self, run: Run, settlement: Settlement, settled: Settled) -> None:
+        """Settle its end: after the early acknowledgement, and as that went. `settled` is called with what the broker
+        made of it."""
         if run.ack is not None:
             if not run.ack.done():
-                run.ack.add_done_callback(lambda _: self.end(run, settlement))
+                run.ack.add_done_callback(lambda _: self.end(run, settlement, settled))
                 return
             verdict = Verdict.FENCED if run.ack.cancelled() else run.ack.result()
             if verdict in (Verdict.FENCED, Verdict.REVOKED):
-                self._settled(settlement, verdict)  # another has it, or it was revoked
+                settled(settlement, verdict)  # another has it, or it was revoked
                 return
             settlement.early = verdict is Verdict.APPLIED
-        self._committer.add(settlement, self._settled)
+        self._committer.add(settlement, settled)
 
     async def report(self, run: Run, state: str, meta: Any) -> None:
         """`ctx.update_state()`."""

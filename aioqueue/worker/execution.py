@@ -1,4 +1,4 @@
-"""The life of one task, step by step: complete its input, begin, call, classify, tell, settle.
+"""The life of one task, step by step: complete its input, begin, call, classify, tell the log, settle.
 
 A step gives the outcome when it decides it; those after it pass it on to where it is told, and settled as it was
 decided. What counts for nothing any more (from `VOID` on) has none.
@@ -18,6 +18,7 @@ from aioqueue.exceptions import Replace
 from aioqueue.logs import logger
 from aioqueue.message import State
 from aioqueue.worker.acks import Acknowledgements
+from aioqueue.worker.beside import Beside
 from aioqueue.worker.calls import Calls
 from aioqueue.worker.ends import lost
 from aioqueue.worker.grafting import put_replacement
@@ -29,14 +30,11 @@ from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import CALLED, OVER, RUNNING, VOID, Run
 from aioqueue.worker.runtime import Hands, WorkerRuntime
-from aioqueue.worker.telling import Telling
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
 _Decided = TypeVar("_Decided", bound="Outcome | None")
-# For how long the hooks of one that was given up may run before its end is settled.
-_LAST_WORDS = 5.0
 
 
 class Execution:
@@ -54,7 +52,7 @@ class Execution:
         consumer: Consumer,
         hands: Hands,
         limits: Limits,
-        telling: Telling,
+        beside: Beside,
         end: Callable[[Run, Outcome], None],
         leave: Callable[[Run], None],
         *,
@@ -77,7 +75,7 @@ class Execution:
         self._state = state
         self._track = app.conf.task_track_started
         self.calls = Calls()
-        self._telling = telling
+        self._beside = beside
 
     async def execute(self, run: Run) -> None:
         """The whole life."""
@@ -88,16 +86,14 @@ class Execution:
                 outcome = self._begin(run) or await self._call(run)
             if outcome is None:
                 return  # it counts for nothing
-            if run.task.hooks:
-                run.outcome = outcome
-                await self._telling.hooks(run, outcome)
             if outcome.state is SUCCESS:
                 self._end(run, outcome)
                 return
             if run.context is not None:
                 run.context.asked = None
             self._end(run, outcome)
-            if outcome.value is not None:
+            around: Surroundings | None = run.task.surroundings
+            if outcome.value is not None and (around is None or not around.hears_ends):
                 let_go(outcome.value)
         except BaseException as error:  # of our own: no run is left without an end, and no slot is lost
             logger.exception("The end of task %s[%s] failed", run.task.name, run.delivery.id)
@@ -147,11 +143,14 @@ class Execution:
             if not run.acks_late and await self._acks.early(run) is not Verdict.APPLIED:
                 run.phase = VOID
                 return None
+            around: Surroundings | None = task.surroundings
+            if around is not None and (before := self._beside.before(context.id)) is not None:
+                # What is told of its being received, or of the run before.
+                await asyncio.wait({before}, timeout=self._app.conf.signal_timeout)
             if self._track if task.track_started is None else task.track_started:
                 self._acks.mention(run, State.STARTED)
             if run.soft_time_limit is not None or run.time_limit is not None:
                 self._limits.watch(run)
-            around: Surroundings | None = task.surroundings
             value = await (self.calls.start(run) if around is None else self._surrounded(run, context, around))
         except BaseException as error:
             # Everything a body raises is its outcome, SystemExit and its own CancelledError included.
@@ -198,15 +197,6 @@ class Execution:
     def cut(self, run: Run) -> Outcome | None:
         """What it means that a run was ended from outside; None: nothing is said of it, for it is run again."""
         return self._decided(self._rules.cut, run, run.cut)
-
-    async def last_words(self, run: Run, outcome: Outcome) -> None:
-        """Call the hooks of one that was given up."""
-        if run.task.hooks:
-            try:
-                async with asyncio.timeout(_LAST_WORDS):
-                    await self._telling.hooks(run, outcome)
-            except TimeoutError:
-                pass
 
     def _decided(self, rule: Callable[[Run, Any, int], _Decided], run: Run, ended_with: Any) -> _Decided | Outcome:
         try:

@@ -213,7 +213,7 @@ class Fetcher:
     async def _is_done(self) -> bool:
         """Whether a burst that has just found the queues empty has nothing left to do."""
         runner = self._runner
-        if runner.unsettled:
+        if runner.unsettled or len(runner.beside):
             runner.changed.clear()
             try:
                 # Look again meanwhile: what runs may wait for what it has sent.

@@ -221,7 +221,21 @@ class Incarnation:
         if settled.done():
             self._silent = False
         await self._try(settled, "settle what has ended")
+        await self._until_told(runner, until)
         await self._try(self._consumer.leave(), "hand back the rest")
+
+    async def _until_told(self, runner: Runner, until: float) -> None:
+        """What is called of what has ended has until then, and a moment more."""
+        if not len(runner.beside):
+            return
+        told = asyncio.ensure_future(runner.beside.until_quiet())
+        leave_now = asyncio.ensure_future(self._cold.wait())
+        patience = max(_LEAVE_TIMEOUT, until - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait({told, leave_now}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            leave_now.cancel()
 
     async def _try(self, action: Awaitable[Any], what: str) -> None:
         """Not for ever: the broker may be away, and what is not handed back comes back when the lease ends."""

@@ -54,7 +54,7 @@ class Limits:
         self._deadlines.close()
 
     def _soften(self, run: Run) -> None:
-        if run.phase is CALLED:  # hooks, a replacement that is stored, the settlement: none of it is the task's own
+        if run.phase is CALLED:  # a replacement that is stored, the settlement: none of it is the task's own
             return
         logger.info(
             "Task %s[%s] has run for its soft limit of %g s", run.task.name, run.delivery.id, run.soft_time_limit

@@ -177,8 +177,6 @@ class Rules(Ends):
 
     def last_resort(self, run: Run, error: BaseException, now: int) -> Outcome:
         """Something of ours has failed at its end."""
-        if run.outcome is not None:
-            return run.outcome
         try:
             return self.failed(run, error, now)
         except Exception:

@@ -13,7 +13,6 @@ from aioqueue.context import TaskContext
 from aioqueue.message import Message
 from aioqueue.settings import Settings
 from aioqueue.task import Task
-from aioqueue.worker.outcome import Outcome
 from aioqueue.workflow import Addition
 
 
@@ -35,12 +34,11 @@ class Phase(IntEnum):
     RUNNING = 1
     """It has one: its input is completed, its function called."""
     CALLED = 2
-    """Its function has been called, and has ended. What that means is decided, and hooks are called: nothing of it is
-    the task's own."""
+    """Its function has been called, and has ended. What that means is decided: nothing of it is the task's own."""
     VOID = 3
     """It still runs, but another worker has it, or it was revoked: whatever it does counts for nothing."""
     GIVEN_UP = 4
-    """It did not end when it was told to. Its slot is free; it runs on unheard, or its hooks are still to be called."""
+    """It did not end when it was told to. Its slot is free; it runs on unheard."""
     OVER = 5
     """Nothing of it goes on."""
 
@@ -75,7 +73,6 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         started: ms since the epoch.
         ack: the early acknowledgement, once it is asked for.
         cut: why it is cut off, if it is.
-        outcome: what its end means, once that is decided; nothing changes it then. None again when it is settled.
         soft_due: `SoftTimeLimitExceeded` is to be raised at its next step.
         phase: how far it is.
         coroutine: the asyncio task that runs it.
@@ -97,7 +94,6 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     started: int = 0
     ack: asyncio.Task[Verdict] | None = None
     cut: Cut | None = None
-    outcome: Outcome | None = None
     soft_due: bool = False
     phase: Phase = READY
     coroutine: asyncio.Task[None] | None = None

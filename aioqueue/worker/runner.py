@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
 from aioqueue.logs import logger
 from aioqueue.worker.acks import Acknowledgements
+from aioqueue.worker.afterwards import After, Afterwards
+from aioqueue.worker.beside import Beside
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.execution import Execution
 from aioqueue.worker.grafting import drop_additions
@@ -40,7 +42,7 @@ class Runner(Slots):
     Attributes:
         stamps: those that were revoked.
         standstill: hears which of the tasks wait for others.
-        limits, execution, telling: see there.
+        limits, execution, telling, beside: see there.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Runner(Slots):
         self._loop = loop = asyncio.get_running_loop()
         self._new_task = loop.create_task if loop.get_task_factory() else partial(asyncio.Task, loop=loop)
         self._context = contextvars.copy_context()
-        self._beside: set[asyncio.Task[None]] = set()
-        self._acks = Acknowledgements(committer, rules, self._settled)
+        self._dropping: set[asyncio.Task[None]] = set()
+        self._acks = Acknowledgements(committer, rules)
+        self.beside = Beside(concurrency, app.signals.under_way, self.changed)
+        self._afterwards = Afterwards(app, hostname, self.beside)
         self.stamps = RevokedStamps()
         self.standstill = Standstill(self.running, self.ready, consumer, concurrency=concurrency, hostname=hostname)
         self.limits = Limits(self._give_up)
@@ -76,7 +80,7 @@ class Runner(Slots):
             consumer,
             Hands(app, self._acks, self.standstill, self._loop, process),
             self.limits,
-            self.telling,
+            self.beside,
             self._end,
             self._leave,
             hostname=hostname,
@@ -140,8 +144,7 @@ class Runner(Slots):
         """Its slot is free, if it has one. Its end may be on its way."""
         # The context knows the run: without this the two would wait for the garbage collector.
         run.context = run.coroutine = None
-        if run.job is not None or run.outcome is not None:
-            run.job = run.outcome = None
+        run.job = None
         try:
             self.running.remove(run)
         except KeyError:
@@ -151,31 +154,39 @@ class Runner(Slots):
             self.start_ready()
         self.changed.set()
 
-    def _tell_and_settle(self, outcome: Outcome, run: Run | None = None) -> None:
-        """The one way out of all ends: each is told, and then settled."""
+    def _tell_and_settle(self, outcome: Outcome, run: Run | None = None, ran: Run | None = None) -> None:
+        """The one way out of all ends: told to the log, settled, and told to those who listen. `ran` had another end,
+        in place of which this one is settled."""
         settlement = outcome.settlement
         try:
             self.telling.tell(outcome, run)
         except Exception:  # it is settled all the same
             logger.exception("The end of task %s could not be told", settlement.delivery.id)
         if run is not None and run.additions and (settlement.step is None or not settlement.step.additions):
-            self._do_beside(drop_additions(self._app, run.additions))
+            self._dropping.add(dropping := self._loop.create_task(drop_additions(self._app, run.additions)))
+            dropping.add_done_callback(self._dropping.discard)
+        settled = self._settled
+        if run is None or run.task.surroundings is not None:
+            after = self._afterwards.of(outcome, run or ran, self._now())
+            settled = settled if after is None else partial(settled, after=after)
         if run is None or run.ack is None:
-            self._committer.add(settlement, self._settled)
+            self._committer.add(settlement, settled)
         else:
-            self._acks.end(run, settlement)
+            self._acks.end(run, settlement, settled)
 
-    def _do_beside(self, action: Coroutine[Any, Any, None]) -> None:
-        doing = self._loop.create_task(action)
-        self._beside.add(doing)
-        doing.add_done_callback(self._beside.discard)
-
-    def _settled(self, settlement: Settlement, verdict: Verdict) -> None:
+    def _settled(self, settlement: Settlement, verdict: Verdict, after: After | None = None) -> None:
         if verdict is not _APPLIED:
             if verdict is Verdict.REFUSED and (outcome := self._refused(settlement)) is not None:
-                self._tell_and_settle(outcome)
+                if after is not None:
+                    self.beside.drop(after.place)
+                self._tell_and_settle(outcome, ran=after.run if after is not None else None)
                 return
             self.telling.void(settlement, verdict)
+        if after is not None:
+            over = self._afterwards.settled(after, verdict)
+            if self.beside.is_far_behind:  # nothing else is fetched in its place until it is over
+                over.add_done_callback(lambda _: self._settled(settlement, _APPLIED))
+                return
         self.unsettled -= 1
         self.changed.set()
 
@@ -214,29 +225,16 @@ class Runner(Slots):
         """Nothing is run any more."""
         self.standstill.close()
         self.limits.close()
+        self.beside.close()
         self.execution.calls.close()
 
     def _give_up(self, run: Run) -> None:
         """It ignores its cancellation: its end is recorded without it, and it is left to itself."""
-        decided = run.outcome
-        outcome = None if run.phase is VOID else decided or self.execution.cut(run)
+        outcome = None if run.phase is VOID else self.execution.cut(run)
         self.give_up(run)
         if outcome is None:
             self.unsettled -= 1
-        elif decided is None:
-            run.outcome = outcome
-            self._do_beside(self._finish_without(run, outcome))
-        else:  # it is a hook that does not end
-            run.outcome = None
+        else:
             self._tell_and_settle(outcome, run)
         self.start_ready()
         self.changed.set()
-
-    async def _finish_without(self, run: Run, outcome: Outcome) -> None:
-        """The end of one that was given up."""
-        try:
-            await self.execution.last_words(run, outcome)
-        finally:
-            run.outcome = None
-            self.forget(run)
-            self._tell_and_settle(outcome, run)

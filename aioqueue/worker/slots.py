@@ -20,7 +20,7 @@ class Slots:
 
     Attributes:
         running: those that have started, and not ended.
-        stuck: those that were given up, and still have not ended, or not been told of.
+        stuck: those that were given up, and still have not ended.
         waiting: how many are ready.
         started_count, ended_count: how many have.
         unsettled: deliveries in hand: ready, running, or ended and not settled yet.
@@ -96,10 +96,9 @@ class Slots:
         self.ended_count += 1
 
     def forget(self, run: Run) -> None:
-        """It was given up: it is over once it has ended, and its end is on its way."""
-        if run.coroutine is None and run.outcome is None:
-            run.phase = OVER
-            self.stuck.discard(run)
+        """It was given up, and has ended after all."""
+        run.phase = OVER
+        self.stuck.discard(run)
 
     async def until_settled(self) -> None:
         """Wait until nothing is in hand."""

@@ -1,8 +1,7 @@
-"""Who hears of an end: the hooks of its task's class, and the log. Nobody else tells of it."""
+"""What the log says of an end, when it is decided; `afterwards.py` tells those who listen, when it is settled."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,16 +10,7 @@ from aioqueue.logs import logger
 from aioqueue.message import State
 from aioqueue.payload.failure import Failure
 from aioqueue.worker.outcome import BURIED, EXPIRED, REPLACED, SUCCESS, Outcome
-from aioqueue.worker.run import GIVEN_UP, Run
-
-_HOOKS: dict[str, str] = {State.SUCCESS: "on_success", State.FAILURE: "on_failure", State.RETRY: "on_retry"}
-
-
-async def hook(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call a hook, which may be a coroutine function."""
-    result = function(*arguments)
-    if inspect.isawaitable(result):
-        await result
+from aioqueue.worker.run import Run
 
 
 class Telling:
@@ -33,29 +23,8 @@ class Telling:
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
 
-    async def hooks(self, run: Run, outcome: Outcome) -> None:
-        """Call the hooks that the task's class has for such an end."""
-        task, id, state, value = run.task, run.delivery.id, outcome.state, outcome.value
-        name = _HOOKS.get(state)
-        if name is None:
-            return
-        traceback = "" if state == State.SUCCESS else Failure.of(value).report()
-        calls: list[tuple[str, tuple[Any, ...]]] = [
-            (name, (value, id, run.args, run.kwargs, *(() if state == State.SUCCESS else (traceback,))))
-        ]
-        if state != State.RETRY:
-            calls.append(("after_return", (state, value, id, run.args, run.kwargs, traceback)))
-        for name, arguments in calls:
-            if name in task.hooks:
-                try:
-                    await hook(getattr(task, name), *arguments)
-                except BaseException:
-                    logger.exception("The hook %s of task %s[%s] failed; the task's end stands", name, task.name, id)
-                    if run.phase is GIVEN_UP:  # and is to leave
-                        return
-
     def tell(self, outcome: Outcome, run: Run | None) -> None:
-        """Tell all others: once of each end, after it was decided and before it is settled. `run` is None if no run
+        """Tell it to the log: once of each end, after it was decided and before it is settled. `run` is None if no run
         has come to it."""
         state, value = outcome.state, outcome.value
         if state is SUCCESS:

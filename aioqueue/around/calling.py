@@ -1,0 +1,177 @@
+"""Calling what users have written for a moment: a coroutine here, a plain function in a thread, and neither for ever.
+
+Nothing that it does reaches whoever calls it: what it raises is logged, and after its time it is cancelled, reported
+and left to itself. One that is late again and again is left out for a while, so that it does not hold up the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aioqueue import clock
+from aioqueue.definition import is_coroutine_function
+from aioqueue.logs import logger
+
+# One that is cancelled may clean up for so long, in seconds, before it is left to itself.
+_GRACE = 0.2
+# After so many calls in a row that were too late it is not called for so many seconds.
+_LATE_AT_MOST = 5
+_LEFT_OUT = 60.0
+
+_NONE: Any = object()
+
+
+class Handler:
+    """A function of the user's.
+
+    Args:
+        function: a coroutine function, or a plain one.
+        name: how it is called in the log; by default by its own name.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+        self.function = function
+        self.name = name or f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+        self._is_coroutine = is_coroutine_function(function)
+        self._late = 0
+        self._left_out_until = float("-inf")
+
+    async def call(self, about: str, *arguments: Any, within: float, keeps: bool = False) -> None:
+        """Call it.
+
+        Args:
+            about: what it is called for, as it reads in the log.
+            arguments: what it is called with.
+            within: how long it may take, in seconds.
+            keeps: the context variables that it sets stay set.
+        """
+        await self.call_each(about, (arguments,), within=within, keeps=keeps)
+
+    async def call_each(
+        self, about: str, calls: Sequence[tuple[Any, ...]], *, within: float, keeps: bool = False
+    ) -> None:
+        """Call it for each of many, one after the other; all of them together have that time."""
+        if self._left_out_until > clock.seconds():
+            return
+        context = contextvars.copy_context()
+        work = self._coroutines(about, calls) if self._is_coroutine else self._in_thread(about, calls, context)
+        doing = asyncio.get_running_loop().create_task(work, context=context if self._is_coroutine else None)
+        try:
+            await asyncio.wait({doing}, timeout=within)
+            is_late = not doing.done()
+            if is_late:
+                doing.cancel()
+                await asyncio.wait({doing}, timeout=_GRACE)
+        except BaseException:
+            doing.cancel()
+            raise
+        if is_late:
+            self._was_late(about, within)
+        else:
+            self._late = 0
+            if keeps:
+                _adopt(context)
+
+    async def _coroutines(self, about: str, calls: Sequence[tuple[Any, ...]]) -> None:
+        for arguments in calls:
+            try:
+                await self.function(*arguments)
+            except BaseException as error:  # SystemExit would end the loop, and its own CancelledError nobody
+                if _is_cancelled(error):
+                    return
+                self._failed(about, error)
+
+    async def _in_thread(self, about: str, calls: Sequence[tuple[Any, ...]], context: contextvars.Context) -> None:
+        def each() -> list[Any]:
+            given: list[Any] = []
+            for arguments in calls:
+                try:
+                    given.append(self.function(*arguments))
+                except BaseException as error:
+                    self._failed(about, error)
+            return given
+
+        for value in await in_thread(each, context):
+            if inspect.isawaitable(value):  # a plain function that gives a coroutine, such as a partial of one
+                try:
+                    await value
+                except BaseException as error:
+                    if _is_cancelled(error):
+                        return
+                    self._failed(about, error)
+
+    def _failed(self, about: str, error: BaseException) -> None:
+        logger.error("%s, called for %s, failed; nothing else changes", self.name, about, exc_info=error)
+
+    def _was_late(self, about: str, within: float) -> None:
+        self._late += 1
+        logger.error(
+            "%s, called for %s, did not end within %g s; it was cancelled, and may go on unheard",
+            self.name,
+            about,
+            within,
+        )
+        if self._late >= _LATE_AT_MOST:
+            self._late, self._left_out_until = 0, clock.seconds() + _LEFT_OUT
+            logger.error("%s was late %d times in a row; it is left out for %g s", self.name, _LATE_AT_MOST, _LEFT_OUT)
+
+
+async def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function as a part of what runs here, a plain one in a thread. Context variables that it sets stay set;
+    what it raises is raised."""
+    if is_coroutine_function(function):
+        return await function(*arguments)
+    context = contextvars.copy_context()
+    try:
+        value = await in_thread(partial(function, *arguments), context)
+    finally:
+        _adopt(context)
+    return await value if inspect.isawaitable(value) else value
+
+
+def in_thread(call: Callable[[], Any], context: contextvars.Context) -> asyncio.Future[Any]:
+    """Call a function in a thread of its own, which keeps no program from ending; gives what it gives."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def work() -> None:
+        end: Callable[[], None]
+        try:
+            end = partial(future.set_result, context.run(call))
+        except StopIteration as error:  # a future refuses it
+            wrapped = RuntimeError("the function raised StopIteration")
+            wrapped.__cause__ = error
+            end = partial(future.set_exception, wrapped)
+        except BaseException as error:
+            end = partial(future.set_exception, error)
+        try:
+            loop.call_soon_threadsafe(_unless_done, future, end)
+        except RuntimeError:  # the loop is closed: nobody waits
+            pass
+
+    threading.Thread(target=work, name="aioqueue-handler", daemon=True).start()
+    return future
+
+
+def _unless_done(future: asyncio.Future[Any], end: Callable[[], None]) -> None:
+    if not future.done():
+        end()
+
+
+def _adopt(context: contextvars.Context) -> None:
+    """Set here what was set there."""
+    for variable, value in context.items():
+        if variable.get(_NONE) is not value:
+            variable.set(value)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether it is we who have cancelled it."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

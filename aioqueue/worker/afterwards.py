@@ -1,0 +1,191 @@
+"""What follows on an end once the broker has applied it: the hooks of the task's class, then the signals.
+
+An end that is fenced counts for nothing, and nobody is told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aioqueue.around.events import TaskEvent
+from aioqueue.around.surroundings import Surroundings
+from aioqueue.brokers.protocol import Verdict
+from aioqueue.context import current
+from aioqueue.exceptions import Reject
+from aioqueue.message import Message, State, headers_of
+from aioqueue.payload.codec import decode_call
+from aioqueue.payload.failure import Failure
+from aioqueue.worker.beside import Beside, Place
+from aioqueue.worker.leaves import let_go
+from aioqueue.worker.outcome import BURIED, IGNORED, REPLACED, REQUEUED, REVOKED_BY_ID, SUCCESS, Outcome
+from aioqueue.worker.run import Run
+
+if TYPE_CHECKING:
+    from aioqueue.core import Core
+
+_HOOKS: dict[str, str] = {State.SUCCESS: "on_success", State.FAILURE: "on_failure", State.RETRY: "on_retry"}
+_MOMENTS: dict[str, str] = {
+    State.SUCCESS: "task_success",
+    State.FAILURE: "task_failure",
+    State.RETRY: "task_retry",
+    State.REVOKED: "task_revoked",
+    BURIED: "task_failure",
+    REQUEUED: "task_rejected",
+}
+# What the task's own state is then, where it is another word.
+_STATES: dict[str, str | None] = {BURIED: State.FAILURE, REQUEUED: None, IGNORED: None, REPLACED: None}
+
+
+class After(msgspec.Struct, eq=False):
+    """An end of which somebody is to hear.
+
+    Attributes:
+        outcome: what it means.
+        run: what has come to it, if anything has.
+        runtime: for how long that ran, in seconds.
+        context: the run's context variables.
+        place: among the task's moments.
+    """
+
+    outcome: Outcome
+    run: Run | None
+    runtime: float | None
+    context: contextvars.Context
+    place: Place
+
+
+class Afterwards:
+    """Tells of ends that are settled.
+
+    Args:
+        app: whose tasks they are.
+        hostname: the name of the worker.
+        beside: where it is told.
+    """
+
+    def __init__(self, app: Core, hostname: str, beside: Beside) -> None:
+        self._app = app
+        self._beside = beside
+        self._hostname = hostname
+
+    def of(self, outcome: Outcome, run: Run | None, now: int) -> After | None:
+        """What is to be told when it is settled; None if nobody listens."""
+        if run is None:
+            if not self._app.signals.hears_ends:
+                return None
+            return After(outcome, None, None, contextvars.copy_context(), self._place(outcome))
+        around: Surroundings | None = run.task.surroundings
+        if around is None or not around.hears_ends:
+            return None
+        context = contextvars.copy_context()
+        if run.context is not None and context.get(current) is not run.context:  # it is ended from outside
+            context.run(current.set, run.context)
+        runtime = (now - run.started) / 1000 if run.started else None
+        return After(outcome, run, runtime, context, self._place(outcome))
+
+    def _place(self, outcome: Outcome) -> Place:
+        # From now on: the broker may deliver a retry before it has answered that it is settled.
+        return self._beside.expect(outcome.settlement.delivery.id)
+
+    def settled(self, after: After, verdict: Verdict) -> asyncio.Future[None]:
+        """This is what the broker made of it; gives what is done when all are told who are to be."""
+        if verdict is Verdict.APPLIED or verdict is Verdict.REVOKED:
+            self._beside.add(after.place, partial(self._tell, after, verdict), after.context)
+        else:
+            self._beside.drop(after.place)
+        return after.place.over
+
+    async def _tell(self, after: After, verdict: Verdict) -> None:
+        """Call the hooks and handlers for what the broker made of an end; one after the other."""
+        outcome, run = after.outcome, after.run
+        value = outcome.value
+        if verdict is Verdict.REVOKED and outcome.state != State.REVOKED:
+            outcome = Outcome(State.REVOKED, None, outcome.settlement, outcome.message, REVOKED_BY_ID)
+        try:
+            traceback = Failure.of(value).report() if isinstance(value, BaseException) else ""
+            if run is not None and run.task.surroundings is not None:
+                await self._hooks(run, run.task.surroundings, outcome, traceback)
+            await self._signals(after, outcome, traceback)
+        finally:
+            if isinstance(value, BaseException) and outcome.state is not SUCCESS:
+                let_go(value)
+
+    async def _hooks(self, run: Run, around: Surroundings, outcome: Outcome, traceback: str) -> None:
+        state, value, id = outcome.state, outcome.value, run.delivery.id
+        name = _HOOKS.get(state)
+        if name is None:
+            return
+        about = f"{run.task.name}[{id}]"
+        how = (traceback,) if state != State.SUCCESS else ()
+        await around.call_hook(name, about, value, id, run.args, run.kwargs, *how)
+        if state != State.RETRY:
+            await around.call_hook("after_return", about, state, value, id, run.args, run.kwargs, traceback)
+
+    async def _signals(self, after: After, outcome: Outcome, traceback: str) -> None:
+        signals, conf = self._app.signals, self._app.conf
+        name = outcome.message.task if outcome.message is not None else ""
+        for moment in _moments(outcome, after.run is not None):
+            if handlers := signals.of(moment, name):
+                event = self._event(moment, after, outcome, traceback)
+                about = f"{moment} of {name or '?'}[{after.place.id}]"
+                for handler in handlers:
+                    await handler.call(about, event, within=conf.signal_timeout)
+
+    def _event(self, moment: str, after: After, outcome: Outcome, traceback: str) -> TaskEvent:
+        run, message, value, delivery = after.run, outcome.message, outcome.value, outcome.settlement.delivery
+        if run is not None:
+            args, kwargs = run.args, run.kwargs
+        else:
+            args, kwargs = _arguments(message, self._app.conf.max_payload_size)
+        succeeded = outcome.state is SUCCESS
+        return TaskEvent(
+            name=moment,
+            task_id=delivery.id,
+            task=message.task if message is not None else "",
+            args=args,
+            kwargs=kwargs,
+            headers=_headers(message),
+            queue=delivery.queue,
+            retries=message.retries if message is not None else 0,
+            worker=self._hostname,
+            state=_STATES.get(outcome.state, outcome.state),
+            result=value if succeeded else None,
+            exception=value if not succeeded and isinstance(value, BaseException) else None,
+            traceback=traceback or None if not succeeded else None,
+            runtime=after.runtime,
+            reason=outcome.why or None,
+        )
+
+
+def _moments(outcome: Outcome, has_run: bool) -> list[str]:
+    """The moments that an end is, in their order."""
+    moments: list[str] = []
+    if (moment := _MOMENTS.get(outcome.state)) is not None:
+        moments.append("task_rejected" if isinstance(outcome.value, Reject) else moment)
+    if outcome.settlement.dead is not None and outcome.state != State.REVOKED:
+        moments.append("task_dead")
+    if has_run:
+        moments.append("task_postrun")
+    return moments
+
+
+def _arguments(message: Message | None, max_size: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of what has not run, as far as they can be read."""
+    if message is None:
+        return (), {}
+    try:
+        return decode_call(message.body, message.content, max_size)
+    except Exception:  # that may be why it has not run
+        return (), {}
+
+
+def _headers(message: Message | None) -> dict[str, Any]:
+    try:
+        return headers_of(message) if message is not None else {}
+    except Exception:
+        return {}

@@ -1,0 +1,434 @@
+"""Signals: what is told of tasks, when, in which order; and what a handler cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from support.apps import MakeApp, ended, outcome, working
+from support.waiting import PATIENCE, until
+
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext
+from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
+from aioqueue.brokers.protocol import Outgoing
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.message import Message, encode_message
+
+Events = list[TaskEvent]
+marked: ContextVar[str] = ContextVar("marked", default="")
+
+
+class Fault(Exception):
+    """Something is wrong."""
+
+
+def listening(app: AioQueue, *names: str) -> Events:
+    """What is told from now on of these moments; of all that come with a run or after an end, if none is given."""
+    seen: Events = []
+    for name in names or ("task_prerun", *sorted(END_MOMENTS)):
+        app.on(name)(seen.append)
+    return seen
+
+
+def names(events: Events, id: str | None = None) -> list[str]:
+    """The moments, of one task."""
+    return [event.name for event in events if id is None or event.task_id == id]
+
+
+async def test_each_end_of_a_run_and_its_moments(app: AioQueue) -> None:
+    @app.task(name="work", bind=True, max_retries=1)
+    async def work(ctx: TaskContext, how: str) -> int:
+        match how:
+            case "retry" if ctx.retries == 0:
+                raise ctx.retry(exc=Fault("again"), countdown=0)
+            case "fail":
+                raise Fault("for good")
+            case "ignore":
+                raise Ignore
+            case "reject":
+                raise Reject("not mine")
+            case "replace":
+                raise ctx.replace(work.s("succeed"))
+            case _:
+                return 7
+
+    events = listening(app)
+    success = ["task_prerun", "task_success", "task_postrun"]
+    expected = {
+        "succeed": success,
+        "retry": ["task_prerun", "task_retry", "task_postrun", *success],
+        "fail": ["task_prerun", "task_failure", "task_postrun"],
+        "ignore": ["task_prerun", "task_postrun"],
+        "reject": ["task_prerun", "task_rejected", "task_dead", "task_postrun"],
+        "replace": ["task_prerun", "task_postrun", *success],  # that has the id of this one
+    }
+    async with app.testing() as t:
+        sent = {how: await work.options(headers={"how": how}).send(how) for how in expected}
+        await t.drain()
+    assert {how: names(events, result.id) for how, result in sent.items()} == expected
+    (succeeded,) = [one for one in events if one.name == "task_success" and one.task_id == sent["succeed"].id]
+    assert (succeeded.task, succeeded.args, succeeded.result, succeeded.state) == ("work", ("succeed",), 7, "SUCCESS")
+    assert succeeded.headers == {"how": "succeed"} and succeeded.worker == "testing" and succeeded.queue == "default"
+    assert succeeded.runtime is not None and 0 <= succeeded.runtime < PATIENCE and succeeded.exception is None
+    (failed,) = [one for one in events if one.name == "task_failure"]
+    assert isinstance(failed.exception, Fault) and failed.exception.__traceback__ is None
+    assert failed.traceback is not None and "for good" in failed.traceback and failed.result is None
+    (retried,) = [one for one in events if one.name == "task_retry"]
+    assert isinstance(retried.exception, Fault) and retried.retries == 0
+    (dead,) = [one for one in events if one.name == "task_dead"]
+    assert dead.reason == "not mine"
+
+
+async def test_ends_of_what_has_not_run(app: AioQueue) -> None:
+    @app.task(name="work")
+    async def work(x: int) -> None: ...
+
+    events = listening(app)
+    async with app:
+        revoked = await work.send(1)
+        await revoked.revoke()
+        expired = await work.options(expires=0).send(2)
+        forged = {
+            "unknown": encode_message(Message(task="unknown", queue="default")),
+            "unfit": encode_message(Message(task="work", queue="default", body=b"\x92\x90\x80")),
+            "junk": b"\xc1",
+        }
+        broker = await app.broker()
+        await broker.send([Outgoing(id, "default", 0, data) for id, data in forged.items()], timeout=PATIENCE)
+        async with app.worker():
+            for id in (revoked.id, expired.id, *forged):
+                await outcome(app.result(id))
+    assert names(events, revoked.id) == ["task_revoked"]
+    (expiry,) = [one for one in events if one.task_id == expired.id]
+    assert (expiry.name, expiry.reason, expiry.args, expiry.runtime) == ("task_revoked", "expired", (2,), None)
+    for id, task in {"unknown": "unknown", "unfit": "work", "junk": ""}.items():
+        failed, dead = [one for one in events if one.task_id == id]
+        assert (failed.name, dead.name, failed.task, failed.state) == ("task_failure", "task_dead", task, "FAILURE")
+        assert failed.exception is not None and dead.reason == str(failed.exception)
+
+
+async def test_one_that_is_revoked_while_it_runs(app: AioQueue) -> None:
+    started = asyncio.Event()
+
+    @app.task
+    async def work() -> None:
+        started.set()
+        await asyncio.sleep(PATIENCE)
+
+    events = listening(app)
+    async with working(app):
+        result = await work.send()
+        await started.wait()
+        await result.revoke(terminate=True)
+        await until(lambda: "task_postrun" in names(events))
+    assert names(events) == ["task_prerun", "task_revoked", "task_postrun"]
+    assert events[1].state == "REVOKED" and events[1].reason == "revoked"
+
+
+async def test_the_end_is_settled_before_anybody_hears_of_it(app: AioQueue) -> None:
+    states: list[str] = []
+
+    class Hooked(Task[..., Any]):
+        async def on_success(self, result: Any, task_id: str, *given: Any) -> None:
+            states.append(await app.result(task_id).state())
+
+    @app.task(base=Hooked)
+    async def work() -> int:
+        return 1
+
+    @app.on("task_success")
+    async def look(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        states.append(await app.result(event.task_id).state())
+
+    async with app.testing() as t:
+        await work.send()
+        await t.drain()
+    assert states == ["SUCCESS", "SUCCESS"]
+
+
+async def test_the_order_around_a_run(app: AioQueue) -> None:
+    seen: list[str] = []
+
+    class Hooked(Task[..., Any]):
+        def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+            seen.append("before_start")
+
+        async def on_success(self, *given: Any) -> None:
+            seen.append("on_success")
+
+        def after_return(self, *given: Any) -> None:
+            seen.append("after_return")
+
+    @app.task(base=Hooked)
+    async def work() -> None:
+        seen.append("body")
+
+    for name in ("task_prerun", "task_success", "task_postrun"):
+        app.on(name)(lambda event: seen.append(event.name))
+    async with app.testing() as t:
+        await t.run(work)
+    assert seen == [
+        *("task_prerun", "before_start", "body"),
+        *("on_success", "after_return", "task_success", "task_postrun"),
+    ]
+
+
+async def test_a_retry_is_told_of_before_the_next_run_begins(app: AioQueue) -> None:
+    seen: list[str] = []
+
+    @app.task(bind=True)
+    async def work(ctx: TaskContext) -> None:
+        seen.append("run")
+        if ctx.retries < 2:
+            raise ctx.retry(countdown=0)
+
+    @app.on("task_retry")
+    async def slow(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        await asyncio.sleep(0.02)
+        seen.append("retry")
+
+    async with working(app):
+        await ended(await work.send())
+    assert seen == ["run", "retry", "run", "retry", "run"]
+
+
+async def test_a_handler_of_one_task_hears_of_no_other(app: AioQueue) -> None:
+    @app.task
+    async def mine() -> None: ...
+
+    @app.task
+    async def other() -> None: ...
+
+    seen: list[tuple[str, str]] = []
+    app.on("task_success", task=mine)(lambda event: seen.append(("task", event.task)))
+    app.on("task_success", task=other.name)(lambda event: seen.append(("name", event.task)))
+    async with app.testing() as t:
+        await mine.send()
+        await other.send()
+        await t.drain()
+    assert sorted(seen) == [("name", other.name), ("task", mine.name)]
+
+
+async def test_one_that_comes_later_hears_of_tasks_that_were_there(app: AioQueue) -> None:
+    @app.task
+    async def work() -> None: ...
+
+    async with app.testing() as t:
+        await t.run(work)
+        events = listening(app, "task_success")
+        await t.run(work)
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize("moment", ["task_prerun", "task_success", "task_postrun"])
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_a_handler_that_fails_is_reported_and_changes_nothing(
+    app: AioQueue, moment: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task
+    async def work() -> int:
+        return 1
+
+    async def fails(event: TaskEvent) -> None:
+        raise SystemExit("in the handler")
+
+    def also(event: TaskEvent) -> None:
+        raise SystemExit("in the handler")
+
+    app.on(moment)(fails if kind == "coroutine" else also)
+    events = listening(app, moment)
+    async with app.testing() as t:
+        assert await t.run(work) == 1
+    assert names(events) == [moment], "those behind it hear"
+    assert f"{moment} of {work.name}" in caplog.text and "in the handler" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "stubborn", "function"])
+async def test_a_handler_that_hangs_is_reported_and_left(
+    make_app: MakeApp, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(signal_timeout=0.05)
+    leave, left = asyncio.Event(), threading.Event()
+
+    @app.task
+    async def work() -> int:
+        return 1
+
+    async def hangs(event: TaskEvent) -> None:
+        await leave.wait()
+
+    async def stubborn(event: TaskEvent) -> None:
+        while not leave.is_set():
+            try:
+                await leave.wait()
+            except asyncio.CancelledError:
+                pass
+
+    def in_thread(event: TaskEvent) -> None:
+        left.wait(PATIENCE)
+
+    for moment in ("task_prerun", "task_success"):
+        app.on(moment)({"coroutine": hangs, "stubborn": stubborn, "function": in_thread}[kind])
+    events = listening(app, "task_postrun")
+    async with working(app, concurrency=1) as worker:
+        result = await work.send()
+        assert await result.get(timeout=PATIENCE) == 1
+        await until(lambda: events)
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        assert not worker.incarnation.runner.running
+    leave.set()
+    left.set()
+    assert caplog.text.count("did not end within 0.05 s") == 2
+
+
+async def test_a_handler_that_hangs_holds_no_slot(app: AioQueue) -> None:
+    leave = asyncio.Event()
+
+    @app.task
+    async def work(x: int) -> int:
+        return x
+
+    @app.on("task_success")
+    async def hangs(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        if event.args == (0,):
+            await leave.wait()
+
+    async with working(app, concurrency=1):
+        assert [await work.call(x, timeout=PATIENCE) for x in range(5)] == [0, 1, 2, 3, 4]
+        leave.set()
+
+
+async def test_one_that_is_late_again_and_again_is_left_out(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, calls = make_app(signal_timeout=0.01), list[int]()
+
+    @app.task
+    async def work() -> None: ...
+
+    @app.on("task_success")
+    async def hangs(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        calls.append(1)
+        await asyncio.sleep(PATIENCE)
+
+    async with app.testing() as t:
+        for _ in range(8):
+            await t.run(work)
+    assert len(calls) == 5 and "left out for 60 s" in caplog.text
+
+
+async def test_what_a_handler_before_the_run_sets_is_seen_by_the_body(app: AioQueue) -> None:
+    @app.on("task_prerun")
+    def mark(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        marked.set(f"{marked.get()}function ")
+
+    @app.on("task_prerun")
+    async def mark_too(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        marked.set(f"{marked.get()}coroutine")
+
+    @app.task
+    def work() -> str:
+        return marked.get()
+
+    async with app.testing() as t:
+        assert await t.run(work) == "function coroutine"
+    assert marked.get() == ""
+
+
+async def test_a_stopping_worker_waits_for_what_is_called(app: AioQueue) -> None:
+    events: Events = []
+
+    @app.task
+    async def work() -> None: ...
+
+    @app.on("task_success")
+    async def slow(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        await asyncio.sleep(0.2)
+        events.append(event)
+
+    async with working(app):
+        await (await work.send()).get(timeout=PATIENCE)
+        assert not events
+    assert len(events) == 1
+
+
+async def test_a_burst_stays_for_what_a_handler_sends(app: AioQueue) -> None:
+    ran: list[int] = []
+
+    @app.task
+    async def first() -> None: ...
+
+    @app.task
+    async def second() -> None:
+        ran.append(1)
+
+    @app.on("task_success", task=first)
+    async def send(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        await asyncio.sleep(0.1)
+        await second.send()
+
+    async with app:
+        await first.send()
+        await app.worker(burst="now").run(install_signals=False)
+    assert ran == [1]
+
+
+@pytest.mark.parametrize(
+    ("spelt", "meant"),
+    [
+        ("task-failed", "task_failure"),
+        ("task_succeeded", "task_success"),
+        ("task-retried", "task_retry"),
+        ("task-started", "task_prerun"),
+        ("task-revoked", "task_revoked"),
+        ("after_task_publish", "task_sent"),
+        ("worker-online", "worker_ready"),
+    ],
+)
+def test_celerys_spellings(app: AioQueue, spelt: str, meant: str) -> None:
+    app.on(spelt)(print)
+    assert app.signals.heard == {meant}
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [
+        (lambda app: app.on("task_failed_"), "task_failed"),
+        (lambda app: app.on("task_falure"), "task_failure"),
+        (lambda app: app.on("before_task_publish"), "around_send"),
+        (lambda app: app.on(5), "5"),
+        (lambda app: app.on("worker_ready", task="work")(print), "no moment of a task"),
+        (lambda app: app.on("task_failure")("alert"), "takes a function"),
+        (lambda app: app.on("task_failure", task=AioQueue("other").task(name="elsewhere")(print)), "elsewhere"),
+    ],
+)
+def test_what_is_refused(app: AioQueue, listen: Callable[[Any], Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        listen(app)
+    assert "The handler hears of nothing." in str(caught.value)
+    assert app.signals.heard == frozenset()
+
+
+def test_the_handler_stays_what_it_was(app: AioQueue) -> None:
+    def alert(event: TaskEvent) -> None: ...
+
+    assert app.on("task_failure")(alert) is alert
+    assert len(MOMENTS) == len(set(MOMENTS))
+
+
+async def test_nobody_listens_nothing_is_called(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "aioqueue")
+
+    @app.task
+    async def work() -> None: ...
+
+    async with working(app) as worker:
+        await (await work.send()).get(timeout=PATIENCE)
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        assert len(worker.incarnation.runner.beside) == 0
+    assert work.surroundings is None and not app.signals.hears_ends and caplog.text == ""
