@@ -15,6 +15,7 @@ import msgspec
 
 from aioqueue.around.leaving import OutgoingMessage
 from aioqueue.around.sending import Call, pass_all, pass_one, passage
+from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, Lengths, Outgoing
 from aioqueue.brokers.shares import shares
 from aioqueue.canvas.base import Canvas
@@ -174,6 +175,7 @@ class Dispatch:
         if conf.task_queues:
             lengths = self.lengths([message.queue for message in messages])
         await self.hand_over(batch, lambda: broker.send(messages, timeout=conf.send_timeout, max_length=lengths))
+        await tell_sent(self._app, batch)
 
     def lengths(self, queues: Iterable[str]) -> Lengths | None:
         """How many tasks each of some queues may hold when more are sent."""
@@ -314,19 +316,21 @@ class Dispatch:
                 stored = True
             part, start = layout.last(held=held)
             lengths = self.lengths(start.queues)
+            sent = [] if held else [Posting(*about) for about in layout.sent]
             id = await self.hand_over(
-                [] if held else [Posting(*about) for about in layout.sent],
+                sent,
                 lambda: broker.put_part(shape.id, part, start, timeout=conf.send_timeout, max_length=lengths),
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
                 if stored:
                     await broker.discard(shape.id)
-                shape.id = id
-            return shape
+                shape.id, sent = id, []
         except BaseException:
             if stored:
                 await broker.discard(shape.id)
             raise
+        await tell_sent(self._app, sent)
+        return shape
 
     # Dead letters
 

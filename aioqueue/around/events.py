@@ -105,7 +105,6 @@ class WorkerEvent(msgspec.Struct, frozen=True, kw_only=True):
         queues: what it consumes.
         concurrency: how many tasks it runs at once.
         pid: its process.
-        state: what the app's lifespan has yielded; None before that is entered, and after it is left.
     """
 
     name: str
@@ -114,7 +113,6 @@ class WorkerEvent(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     concurrency: int = 0
     pid: int = 0
-    state: Any = None
 
 
 class BeatEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,13 +42,19 @@ class Surroundings:
         self._before_start = "before_start" in task.hooks
         hooks: frozenset[str] = _AFTER_HOOKS & task.hooks
         self._hooks = {name: Handler(getattr(task, name), f"The hook {name}") for name in hooks}
+        self._is_received = bool(app.signals.of("task_received", task.name))
         self._prerun = app.signals.of("task_prerun", task.name)
         self._end_handlers = {name: found for name in END_MOMENTS if (found := app.signals.of(name, task.name))}
         self.hears_ends: bool = bool(self._hooks or self._end_handlers)
 
     def __bool__(self) -> bool:
         return bool(
-            self._middlewares or self._dependencies is not None or self._before_start or self._prerun or self.hears_ends
+            self._middlewares
+            or self._dependencies is not None
+            or self._before_start
+            or self._prerun
+            or self._is_received
+            or self.hears_ends
         )
 
     # Around the body

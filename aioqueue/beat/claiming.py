@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aioqueue import clock
+from aioqueue.around.sent import tell_fired, tell_sent
 from aioqueue.beat.due import MOST, look
 from aioqueue.beat.job import Job
 from aioqueue.brokers.protocol import Broker, Claim, Claimed, ClaimVerdict, StoredSchedule
@@ -67,6 +68,7 @@ class Claimer:
         self.own: Mapping[str, Schedule] = {}
         self.fired = 0
         self._jobs: dict[str, tuple[bytes, Job]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
         self._complained: dict[tuple[str, str], float] = {}
 
     async def fire(self, seconds: float = float("inf")) -> tuple[int | None, bool]:
@@ -202,8 +204,27 @@ class Claimer:
         done = 0
         for draft, claimed in zip(drafts, await self._dispatch.hand_over(told, give), strict=True):
             done += self._has_gone_on(draft, claimed)
+            if claimed.verdict is ClaimVerdict.SENT and self._app.signals.heard & {"task_sent", "schedule_fired"}:
+                self._tell(draft)
         self.fired += len(told)
         return done
+
+    def _tell(self, draft: _Draft) -> None:
+        """Tell those who listen, beside: what is due does not wait for them."""
+
+        async def tell() -> None:
+            await tell_sent(self._app, draft.postings)
+            await tell_fired(self._app, draft.claim.name, draft.postings)
+
+        telling = asyncio.get_running_loop().create_task(tell())
+        for group in (self._telling, self._app.signals.under_way):
+            group.add(telling)
+            telling.add_done_callback(group.discard)
+
+    async def until_told(self) -> None:
+        """Wait until those who listen have heard of all that was fired."""
+        while self._telling:
+            await asyncio.wait(self._telling)
 
     def _has_gone_on(self, draft: _Draft, claimed: Claimed) -> bool:
         claim = draft.claim

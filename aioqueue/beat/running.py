@@ -7,6 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from aioqueue.around.events import BeatEvent
 from aioqueue.beat.scheduler import Scheduler
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import ConfigurationError
@@ -30,6 +31,8 @@ def keeps_schedules(broker: Broker) -> Broker:
 async def beat_until(app: Core, broker: Broker, stop: asyncio.Event) -> None:
     """Run a scheduler until `stop` is set, or until cancelled."""
     scheduler = Scheduler(app, broker)
+    event = BeatEvent(name="beat_init", scheduler=scheduler.id, app=app.name)
+    await app.signals.tell(event, within=app.conf.signal_timeout)
     running = asyncio.create_task(scheduler.run(), name="aioqueue beat")
     stopping = asyncio.create_task(stop.wait())
     try:

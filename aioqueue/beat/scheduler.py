@@ -86,6 +86,7 @@ class Scheduler:
             listening.cancel()
             await asyncio.wait({listening})
             await self._resign()
+            await self._claimer.until_told()
 
     async def _listen(self) -> None:
         """Wake when a schedule has changed, and when whoever leads has resigned."""

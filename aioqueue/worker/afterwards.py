@@ -1,4 +1,5 @@
-"""What follows on an end once the broker has applied it: the hooks of the task's class, then the signals.
+"""What is told of tasks beside their runs: that they were received, and what follows on an end once the broker has
+applied it: the hooks of the task's class, then the signals.
 
 An end that is fenced counts for nothing, and nobody is told of it.
 """
@@ -60,7 +61,7 @@ class After(msgspec.Struct, eq=False):
 
 
 class Afterwards:
-    """Tells of ends that are settled.
+    """Tells of what is received, and of ends that are settled.
 
     Args:
         app: whose tasks they are.
@@ -72,6 +73,28 @@ class Afterwards:
         self._app = app
         self._beside = beside
         self._hostname = hostname
+
+    def received(self, run: Run) -> None:
+        """It is to be run; its run waits until those who listen were told."""
+        message, delivery, signals = run.message, run.delivery, self._app.signals
+        if not signals.of("task_received", message.task):
+            return
+        event = TaskEvent(
+            name="task_received",
+            task_id=delivery.id,
+            task=message.task,
+            args=run.args,
+            kwargs=run.kwargs,
+            headers=_headers(message),
+            queue=delivery.queue,
+            retries=message.retries,
+            worker=self._hostname,
+        )
+        about = f"task_received of {message.task}[{delivery.id}]"
+        within = self._app.conf.signal_timeout
+        self._beside.add(
+            self._beside.expect(delivery.id), lambda: signals.tell(event, message.task, within=within, about=about)
+        )
 
     def of(self, outcome: Outcome, run: Run | None, now: int) -> After | None:
         """What is to be told when it is settled; None if nobody listens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.canvas import Canvas
 from aioqueue.dispatch import Dispatch, postings
@@ -57,6 +58,7 @@ class Eager(Dispatch):
         broker = await _broker(app)
         batch = postings(app, target, args, kwargs, {**options, "countdown": None, "eta": None}, broker.now())
         await broker.send([posting.message for posting in batch], timeout=app.conf.send_timeout)
+        await tell_sent(app, batch)
         await _work(app, broker)
         # One that raised Ignore has left no record, nor one that is to be ignored and returned what cannot be sent.
         id = batch[0].message.id

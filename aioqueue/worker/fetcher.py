@@ -118,6 +118,7 @@ class Fetcher:
                 if self._burst is not None:
                     self._burst.goes_on()
                 now = self._broker.now()
+                is_heard = "task_received" in self._app.signals.heard
                 for delivery in deliveries:
                     try:
                         most = self._most.get(delivery.queue) if self._most else None
@@ -129,6 +130,8 @@ class Fetcher:
                     if isinstance(found, Outcome):
                         self._runner.turn_away(found)
                     else:
+                        if is_heard:
+                            self._runner.afterwards.received(found)
                         self._runner.put(found)
                 self._runner.start_ready()
                 if suspect is not None:

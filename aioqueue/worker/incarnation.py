@@ -171,13 +171,14 @@ class Incarnation:
     async def _wind_down(self, runner: Runner) -> bool:
         """Everything that ends is settled, everything else is handed back."""
         runner.accepting = False
-        until = asyncio.get_running_loop().time() + self._worker.shutdown_timeout
+        worker, until = self._worker, asyncio.get_running_loop().time() + self._worker.shutdown_timeout
         if self.lease_lost:
             runner.drop_ready()
             runner.cancel_all(Cut.LEASE_LOST)
             await self._until_ended(runner, 2.0)
             await self._leave(runner)
             return False
+        worker.life.tell("worker_shutting_down")
         if dropped := runner.drop_ready():
             logger.info("%d tasks that had not started go back to their queues", dropped)
         await self._try(self._consumer.hand_back(runner.held()), "hand back what had not started")

@@ -42,7 +42,7 @@ class Runner(Slots):
     Attributes:
         stamps: those that were revoked.
         standstill: hears which of the tasks wait for others.
-        limits, execution, telling, beside: see there.
+        limits, execution, telling, afterwards, beside: see there.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Runner(Slots):
         self._dropping: set[asyncio.Task[None]] = set()
         self._acks = Acknowledgements(committer, rules)
         self.beside = Beside(concurrency, app.signals.under_way, self.changed)
-        self._afterwards = Afterwards(app, hostname, self.beside)
+        self.afterwards = Afterwards(app, hostname, self.beside)
         self.stamps = RevokedStamps()
         self.standstill = Standstill(self.running, self.ready, consumer, concurrency=concurrency, hostname=hostname)
         self.limits = Limits(self._give_up)
@@ -167,7 +167,7 @@ class Runner(Slots):
             dropping.add_done_callback(self._dropping.discard)
         settled = self._settled
         if run is None or run.task.surroundings is not None:
-            after = self._afterwards.of(outcome, run or ran, self._now())
+            after = self.afterwards.of(outcome, run or ran, self._now())
             settled = settled if after is None else partial(settled, after=after)
         if run is None or run.ack is None:
             self._committer.add(settlement, settled)
@@ -183,7 +183,7 @@ class Runner(Slots):
                 return
             self.telling.void(settlement, verdict)
         if after is not None:
-            over = self._afterwards.settled(after, verdict)
+            over = self.afterwards.settled(after, verdict)
             if self.beside.is_far_behind:  # nothing else is fetched in its place until it is over
                 over.add_done_callback(lambda _: self._settled(settlement, _APPLIED))
                 return

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,8 +23,9 @@ from aioqueue.worker.beating import beating
 from aioqueue.worker.consuming import Consuming, Queues
 from aioqueue.worker.incarnation import Incarnation
 from aioqueue.worker.left_behind import names_of
+from aioqueue.worker.life import Life
 from aioqueue.worker.naming import name_of
-from aioqueue.worker.process import Process, living
+from aioqueue.worker.process import living
 from aioqueue.worker.resources import check_memory
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Worker:
         self._background: asyncio.Task[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.incarnation: Incarnation | None = None
+        self.life = Life(self, silent=is_eager)
 
     @property
     def left_behind(self) -> list[str]:
@@ -132,29 +134,26 @@ class Worker:
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
             self.consuming.tell(self.hostname)
-            async with AsyncExitStack() as stack:
-                broker = await self.app.open()
-                stack.push_async_callback(self.app.close)
-                process = await stack.enter_async_context(living(self.app, self._cold, self.shutdown_timeout))
-                await stack.enter_async_context(beating(self, broker, self._stop))
-                return await self._work(broker, process)
+            async with self.app:
+                broker = await self.app.broker()
+                return await self.life.lead(partial(self._live, broker))
         finally:
             for number in removed:
                 loop.remove_signal_handler(number)
 
-    async def _work(self, broker: Broker, process: Process) -> int:
-        clean = True
-        while True:
-            status = self._status(broker)
-            incarnation = self.incarnation = Incarnation(self, broker, status, process, self._stop, self._cold)
-            clean = await incarnation.run(self._ready)
-            if not incarnation.lease_lost:
-                logger.info("Worker %s has stopped", self.hostname)
-                code = incarnation.burst.code(self.hostname) if incarnation.burst is not None else 0
-                return code if clean else 1
-            # Another name: what was delivered under the old one belongs to others.
-            logger.warning("Worker %s was taken for dead, and starts again under a new identity", self.hostname)
-            self.id = short_id()
+    async def _live(self, broker: Broker) -> int:
+        async with living(self.app, self._cold, self.shutdown_timeout) as process, beating(self, broker, self._stop):
+            while True:
+                status = self._status(broker)
+                incarnation = self.incarnation = Incarnation(self, broker, status, process, self._stop, self._cold)
+                clean = await incarnation.run(self._ready)
+                if not incarnation.lease_lost:
+                    logger.info("Worker %s has stopped", self.hostname)
+                    code = incarnation.burst.code(self.hostname) if incarnation.burst is not None else 0
+                    return code if clean else 1
+                # Another name: what was delivered under the old one belongs to others.
+                logger.warning("Worker %s was taken for dead, and starts again under a new identity", self.hostname)
+                self.id = short_id()
 
     @property
     def left(self) -> Left:
@@ -166,6 +165,7 @@ class Worker:
         on_ready, self._on_ready = self._on_ready, None
         if on_ready is not None:
             on_ready()
+        self.life.tell("worker_ready")
         self._started.set() if self._started is not None else None
 
     def _status(self, broker: Broker) -> WorkerStatus:

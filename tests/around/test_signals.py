@@ -13,10 +13,10 @@ import pytest
 from support.apps import MakeApp, ended, outcome, working
 from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain
 from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
 from aioqueue.brokers.protocol import Outgoing
-from aioqueue.exceptions import ConfigurationError
+from aioqueue.exceptions import ConfigurationError, QueueFull
 from aioqueue.message import Message, encode_message
 
 Events = list[TaskEvent]
@@ -432,3 +432,90 @@ async def test_nobody_listens_nothing_is_called(app: AioQueue, caplog: pytest.Lo
         assert worker.incarnation is not None and worker.incarnation.runner is not None
         assert len(worker.incarnation.runner.beside) == 0
     assert work.surroundings is None and not app.signals.hears_ends and caplog.text == ""
+
+
+# What is sent and received
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_what_is_sent(app: AioQueue, kind: str) -> None:
+    events: Events = []
+
+    async def hear(event: TaskEvent) -> None:
+        events.append(event)
+
+    @app.task(name="work")
+    async def work(x: int) -> int:
+        return x
+
+    app.on("task_sent")(hear if kind == "coroutine" else events.append)
+    async with app.testing() as t:
+        one = await work.options(queue="other", headers={"tenant": "a"}).send(1)
+        many = await app.send_many([work.s(x) for x in range(3)])
+        named = await app.send_task("elsewhere", args=(5,))
+        await chain(work.s(7), work.s()).send()
+        await t.drain()
+    first = events[0]
+    assert (first.task_id, first.task, first.args, first.queue) == (one.id, "work", (1,), "other")
+    assert first.headers == {"tenant": "a"}
+    assert [event.task_id for event in events[1:5]] == [*[result.id for result in many], named.id]
+    assert [event.args for event in events[5:]] == [(7,), ()], "of a canvas all, with it"
+
+
+async def test_nothing_is_told_of_what_is_not_sent(make_app: MakeApp) -> None:
+    app = make_app(queue_max_length=1, queue_full="raise")
+    events = listening(app, "task_sent")
+
+    @app.task
+    async def work() -> None: ...
+
+    async with app:
+        await work.send()
+        with pytest.raises(QueueFull):
+            await work.send()
+    assert len(events) == 1
+
+
+async def test_a_handler_that_hangs_does_not_hold_up_send_for_long(make_app: MakeApp) -> None:
+    app = make_app(signal_timeout=0.05)
+
+    @app.task
+    async def work(x: int) -> None: ...
+
+    @app.on("task_sent")
+    async def hangs(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        await asyncio.sleep(PATIENCE)
+
+    async with app, asyncio.timeout(PATIENCE / 2):
+        assert len(await app.send_many([work.s(x) for x in range(100)])) == 100
+
+
+async def test_what_is_received_is_told_before_it_runs(app: AioQueue) -> None:
+    seen: list[str] = []
+
+    @app.task
+    async def work(x: int) -> None:
+        seen.append(f"run {x}")
+
+    @app.on("task_received")
+    async def hear(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        await asyncio.sleep(0.02)
+        seen.append(f"received {event.args[0]}")
+
+    async with working(app, concurrency=2):
+        for result in [await work.send(x) for x in range(3)]:
+            await ended(result)
+    for x in range(3):
+        assert seen.index(f"received {x}") < seen.index(f"run {x}")
+
+
+async def test_what_is_not_to_be_run_is_not_received(app: AioQueue) -> None:
+    events = listening(app, "task_received", "task_revoked")
+
+    @app.task
+    async def work() -> None: ...
+
+    async with app.testing() as t:
+        await work.options(expires=0).send()
+        await t.drain()
+    assert names(events) == ["task_revoked"]

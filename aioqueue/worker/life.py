@@ -1,0 +1,101 @@
+"""A worker's life, as it is told and as middlewares are around it: once in each process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from aioqueue.around.events import WorkerEvent
+from aioqueue.around.middleware import steps, through
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.logs import logger
+
+if TYPE_CHECKING:
+    from aioqueue.worker.worker import Worker
+
+
+class Life:
+    """Tells of a worker's life.
+
+    Attributes:
+        silent: it is no worker that users know of: nothing is told, and nothing is around it.
+    """
+
+    def __init__(self, worker: Worker, *, silent: bool = False) -> None:
+        self.silent = silent
+        self._worker = worker
+        self._app = worker.app
+        self._told: set[str] = set()
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def lead(self, work: Callable[[], Awaitable[int]]) -> int:
+        """Tell that it begins, work inside of the middlewares, and tell that it has ended.
+
+        Returns:
+            What the work gave.
+
+        Raises:
+            ConfigurationError: a middleware did not call `next`.
+        """
+        if self.silent:
+            return await work()
+        await self._tell("worker_init")
+        await self._tell("worker_process_init")
+        try:
+            return await self._inside(work)
+        finally:
+            while self._telling:
+                await asyncio.wait(self._telling)
+            await self._tell("worker_shutdown")
+
+    def tell(self, name: str) -> None:
+        """Tell of a moment, once, while the worker goes on."""
+        if self.silent or name in self._told or name not in self._app.signals.heard:
+            return
+        self._told.add(name)
+        telling = asyncio.get_running_loop().create_task(self._tell(name))
+        for group in (self._telling, self._app.signals.under_way):
+            group.add(telling)
+            telling.add_done_callback(group.discard)
+
+    async def _tell(self, name: str) -> None:
+        worker, app = self._worker, self._app
+        if name not in app.signals.heard:
+            return
+        event = WorkerEvent(
+            name=name,
+            worker=worker.hostname,
+            app=app.name,
+            queues=tuple(worker.queues),
+            concurrency=worker.concurrency,
+            pid=os.getpid(),
+        )
+        await app.signals.tell(event, within=app.conf.signal_timeout, about=f"{name} of {worker.hostname}")
+
+    async def _inside(self, work: Callable[[], Awaitable[int]]) -> int:
+        layers = steps(self._app.middlewares, "around_worker")
+        if not layers:
+            return await work()
+        begun, codes = False, list[int]()
+
+        async def innermost(_: Any) -> Any:
+            nonlocal begun
+            begun = True
+            codes.append(await work())
+            return codes[-1]
+
+        hostname = self._worker.hostname
+        try:
+            await through(layers, innermost)(self._worker)
+        except Exception:
+            if not codes:
+                raise
+            logger.exception("What is around worker %s failed when it had stopped", hostname)
+        if not begun:
+            raise ConfigurationError(
+                f"A middleware around worker {hostname} returned from around_worker without calling next: the worker "
+                "has not worked. Write `return await next(worker)`."
+            )
+        return codes[-1] if codes else 1
