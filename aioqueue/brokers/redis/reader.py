@@ -154,7 +154,7 @@ class Reader:
         block: tuple[Argument, ...] = ("BLOCK", max(1, int(wait * 1000))) if wait > 0 else ()
         read: tuple[Argument, ...] = (
             *("XREADGROUP", "GROUP", GROUP, self._worker.id, "COUNT", count, *block),
-            *("STREAMS", *wanted, *(">" for _ in wanted)),
+            *("STREAMS", *wanted, *[">"] * len(wanted)),
         )
         try:
             reply, revoked, lease = await self._link.calls(
