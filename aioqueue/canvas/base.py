@@ -38,9 +38,12 @@ class Canvas(ABC, Generic[R_co]):
     own_app: Core | None = None
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        self.options: dict[str, Any] = dict(options or {})
-        self.links = linked("link", self.options.pop("link", None))
-        self.errbacks = [one_task(errback) for errback in linked("link_error", self.options.pop("link_error", None))]
+        self.options: dict[str, Any] = dict(options) if options else {}
+        self.links: list[Canvas[Any]] = []
+        self.errbacks: list[Canvas[Any]] = []
+        if self.options:
+            self.links = linked("link", self.options.pop("link", None))
+            self.errbacks = [one_task(one) for one in linked("link_error", self.options.pop("link_error", None))]
 
     @abstractmethod
     def contents(self) -> Iterable[Canvas[Any]]:

@@ -46,8 +46,8 @@ class Signature(Canvas[R]):
         self.own_app = app
         self.task = task
         self.args: tuple[Any, ...] = tuple(args)
-        self.kwargs = dict(kwargs or {})
-        self.immutable = kinds.FLAG.of("The option immutable", immutable)
+        self.kwargs = dict(kwargs) if kwargs else {}
+        self.immutable = immutable if type(immutable) is bool else kinds.FLAG.of("The option immutable", immutable)
         self.spread = spread
 
     def set(  # type: ignore[override]
