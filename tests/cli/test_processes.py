@@ -89,3 +89,11 @@ def test_processes_that_could_not_work_are_not_replaced(aioqueue: Shell) -> None
     assert run.code == 1
     assert "before its first task" in run.err
     assert "takes its place" not in run.err
+
+
+def test_what_is_odd_about_queues_is_said_once(aioqueue: Shell) -> None:
+    worker = aioqueue.start("worker", "shop:app", "--processes", "2", "-Q", "slwo:2,default:1", "-X", "default")
+    eventually(lambda: len(aioqueue("workers", "shop", "--json").json) == 2, "both to work")
+    assert [one["queues"] for one in aioqueue("workers", "shop", "--json").json] == [["slwo"]] * 2
+    assert worker.err.count("consumes the queue 'slwo'") == 1
+    assert "Did you mean 'slow'?" in worker.err
