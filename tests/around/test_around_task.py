@@ -197,3 +197,18 @@ async def test_a_task_around_which_there_is_nothing_pays_for_nothing(app: AioQue
     assert app.tasks[bare.name].surroundings is None
     surround(app, Middleware())
     assert bare.surroundings is None, "it has no method of its own"
+
+
+async def test_a_traceback_shows_middlewares_and_the_body_and_nothing_between(app: AioQueue) -> None:
+    @app.task(soft_time_limit=60)
+    async def work() -> None:
+        raise ValueError("here")
+
+    surround(app, Seen("a", []), Seen("b", []))
+    async with app.testing() as t:
+        result = await work.send()
+        await t.drain()
+        info = await result.info()
+    assert info.traceback is not None
+    assert "value = await next(ctx)" in info.traceback and 'raise ValueError("here")' in info.traceback
+    assert "aioqueue/around/" not in info.traceback and "aioqueue/worker/" not in info.traceback

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,7 +15,7 @@ from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain
 from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
-from aioqueue.brokers.protocol import Outgoing
+from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.exceptions import ConfigurationError, QueueFull
 from aioqueue.message import Message, encode_message
 
@@ -149,6 +149,44 @@ async def test_the_end_is_settled_before_anybody_hears_of_it(app: AioQueue) -> N
         await work.send()
         await t.drain()
     assert states == ["SUCCESS", "SUCCESS"]
+
+
+async def test_nobody_is_told_of_an_end_that_counts_for_nothing(
+    app: AioQueue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hooked(Task[..., Any]):
+        def on_success(self, *given: Any) -> None:
+            hooks.append("on_success")
+
+        def after_return(self, *given: Any) -> None:
+            hooks.append("after_return")
+
+    hooks: list[str] = []
+
+    @app.task(base=Hooked)
+    async def work(x: int) -> int:
+        return x
+
+    events = listening(app)
+    async with working(app) as worker:
+        assert worker.incarnation is not None and worker.incarnation.runner is not None
+        consumer, runner = worker.incarnation._consumer, worker.incarnation.runner
+        settle = consumer.settle
+
+        async def late(settlements: Sequence[Settlement]) -> list[Verdict]:
+            """As the broker does for a worker whose tasks others have by now."""
+            monkeypatch.setattr(consumer, "settle", settle)
+            return [Verdict.FENCED for _ in settlements]
+
+        monkeypatch.setattr(consumer, "settle", late)
+        lost = await work.send(1)
+        await until(lambda: "counts for nothing" in caplog.text)
+        kept = await work.send(2)
+        await until(lambda: "task_postrun" in names(events))
+        assert len(runner.beside) == 0
+    assert names(events, lost.id) == ["task_prerun"]
+    assert names(events, kept.id) == ["task_prerun", "task_success", "task_postrun"]
+    assert hooks == ["on_success", "after_return"]
 
 
 async def test_the_order_around_a_run(app: AioQueue) -> None:

@@ -19,6 +19,7 @@ from aioqueue import (
     shared_task,
     solar,
 )
+from aioqueue.around.events import TaskEvent, WorkerEvent
 
 app = AioQueue("shop")
 
@@ -233,3 +234,24 @@ def routing() -> None:
     app.conf.task_queues = "email"  # wrong
     app.conf.task_create_missing_queues = "no"  # wrong
     add.options(routing_key=5)  # wrong
+
+
+def of_a_worker(event: WorkerEvent) -> None: ...
+
+
+def signals() -> None:
+    app.on("task_failure")(of_a_worker)  # wrong
+    app.on("worker_ready")(of_a_worker)
+    app.on("schedule_fired")(of_a_worker)  # wrong
+    app.on(5)  # wrong
+    app.on("task_failure", task=5)  # wrong
+
+
+@app.on("task_failure")  # wrong
+def without_an_event() -> None: ...
+
+
+@app.on("task_success")
+async def has_succeeded(event: TaskEvent) -> None:
+    event.retries = 3  # wrong
+    event.nothing()  # wrong
