@@ -187,12 +187,8 @@ async def test_methods_and_hooks_know_the_run(app: AioQueue) -> None:
     async with working(app):
         result = await work.send()
         await result.get(timeout=PATIENCE)
-    assert seen == [
-        ("step", result.id, 0),
-        ("on_retry", result.id),
-        ("step", result.id, 1),
-        ("on_success", result.id, 1),
-    ]
+    assert [one for one in seen if one[0] == "step"] == [("step", result.id, 0), ("step", result.id, 1)]
+    assert {one for one in seen if one[0] != "step"} == {("on_retry", result.id), ("on_success", result.id, 1)}
     assert work.request.id == "" and work.request.called_directly, "outside of a run"
 
 

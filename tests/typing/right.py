@@ -26,8 +26,10 @@ from aioqueue import (
     crontab,
     current_context,
     every,
+    get_task_logger,
     group,
     one_off,
+    register_serializer,
     shared_task,
     signature,
     solar,
@@ -91,6 +93,51 @@ async def audited(x: int) -> int:
     return x
 
 
+class DatabaseTask(Task[..., Any]):
+    max_retries = 3
+
+    @property
+    def db(self) -> list[int]:
+        assert_type(self.request.retries, int)
+        raise self.retry(countdown=5)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+
+@app.task(bind=True, base=DatabaseTask, queue="q")
+async def in_database(ctx: TaskContext[DatabaseTask], x: int) -> int:
+    assert_type(ctx.task.db, list[int])
+    assert_type(ctx.request.delivery_info, dict[str, Any])
+    return x
+
+
+@app.task(bind=True, base=DatabaseTask)
+def of_any_class(ctx: TaskContext, x: int) -> int:
+    return x + ctx.retries
+
+
+@shared_task(bind=True, base=DatabaseTask)
+def shared_in_database(ctx: TaskContext[DatabaseTask]) -> int:
+    return len(ctx.task.db)
+
+
+class Adding(Task[[int, int], int]):
+    def run(self, x: int, y: int) -> int:
+        return x + y
+
+
+adding = app.register_task(Adding)
+adding_too = app.register_task(Adding())
+with_class = AioQueue("shop", task_cls=DatabaseTask, accept_content=["json"])
+register_serializer("plain", lambda value: repr(value).encode(), lambda data: data.decode())
+
+
+@with_class.task(bind=True)
+async def of_the_app_s_class(ctx: TaskContext[DatabaseTask]) -> list[int]:
+    return ctx.task.db
+
+
 @shared_task
 async def shared(x: int) -> int:
     return x
@@ -110,6 +157,10 @@ async def sending() -> None:
     assert_type(await mail.send("a@b"), AsyncResult[dict[str, str]])
     assert_type(await render.send(3), AsyncResult[list[int]])
     assert_type(await bound.send(7, fast=True), AsyncResult[str])
+    assert_type(await in_database.send(7), AsyncResult[int])
+    assert_type(await adding.send(1, 2), AsyncResult[int])
+    assert_type(adding_too, Adding)
+    get_task_logger(__name__).info("sent")
     assert_type(await bound_plain.send(7), AsyncResult[float])
     assert_type(await audited.send(7), AsyncResult[int])
     assert_type(await shared.send(7), AsyncResult[int])

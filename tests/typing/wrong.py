@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from aioqueue import (
     AioQueue,
     AsyncResult,
     Queue,
     Signature,
+    Task,
     TaskContext,
     chain,
     chord,
@@ -16,6 +18,7 @@ from aioqueue import (
     every,
     group,
     one_off,
+    register_serializer,
     shared_task,
     solar,
 )
@@ -39,6 +42,33 @@ async def bound(ctx: TaskContext, order: int) -> str:
     ctx.retries = 3  # wrong
     ctx.nothing()  # wrong
     raise ctx.retry(count=3)  # wrong
+
+
+class DatabaseTask(Task[..., Any]):
+    db: list[int]
+
+
+class OtherTask(Task[..., Any]):
+    cache: dict[str, int]
+
+
+class Adding(Task[[int, int], int]):
+    def run(self, x: int, y: int) -> int:
+        return x + y
+
+
+adding = app.register_task(Adding)
+
+
+@app.task(bind=True, base=DatabaseTask)
+async def in_database(ctx: TaskContext[DatabaseTask], x: int) -> int:
+    print(ctx.task.cache)  # wrong
+    print(ctx.request.tsk)  # wrong
+    return len(ctx.task.db)
+
+
+def in_another(ctx: TaskContext[OtherTask], x: int) -> int:
+    return x
 
 
 @app.task(bind=True)
@@ -66,6 +96,12 @@ def decorating() -> None:
     app.task(autoretry_for=("ConnectionError",))(not_bound)  # wrong
     app.task(bind=True)(not_bound)  # wrong
     app.task("name")  # wrong
+    app.task(bind=True, base=DatabaseTask)(in_another)  # wrong
+    app.task(base=object)(not_bound)  # wrong
+    app.task(base=DatabaseTask, retires=3)(not_bound)  # wrong
+    app.register_task(not_bound)  # wrong
+    AioQueue("shop", task_cls=object)  # wrong
+    register_serializer("plain", lambda value: 3, bytes.decode)  # wrong
     shared_task(retires=3)(not_bound)  # wrong
     AioQueue()  # wrong
     AioQueue("shop", broker=6379)  # wrong
@@ -84,6 +120,8 @@ async def sending() -> None:
     await bound.send("7")  # wrong
     await bound.send(None, 7)  # wrong
     await bound_plain.send("7")  # wrong
+    await in_database.send("7")  # wrong
+    await adding.send("7", 1)  # wrong
     await shared.send("7")  # wrong
     await shared_bound.send("7")  # wrong
     await add.apply_async(3)  # wrong
