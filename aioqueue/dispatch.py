@@ -37,6 +37,8 @@ from aioqueue.workflow import Part
 R = TypeVar("R")
 T = TypeVar("T")
 
+_Call = tuple[Task[..., Any] | str, tuple[Any, ...], dict[str, Any], Mapping[str, Any]]
+
 _FULL_AGAIN = 0.05
 # How much of what is sent at once is held ready, in bytes.
 _MOST_HELD = 16 * 1024 * 1024
@@ -188,12 +190,12 @@ class Dispatch:
         targets = [one.target_in(self._app) if type(one) is Signature else "" for one in signed]
         if not self.in_batches or not all(as_message(one) is not None for one in signed):
             return await self._one_by_one(signed)
-        calls = [Call(target, one.args, one.kwargs, one.options) for target, one in zip(targets, signed, strict=True)]
+        found = [(target, one.args, one.kwargs, one.options) for target, one in zip(targets, signed, strict=True)]
         if not self._app.passes_through:
             results: list[AsyncResult[R]] = []
-            await self._send_shares(calls, results)
+            await self._send_shares(found, results)
             return results
-
+        calls = [Call(*call) for call in found]
         batch = [passage(self._app, call) for call in calls]
 
         async def leave(going: Sequence[int], given: list[Any]) -> None:
@@ -212,7 +214,7 @@ class Dispatch:
                 raise error.after([one.id for one in done], len(calls)) from error.__cause__
         return done
 
-    async def _send_shares(self, calls: Sequence[Call], results: list[AsyncResult[Any]]) -> None:
+    async def _send_shares(self, calls: Sequence[_Call], results: list[AsyncResult[Any]]) -> None:
         """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
         on its way: the rest is made again when it is its turn. Those that are sent add to the results."""
         broker = await self._app.broker()
@@ -296,6 +298,8 @@ class Dispatch:
                         f"An around_send has changed the task_id of {laid.node.task}, by which the other parts of its "
                         "canvas know it. Nothing was sent."
                     )
+                if changed.name != laid.node.task:
+                    laid.node.task = layout.shape.tasks[laid.number] = changed.name
                 layout.write(laid._replace(**changed._asdict()))
             shape = await self._put(layout, layout.written(), held=held)
             for number in going:

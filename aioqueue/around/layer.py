@@ -86,7 +86,9 @@ def _check_method(method: Any, name: str, what: str) -> None:
 def _layers(value: Any) -> tuple[Layer, ...]:
     if isinstance(value, Layer):
         raise TypeError("put it into a list")
-    return tuple([checked_layer(one, "Each of them") for one in value])
+    if isinstance(value, str):
+        raise TypeError
+    return tuple([checked_layer(one, "Each middleware of a task") for one in value])
 
 
 LAYERS: Final = Kind("a list of middlewares, such as [Audit()]", _layers)

@@ -33,6 +33,11 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     options: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.target if isinstance(self.target, str) else self.target.name
+
     def changed(self, app: Core, message: OutgoingMessage) -> Call:
         """The call that its message has become.
 
@@ -40,8 +45,7 @@ class Call(NamedTuple):
             ConfigurationError: something of that cannot be so.
         """
         args, kwargs, options = message.checked()
-        name = self.target if isinstance(self.target, str) else self.target.name
-        target = self.target if message.name == name else app.tasks.get(message.name) or message.name
+        target = self.target if message.name == self.name else app.tasks.get(message.name) or message.name
         return Call(target, args, kwargs, options)
 
 
@@ -54,8 +58,7 @@ class Passage(NamedTuple):
 
 def passage(app: Core, call: Call) -> Passage:
     """What a call goes through: what stands around all of the app's, and then around its task."""
-    target = call.target
-    name = target if isinstance(target, str) else target.name
+    name, target = call.name, call.target
     message = OutgoingMessage.of(name, call.args, call.kwargs, call.options)
     if name in OURS:  # of which users know nothing; what these bring goes through itself
         return Passage((), message)

@@ -11,10 +11,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from aioqueue import clock
 from aioqueue.around.sent import tell_fired, tell_sent
 from aioqueue.beat.due import MOST, look
 from aioqueue.beat.job import Job
+from aioqueue.beat.passing import Passing, Refused
 from aioqueue.brokers.protocol import Broker, Claim, Claimed, ClaimVerdict, StoredSchedule
 from aioqueue.brokers.shares import MOST_BYTES, MOST_ITEMS
 from aioqueue.dispatch import Dispatch, Posting
@@ -187,7 +190,38 @@ class Claimer:
         return found
 
     async def _claim(self, drafts: Sequence[_Draft]) -> int:
-        """Claim them in one step; returns how many have gone on to what comes next."""
+        """Claim them; returns how many have gone on to what comes next."""
+        if self._app.passes_through:
+            found = await asyncio.gather(*map(self._pass_and_claim, drafts), return_exceptions=True)
+            for claimed in found:
+                if isinstance(claimed, BaseException):
+                    raise claimed
+        else:
+            found = await self._claim_at_once(drafts)
+        return sum(
+            isinstance(claimed, Claimed) and self._has_gone_on(draft, claimed)
+            for draft, claimed in zip(drafts, found, strict=True)
+        )
+
+    async def _pass_and_claim(self, draft: _Draft) -> Claimed | None:
+        """Let its messages pass what stands around them, and claim it then; None if one of them is refused."""
+
+        async def claim(postings: tuple[Posting, ...]) -> Claimed:
+            messages = tuple([posting.message for posting in postings])
+            changed = msgspec.structs.replace(draft.claim, messages=messages)
+            (claimed,) = await self._claim_at_once([draft._replace(claim=changed, postings=postings)])
+            if claimed.verdict is ClaimVerdict.LATE:
+                self._complain(draft.claim.name, f"waits: its around_send took longer than {FRESH_FOR / 1000:g} s")
+            return claimed
+
+        try:
+            return await Passing(self._app, draft.postings, self._broker.now, claim).go()
+        except Refused as error:
+            self._complain(draft.claim.name, f"cannot be fired: {error}")
+            return None
+
+    async def _claim_at_once(self, drafts: Sequence[_Draft]) -> list[Claimed]:
+        """Claim them in one step."""
         told: list[Posting] = []
 
         async def give() -> list[Claimed]:
@@ -201,13 +235,13 @@ class Claimer:
                     told.extend(draft.postings)
             return found
 
-        done = 0
-        for draft, claimed in zip(drafts, await self._dispatch.hand_over(told, give), strict=True):
-            done += self._has_gone_on(draft, claimed)
-            if claimed.verdict is ClaimVerdict.SENT and self._app.signals.heard & {"task_sent", "schedule_fired"}:
-                self._tell(draft)
+        found = await self._dispatch.hand_over(told, give)
+        if self._app.signals.heard & {"task_sent", "schedule_fired"}:
+            for draft, claimed in zip(drafts, found, strict=True):
+                if claimed.verdict is ClaimVerdict.SENT:
+                    self._tell(draft)
         self.fired += len(told)
-        return done
+        return found
 
     def _tell(self, draft: _Draft) -> None:
         """Tell those who listen, beside: what is due does not wait for them."""

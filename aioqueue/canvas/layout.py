@@ -86,6 +86,7 @@ class Call(NamedTuple):
     options: Mapping[str, Any]
 
 
+_Call = tuple[int, Node, Role, "Task[..., Any] | str", tuple[Any, ...], dict[str, Any], Mapping[str, Any]]
 _Walk = Generator["tuple[Canvas[Any], At] | None", int, int]
 
 
@@ -380,7 +381,7 @@ class Layout:
         )
         self._drafts[number] = _Draft(node)
         self._open += 1
-        self._give(Call(number, node, role, signature.target_in(self._app), args, kwargs, options))
+        self._give((number, node, role, signature.target_in(self._app), args, kwargs, options))
         self._connect(at.before, number)
         return number
 
@@ -414,19 +415,19 @@ class Layout:
         )
         node = Node(kind=HANDLER, id=role.id, task=signature.task)
         target = signature.target_in(self._app)
-        self._give(Call(number, node, role, target, signature.args, signature.kwargs, signature.options))
+        self._give((number, node, role, target, signature.args, signature.kwargs, signature.options))
         self._parts.add(number, node)
         return number
 
     # Messages
 
-    def _give(self, call: Call) -> None:
+    def _give(self, call: _Call) -> None:
         if self._held is None:
             self.write(call)
         else:
-            self.calls.append(call)
+            self.calls.append(Call(*call))
 
-    def write(self, call: Call) -> None:
+    def write(self, call: _Call) -> None:
         """Make the message of a node.
 
         Raises:
@@ -441,9 +442,11 @@ class Layout:
             options = _undelayed(options)
         message = outgoing(self._app, target, args, kwargs, options, self._now, queue=queue, role=role)
         node.queue, node.priority, node.data = message.queue, message.priority, message.data
-        node.due, node.delay = message.due or 0, message.delay or 0
+        if message.due:
+            node.due = message.due
+        if message.delay:
+            node.delay = message.delay
         queues = self._queues
-        node.task = self.shape.tasks[number] = target if isinstance(target, str) else target.name
         if node.kind == HANDLER:
             queues.setdefault(message.queue, 0)
             return

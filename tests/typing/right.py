@@ -13,6 +13,8 @@ from aioqueue import (
     Canvas,
     Graph,
     GroupResult,
+    Middleware,
+    OutgoingMessage,
     Queue,
     Schedule,
     Signature,
@@ -34,8 +36,10 @@ from aioqueue import (
     signature,
     solar,
 )
+from aioqueue.around.middleware import Next
 from aioqueue.beat.schedules import ScheduleInfo
 from aioqueue.dead_letters import DeadTask
+from aioqueue.middlewares import ContextPropagation, SlowTasks
 from aioqueue.sync import SyncGroupResult, SyncResult
 
 app = AioQueue("shop", broker="memory://", result_expires=3600)
@@ -377,3 +381,31 @@ def routing() -> None:
     assert_type(Queue("email").topics, tuple[str, ...])
     assert_type(Queue("email").name, str)
     app.task(routing_key="a.b")(by_tenant)
+
+
+class Audit(Middleware):
+    async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+        assert_type(message.options, dict[str, Any])
+        message.headers["by"] = message.name
+        return await next(message)
+
+    async def around_task(self, ctx: TaskContext, next: Next) -> Any:
+        assert_type(ctx.retries, int)
+        return await next(ctx)
+
+    async def around_worker(self, worker: Worker, next: Next) -> Any:
+        assert_type(worker.concurrency, int)
+        return await next(worker)
+
+
+app.add_middleware(Audit())
+app.add_middleware(ContextPropagation())
+
+
+@app.task(middleware=[Audit(), SlowTasks(timedelta(minutes=1))])
+async def middled(x: int) -> str:
+    return str(x)
+
+
+async def around() -> None:
+    assert_type(await middled.send(1), AsyncResult[str])

@@ -8,6 +8,8 @@ from typing import Any
 from aioqueue import (
     AioQueue,
     AsyncResult,
+    Middleware,
+    OutgoingMessage,
     Queue,
     Signature,
     Task,
@@ -293,3 +295,16 @@ def without_an_event() -> None: ...
 async def has_succeeded(event: TaskEvent) -> None:
     event.retries = 3  # wrong
     event.nothing()  # wrong
+
+
+class Sync(Middleware):
+    def around_task(self, ctx: TaskContext, next: Any) -> int:  # wrong
+        return 1
+
+
+def middlewares() -> None:
+    app.add_middleware(Sync)  # wrong
+    app.add_middleware(print)  # wrong
+    app.task(middleware=Sync())(not_bound)  # wrong
+    app.task(middleware=[print])(not_bound)  # wrong
+    print(OutgoingMessage.of("add", (), {}, {}).queue)  # wrong
