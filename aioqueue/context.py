@@ -139,11 +139,6 @@ class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         return self.task.app
 
     @property
-    def place(self) -> Runtime:
-        """Where its dependencies are opened."""
-        return self._runtime
-
-    @property
     def max_retries(self) -> int | None:
         """How often it is retried at most; None is without end."""
         limit = self._message.max_retries

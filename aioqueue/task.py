@@ -216,25 +216,28 @@ class Task(Hooks, Generic[P, R]):
         A subclass may do something around it, also when a worker calls it: `return self.run(*args, **kwargs)` inside of
         it, in a coroutine `return await self.run(*args, **kwargs)`.
         """
+        if self.dependencies is not None and _has_run(type(self)):
+            return self._with_dependencies(self.dependencies, args, kwargs)
         return self.run(*args, **kwargs)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """The function, with its context first if it takes one, and with what it depends on."""
-        dependencies = self.dependencies
-        if dependencies is None:
-            return (
-                self.function(context_of(self, args, kwargs), *args, **kwargs)
-                if self.bind
-                else self.function(*args, **kwargs)
-            )
+        if self.dependencies is not None:
+            return self._with_dependencies(self.dependencies, args, kwargs)
+        if self.bind:
+            return self.function(context_of(self, args, kwargs), *args, **kwargs)
+        return self.function(*args, **kwargs)
+
+    def _with_dependencies(self, dependencies: Dependencies, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         around, context = current.get(), context_of(self, args, kwargs)
+        scope = None if around is None else around._runtime.scope  # pyright: ignore[reportPrivateUsage]
         return dependencies.under(self._app.overrides if self._app is not None else ()).called(
             self.function,
             (context, *args) if self.bind else args,
             kwargs,
             context,
             is_coroutine=is_coroutine_function(self.function),
-            scope=None if around is None else around.place.scope,
+            scope=scope,
         )
 
     # For the methods and hooks of subclasses: what a bound function asks of its context.

@@ -5,20 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from aioqueue.around.depends import Dependency
-from aioqueue.around.opening import Alone, Here, Opening, Place, Shared
+from aioqueue.around.opening import Alone, Here, Opening, Shared
 from aioqueue.around.planning import Planner
 from aioqueue.around.wishes import Reader
 from aioqueue.exceptions import ConfigurationError
-
-
-class Context(Protocol):
-    """What is asked of a task's context."""
-
-    @property
-    def place(self) -> Place: ...
 
 
 class Dependencies:
@@ -59,7 +52,7 @@ class Dependencies:
 
     async def around(self, context: Any, body: Callable[[Mapping[str, Any]], Awaitable[Any]]) -> Any:
         """Open them, call the body with their values, close them; gives or raises what comes of it."""
-        async with Opening(self.plan, context.place, context, f"{context.name}[{context.id}]") as given:
+        async with Opening(self.plan, context._runtime, context, f"{context.name}[{context.id}]") as given:
             return await body(given)
 
     def called(
@@ -83,10 +76,11 @@ class Dependencies:
         plan = self.plan.without(given)
         if is_coroutine:
             return _awaited(function, args, kwargs, Opening(plan, Alone(scope), context, context.name))
-        if (node := next((one for one in plan.nodes if one.is_async), None)) is not None:
+        if (provider := next((one for one in plan.providers if one.is_async), None)) is not None:
             raise ConfigurationError(
-                f"{context.name} is a plain function, and called as one it cannot wait for its dependency {node.name}. "
-                "It was not called. Give it what it depends on, as arguments; or in a test run it with t.run(...)."
+                f"{context.name} is a plain function, and called as one it cannot wait for its dependency "
+                f"{provider.name}. It was not called. Give it what it depends on, as arguments; or in a test run it "
+                "with t.run(...)."
             )
         return _at_once(function, args, kwargs, Opening(plan, Here(), context, context.name))
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from aioqueue.around.planning import Node, Plan
+from aioqueue.around.planning import OpeningPlan, Provider
 from aioqueue.exceptions import Ignore, Reject, Replace, Retry
 from aioqueue.logs import logger
 
@@ -22,12 +22,12 @@ InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 class Shared(Protocol):
     """Where what the tasks of a process share is open."""
 
-    async def value(self, node: Node) -> Any:
-        """The value of a node of the scope "worker"."""
+    async def value(self, provider: Provider) -> Any:
+        """The value of a provider of the scope "worker"."""
         ...
 
 
-class Place(Protocol):
+class Venue(Protocol):
     """Where dependencies are opened.
 
     Attributes:
@@ -45,32 +45,32 @@ class Place(Protocol):
 class Opened(NamedTuple):
     """Something that is to be closed."""
 
-    node: Node
+    provider: Provider
     context: Any
     is_async: bool
 
 
-async def open_node(node: Node, call: Callable[[], Any], in_thread: InThread) -> tuple[Any, Opened | None]:
-    """The value of a node, and what is to be closed of it.
+async def open_provider(provider: Provider, call: Callable[[], Any], in_thread: InThread) -> tuple[Any, Opened | None]:
+    """The value of a provider, and what is to be closed of it.
 
     Args:
-        node: the dependency.
+        provider: the dependency.
         call: its call, with what it needs.
         in_thread: calls in a thread.
     """
-    made = call() if node.on_loop else await in_thread(call)
+    made = call() if provider.on_loop else await in_thread(call)
     # Whoever gives a generator, perhaps through a decorator, gives it to be run; and nothing else is entered but what
     # was made here: what a function returns may be what others use.
-    context, is_async = _context(node, made)
+    context, is_async = _context(provider, made)
     if context is None:
         return (await made if inspect.iscoroutine(made) else made), None
     value = await (context.__aenter__() if is_async else in_thread(context.__enter__))
-    return value, Opened(node, context, is_async)
+    return value, Opened(provider, context, is_async)
 
 
-def _context(node: Node, made: Any) -> tuple[Any, bool]:
-    if node.enters is not None:
-        return made, node.enters == "async"
+def _context(provider: Provider, made: Any) -> tuple[Any, bool]:
+    if provider.enters is not None:
+        return made, provider.enters == "async"
     if isinstance(made, AsyncGeneratorType):
         made = asynccontextmanager(lambda: cast("AsyncGenerator[Any]", made))()
     elif isinstance(made, GeneratorType):
@@ -81,7 +81,7 @@ def _context(node: Node, made: Any) -> tuple[Any, bool]:
     return None, False
 
 
-async def close_node(opened: Opened, error: BaseException | None, in_thread: InThread) -> None:
+async def close_provider(opened: Opened, error: BaseException | None, in_thread: InThread) -> None:
     """Close it, and tell it of an error; raises what it raises. That it swallows the error changes nothing."""
     about = (None, None, None) if error is None else (type(error), error, error.__traceback__)
     context = opened.context
@@ -96,47 +96,47 @@ class Opening:
 
     Args:
         plan: what is opened.
-        place: where.
+        venue: where.
         context: the task's.
         run: names the run in the log.
     """
 
-    def __init__(self, plan: Plan, place: Place, context: Any, run: str) -> None:
+    def __init__(self, plan: OpeningPlan, venue: Venue, context: Any, run: str) -> None:
         self._plan = plan
-        self._place = place
+        self._venue = venue
         self._context = context
         self._run = run
         self._opened: list[Opened] = []
 
     async def __aenter__(self) -> dict[str, Any]:
-        values: dict[Node, Any] = {}
+        values: dict[Provider, Any] = {}
         try:
-            for node in self._plan.order:
-                await self._open(node, values)
+            for provider in self._plan.order:
+                await self._open(provider, values)
         except BaseException as error:
             final = await self._close(error)
             if final is not None and final is not error:
                 raise final from final.__cause__
             raise
-        return {name: values[node] for name, node in self._plan.parameters.items()}
+        return {name: values[provider] for name, provider in self._plan.parameters.items()}
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         final = await self._close(error)
         if final is not None and final is not error:
             raise final
 
-    async def _open(self, node: Node, values: dict[Node, Any]) -> None:
-        if node in values:
+    async def _open(self, provider: Provider, values: dict[Provider, Any]) -> None:
+        if provider in values:
             return
-        scope = self._place.scope
-        if node.scope == "worker":
+        scope = self._venue.scope
+        if provider.scope == "worker":
             if scope is not None:
-                values[node] = await scope.value(node)
+                values[provider] = await scope.value(provider)
                 return
-            for one in node.needs:
+            for one in provider.needs:
                 await self._open(one, values)
-        value, opened = await open_node(node, node.call(values, self._context), self._place.in_thread)
-        values[node] = value
+        value, opened = await open_provider(provider, provider.call(values, self._context), self._venue.in_thread)
+        values[provider] = value
         if opened is not None:
             self._opened.append(opened)
 
@@ -145,12 +145,12 @@ class Opening:
         while self._opened:
             opened = self._opened.pop()
             try:
-                await close_node(opened, error, self._place.in_thread)
+                await close_provider(opened, error, self._venue.in_thread)
             except BaseException as raised:
-                error = self._counts(error, raised, opened.node)
+                error = self._counts(error, raised, opened.provider)
         return error
 
-    def _counts(self, error: BaseException | None, raised: BaseException, node: Node) -> BaseException:
+    def _counts(self, error: BaseException | None, raised: BaseException, provider: Provider) -> BaseException:
         """Which of two errors is the run's.
 
         That of the body, unless closing was cut off, or the dependency has made another one of it on purpose: a
@@ -162,7 +162,7 @@ class Opening:
             return raised
         logger.error(
             "The dependency %s of task %s failed as it was closed; the task's own error stands",
-            node.name,
+            provider.name,
             self._run,
             exc_info=raised,
         )

@@ -26,6 +26,7 @@ class Override:
         check_function(dependency, "override")
         check_function(replacement, "override")
         self._app = app
+        self._dependency = dependency  # or its identity could become another one's
         self._pair = (identity(dependency), replacement)
 
     def begin(self) -> None:

@@ -12,14 +12,14 @@ from aioqueue.around.wishes import CONTEXT, Constant, Reader, Wish, identity, na
 from aioqueue.definition import call_of, is_coroutine_function
 
 
-class Node:
+class Provider:
     """One dependency, as others need it.
 
     Attributes:
         name: for people.
         function: gives the value.
         scope: for how long it is open.
-        positional, named: what it is called with: nodes, `CONTEXT` or a `Constant`.
+        positional, named: what it is called with: providers, `CONTEXT` or a `Constant`.
         on_loop: it is called on the event loop, for it does not block there.
         enters: "async" or "sync" if what is made is a context manager that is entered; of a class only.
         key: the same for what gives the same, in whichever plan.
@@ -40,15 +40,15 @@ class Node:
         self.key: Any = (
             identity(function),
             scope,
-            tuple((at, one.key) for at, one in needs if isinstance(one, Node)),
+            tuple((at, one.key) for at, one in needs if isinstance(one, Provider)),
         )
 
     @property
-    def needs(self) -> list[Node]:
+    def needs(self) -> list[Provider]:
         """What has to be there before it."""
-        return [one for one in (*self.positional, *self.named.values()) if isinstance(one, Node)]
+        return [one for one in (*self.positional, *self.named.values()) if isinstance(one, Provider)]
 
-    def call(self, values: Mapping[Node, Any], context: Any) -> Callable[[], Any]:
+    def call(self, values: Mapping[Provider, Any], context: Any) -> Callable[[], Any]:
         """Its call with what it needs."""
 
         def value(source: Any) -> Any:
@@ -62,7 +62,7 @@ class Node:
         return lambda: function(*args, **kwargs)
 
 
-class Plan:
+class OpeningPlan:
     """The dependencies of a task.
 
     Attributes:
@@ -70,23 +70,23 @@ class Plan:
         order: what is opened for it, each after what it needs; those of the worker are asked for.
     """
 
-    def __init__(self, parameters: Mapping[str, Node]) -> None:
+    def __init__(self, parameters: Mapping[str, Provider]) -> None:
         self.parameters = parameters
         self.order = _ordered(parameters.values())
 
-    def without(self, given: Collection[str]) -> Plan:
+    def without(self, given: Collection[str]) -> OpeningPlan:
         """The same where some of the parameters are given."""
-        return Plan({name: node for name, node in self.parameters.items() if name not in given})
+        return OpeningPlan({name: provider for name, provider in self.parameters.items() if name not in given})
 
     @property
-    def nodes(self) -> set[Node]:
+    def providers(self) -> set[Provider]:
         """All that it is made of, also what is needed by what workers share."""
-        found: set[Node] = set()
+        found: set[Provider] = set()
         pending = list(self.order)
         while pending:
-            if (node := pending.pop()) not in found:
-                found.add(node)
-                pending += node.needs
+            if (provider := pending.pop()) not in found:
+                found.add(provider)
+                pending += provider.needs
         return found
 
 
@@ -101,24 +101,24 @@ class Planner:
     def __init__(self, reader: Reader, overrides: Mapping[Any, Callable[..., Any]]) -> None:
         self._reader = reader
         self._overrides = overrides
-        self._nodes: dict[Any, Node] = {}
+        self._providers: dict[Any, Provider] = {}
         self._under_way: dict[Any, Callable[..., Any]] = {}
 
-    def plan(self, wanted: Mapping[str, Dependency]) -> Plan:
+    def plan(self, wanted: Mapping[str, Dependency]) -> OpeningPlan:
         """The plan for the parameters of a task.
 
         Raises:
             ConfigurationError: it cannot be opened.
         """
-        return Plan({name: self._node(dependency) for name, dependency in wanted.items()})
+        return OpeningPlan({name: self._provider(dependency) for name, dependency in wanted.items()})
 
-    def _node(self, dependency: Dependency) -> Node:
+    def _provider(self, dependency: Dependency) -> Provider:
         function: Any = dependency.function
         function = self._overrides.get(identity(function), function)
         scope: Scope = dependency.scope or "task"
         key = (identity(function), scope)
-        if key in self._nodes:
-            return self._nodes[key]
+        if key in self._providers:
+            return self._providers[key]
         if key in self._under_way:
             begin = list(self._under_way).index(key)
             circle = [*list(self._under_way.values())[begin:], function]
@@ -127,7 +127,7 @@ class Planner:
         positional: list[Any] = []
         named: dict[str, Any] = {}
         for wish in self._reader.of(function):
-            value = self._node(wish.what) if isinstance(wish.what, Dependency) else wish.what
+            value = self._provider(wish.what) if isinstance(wish.what, Dependency) else wish.what
             if scope == "worker":
                 self._check_scope(function, wish, value)
             if wish.by_position:
@@ -135,8 +135,8 @@ class Planner:
             else:
                 named[wish.name] = value
         del self._under_way[key]
-        node = self._nodes[key] = Node(name_of(function), function, scope, positional, named)
-        return node
+        provider = self._providers[key] = Provider(name_of(function), function, scope, positional, named)
+        return provider
 
     def _check_scope(self, function: Callable[..., Any], wish: Wish, value: Any) -> None:
         name = name_of(function)
@@ -145,22 +145,22 @@ class Planner:
                 f"The dependency {name} has the scope 'worker', and takes the context of a task ({wish.name!r}), of "
                 "which there are many: give it the scope 'task', or leave that out."
             )
-        if isinstance(value, Node) and value.scope == "task":
+        if isinstance(value, Provider) and value.scope == "task":
             raise self._reader.refused(
                 f"The dependency {name} has the scope 'worker', and needs {value.name}, which is opened for each task: "
                 f"write Depends({value.name}, scope='worker') there, or give {name} the scope 'task'."
             )
 
 
-def _ordered(roots: Iterable[Node]) -> tuple[Node, ...]:
-    order: dict[Node, None] = {}
+def _ordered(roots: Iterable[Provider]) -> tuple[Provider, ...]:
+    order: dict[Provider, None] = {}
 
-    def add(node: Node) -> None:
-        if node not in order:
-            if node.scope == "task":
-                for one in node.needs:
+    def add(provider: Provider) -> None:
+        if provider not in order:
+            if provider.scope == "task":
+                for one in provider.needs:
                     add(one)
-            order[node] = None
+            order[provider] = None
 
     for root in roots:
         add(root)

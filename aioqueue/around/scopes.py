@@ -11,8 +11,8 @@ import contextvars
 from collections.abc import Awaitable
 from typing import Any
 
-from aioqueue.around.opening import InThread, close_node, open_node
-from aioqueue.around.planning import Node
+from aioqueue.around.opening import InThread, close_provider, open_provider
+from aioqueue.around.planning import Provider
 from aioqueue.exceptions import AioQueueError
 from aioqueue.logs import logger
 
@@ -20,8 +20,8 @@ from aioqueue.logs import logger
 class _Held:
     """One that is open, or is being opened."""
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
         self.value: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.value.add_done_callback(_retrieved)
         self.leave = asyncio.Event()
@@ -48,20 +48,20 @@ class WorkerScope:
         """Whether anything was opened."""
         return bool(self._held)
 
-    async def value(self, node: Node) -> Any:
-        """The value of a node: opened if it is not, and the same for all who ask.
+    async def value(self, provider: Provider) -> Any:
+        """The value of a provider: opened if it is not, and the same for all who ask.
 
         Raises:
             Exception: it could not be opened; who asks next tries again.
         """
-        held = self._held.get(node.key)
+        held = self._held.get(provider.key)
         if held is None:
             if self._closed:
-                raise AioQueueError(f"The dependency {node.name} cannot be opened: the worker has stopped.")
-            held = self._held[node.key] = _Held(node)
+                raise AioQueueError(f"The dependency {provider.name} cannot be opened: the worker has stopped.")
+            held = self._held[provider.key] = _Held(provider)
             holding = self._hold(held)
             held.task = asyncio.get_running_loop().create_task(
-                holding, name=f"dependency {node.name}", context=self._variables.copy()
+                holding, name=f"dependency {provider.name}", context=self._variables.copy()
             )
         return await asyncio.shield(held.value)
 
@@ -80,7 +80,7 @@ class WorkerScope:
             if ending is not None:
                 ending.cancel()
             if not closing.done():
-                names = ", ".join(held.node.name for held in self._order)
+                names = ", ".join(held.provider.name for held in self._order)
                 logger.warning("Dependencies of the worker are not closed, for that took too long: %s", names)
             closing.cancel()
             for held in self._held.values():
@@ -101,13 +101,13 @@ class WorkerScope:
 
     async def _hold(self, held: _Held) -> None:
         """Open one, hold it until it is to be left, and close it."""
-        node = held.node
+        provider = held.provider
         try:
-            values = {one: await self.value(one) for one in node.needs}
-            value, opened = await open_node(node, node.call(values, None), self._in_thread)
+            values = {one: await self.value(one) for one in provider.needs}
+            value, opened = await open_provider(provider, provider.call(values, None), self._in_thread)
         except BaseException as error:
             self._forget(held)
-            held.value.set_exception(_told(node, error))
+            held.value.set_exception(_told(provider, error))
             return
         self._order.append(held)
         held.value.set_result(value)
@@ -117,27 +117,27 @@ class WorkerScope:
         except BaseException as error:
             ended = error
             if not self._closed:
-                logger.error("The dependency %s of the worker has ended by itself; it is opened again", node.name)
+                logger.error("The dependency %s of the worker has ended by itself; it is opened again", provider.name)
         try:
             if opened is not None:
-                await close_node(opened, ended, self._in_thread)
+                await close_provider(opened, ended, self._in_thread)
         except BaseException as error:
             if error is not ended:
-                logger.error("The dependency %s of the worker failed as it was closed", node.name, exc_info=error)
+                logger.error("The dependency %s of the worker failed as it was closed", provider.name, exc_info=error)
         finally:
             self._forget(held)
 
     def _forget(self, held: _Held) -> None:
-        if self._held.get(held.node.key) is held:
-            del self._held[held.node.key]
+        if self._held.get(held.provider.key) is held:
+            del self._held[held.provider.key]
         if held in self._order:
             self._order.remove(held)
 
 
-def _told(node: Node, error: BaseException) -> BaseException:
+def _told(provider: Provider, error: BaseException) -> BaseException:
     """What those are told who wait for one that could not be opened."""
     if isinstance(error, asyncio.CancelledError | StopIteration):  # which would be taken for their own
-        told = AioQueueError(f"The dependency {node.name} could not be opened: {type(error).__name__}.")
+        told = AioQueueError(f"The dependency {provider.name} could not be opened: {type(error).__name__}.")
         told.__cause__ = error
         return told
     return error

@@ -11,7 +11,7 @@ import pytest
 from support.apps import Gate, outcome, working
 from support.waiting import until
 
-from aioqueue import AioQueue, Depends, TaskContext, current_context
+from aioqueue import AioQueue, Depends, Task, TaskContext, current_context
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 
 seen: list[Any] = []
@@ -275,3 +275,33 @@ async def test_called_by_another_task(app: AioQueue, tasks: Tasks) -> None:
     async with working(app):
         assert await outcome(await outer.send()) == "5 with session of pool"
         assert seen == ["pool opens", "session opens", "session closes"]
+
+
+async def test_tasks_of_a_class(app: AioQueue) -> None:
+    """Whose body is a method, or whose class does something around each call."""
+
+    class Charge(Task[..., Any]):
+        name = "charge"
+
+        async def run(self, order: int, p: str = Depends(pool)) -> str:
+            return f"{order} with {p}"
+
+    class Around(Task[..., Any]):
+        async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append("called")
+            return await self.run(*args, **kwargs)
+
+    @app.task(base=Around, bind=True)
+    async def around(ctx: TaskContext, order: int, p: str = Depends(pool)) -> str:
+        return f"{order} with {p}"
+
+    charge = app.register_task(Charge)
+    async with working(app):
+        assert await outcome(await charge.send(1)) == "1 with pool"
+        assert await outcome(await around.send(1)) == "1 with pool"
+    assert seen == ["pool opens", "pool closes", "pool opens", "called", "pool closes"]
+    seen.clear()
+    assert await charge(1) == "1 with pool"
+    assert await charge(1, p="mine") == "1 with mine"
+    assert await around(1) == "1 with pool"
+    assert seen == ["pool opens", "pool closes", "called", "pool opens", "pool closes"]

@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from canvas.plays import add_tasks
 
-from aioqueue import AioQueue, Reject, TaskContext, TaskFailure
+from aioqueue import AioQueue, Depends, Reject, TaskContext, TaskFailure
 
 from .record import Writer
 
@@ -37,6 +38,8 @@ def make_app(url: str, **settings: Any) -> AioQueue:
     app.task(bind=True, name="poison")(poison)
     app.task(bind=True, name="poison_after")(poison_after)
     app.task(bind=True, name="stubborn")(stubborn)
+    app.task(bind=True, name="depends")(depends)
+    app.task(bind=True, name="depends_thread")(depends_thread)
     add_tasks(app, played, longest=LONGEST_ACT)
     return app
 
@@ -138,4 +141,36 @@ async def stubborn(ctx: TaskContext, seconds: float) -> str:
                 await asyncio.sleep(left)
             except asyncio.CancelledError:
                 writer.write("cancelled", ctx)
+    return outcome(ctx)
+
+
+async def pool() -> AsyncIterator[None]:
+    writer.write("pool opens")
+    yield
+    writer.write("pool closes")
+
+
+async def session(ctx: TaskContext, pool: None = Depends(pool, scope="worker")) -> AsyncIterator[None]:
+    writer.write("opens", ctx)
+    try:
+        yield
+    except BaseException as error:
+        writer.write("told", ctx, type(error).__name__)
+        raise
+    finally:
+        writer.write("closes", ctx)
+
+
+async def depends(ctx: TaskContext, seconds: float, s: None = Depends(session)) -> str:
+    """Depends on what is the task's and what is the worker's."""
+    with writer.body(ctx):
+        await asyncio.sleep(seconds)
+    return outcome(ctx)
+
+
+def depends_thread(ctx: TaskContext, seconds: float, s: None = Depends(session)) -> str:
+    with writer.body(ctx):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
     return outcome(ctx)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from functools import partial
+from typing import Annotated, Any, TextIO, assert_type
 from zoneinfo import ZoneInfo
 
 from aioqueue import (
     AioQueue,
     AsyncResult,
     Canvas,
+    Depends,
     Graph,
     GroupResult,
     Middleware,
@@ -299,6 +304,104 @@ def without_a_loop() -> None:
     for index, value in members.as_completed():
         assert_type((index, value), tuple[int, int])
     assert_type(add.chunks([(1, 2)], 1).sync.send(), SyncGroupResult[list[int]])
+
+
+class Session:
+    """Something that is opened."""
+
+
+class Client:
+    """A context manager that gives itself."""
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *about: object) -> None: ...
+
+
+class Connection:
+    """One that gives something else."""
+
+    def __enter__(self) -> Session:
+        return Session()
+
+    def __exit__(self, *about: object) -> None: ...
+
+
+async def session() -> AsyncIterator[Session]:
+    yield Session()
+
+
+def plain_session(ctx: TaskContext, number: int = 5) -> Iterator[Session]:
+    yield Session()
+
+
+@asynccontextmanager
+async def context() -> AsyncGenerator[Session, None]:
+    yield Session()
+
+
+@contextmanager
+def plain_context() -> Generator[Session, None, None]:
+    yield Session()
+
+
+async def coroutine() -> Session:
+    return Session()
+
+
+def function(file: str = "") -> TextIO:
+    raise OSError(file)
+
+
+def client() -> Client:
+    return Client()
+
+
+def lock() -> asyncio.Lock:
+    return asyncio.Lock()
+
+
+def dependencies() -> None:
+    assert_type(Depends(session), Session)
+    assert_type(Depends(plain_session), Session)
+    assert_type(Depends(context), Session)
+    assert_type(Depends(plain_context, scope="worker"), Session)
+    assert_type(Depends(coroutine), Session)
+    assert_type(Depends(function), TextIO)
+    assert_type(Depends(client), Client)
+    assert_type(Depends(lock), asyncio.Lock)
+    assert_type(Depends(Session), Session)
+    assert_type(Depends(Client), Client)
+    assert_type(Depends(Connection), Session)
+    assert_type(Depends(asyncio.Lock, scope="worker"), asyncio.Lock)
+    assert_type(Depends(partial(plain_session, number=3)), Session)
+    assert_type(Depends(lambda: 5), int)
+
+
+@app.task
+async def charge(order: int, s: Session = Depends(session), *, c: Client = Depends(Client, scope="worker")) -> str:
+    return f"{order} {s} {c}"
+
+
+@app.task(bind=True)
+def charge_plain(ctx: TaskContext, order: int, s: Annotated[Session, Depends(session)] = Depends()) -> bytes:
+    return f"{order} {s}".encode()
+
+
+async def depending() -> None:
+    assert_type(await charge.send(42), AsyncResult[str])
+    assert_type(await charge_plain.send(42), AsyncResult[bytes])
+    assert_type(await charge.options(countdown=3).send(42), AsyncResult[str])
+    assert_type(charge.si(42), Signature[str])
+    assert_type(await charge(42), str)
+    assert_type(await charge(42, Session()), str)
+    assert_type(charge_plain(42), bytes)
+    with app.override(session, lambda: Session()):
+        pass
+    async with app.testing() as t:
+        t.override(session, Session)
+        assert_type(await t.run(charge, 42), str)
 
 
 async def working() -> None:

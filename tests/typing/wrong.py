@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from aioqueue import (
     AioQueue,
     AsyncResult,
+    Depends,
     Middleware,
     OutgoingMessage,
     Queue,
@@ -242,6 +244,32 @@ def declaring() -> None:
     app.periodic(60)(not_bound).send()  # wrong
     number: int = app.periodic(60)(thumbnail)("a")  # wrong
     print(number)
+
+
+async def session() -> AsyncIterator[float]:
+    yield 1.0
+
+
+@app.task
+async def charge(order: int, s: str = Depends(session)) -> str:  # wrong
+    return s
+
+
+@app.task
+async def charge_right(order: int, s: float = Depends(session)) -> float:
+    return s
+
+
+async def depending() -> None:
+    await charge_right.send()  # wrong
+    await charge_right.send("42")  # wrong
+    await charge_right.send(42, session=None)  # wrong
+    await charge_right.send(42, s="s")  # wrong
+    Depends(5)  # wrong
+    Depends(session())  # wrong
+    Depends(session, scope="process")  # wrong
+    Depends(session, "worker")  # wrong
+    app.override(session, 1.0)  # wrong
 
 
 async def at_run_time() -> None:
