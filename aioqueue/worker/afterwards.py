@@ -21,7 +21,7 @@ from aioqueue.exceptions import Reject
 from aioqueue.message import Message, State, headers_of
 from aioqueue.payload.codec import decode_call
 from aioqueue.payload.failure import Failure
-from aioqueue.worker.beside import Beside, Place
+from aioqueue.worker.beside import Beside, PlaceInLine
 from aioqueue.worker.leaves import let_go
 from aioqueue.worker.outcome import BURIED, IGNORED, REPLACED, REQUEUED, REVOKED_BY_ID, SUCCESS, Outcome
 from aioqueue.worker.run import Run
@@ -57,7 +57,7 @@ class After(msgspec.Struct, eq=False):
     run: Run | None
     runtime: float | None
     context: contextvars.Context
-    place: Place
+    place: PlaceInLine
 
 
 class Afterwards:
@@ -111,7 +111,7 @@ class Afterwards:
         runtime = (now - run.started) / 1000 if run.started else None
         return After(outcome, run, runtime, context, self._place(outcome))
 
-    def _place(self, outcome: Outcome) -> Place:
+    def _place(self, outcome: Outcome) -> PlaceInLine:
         # From now on: the broker may deliver a retry before it has answered that it is settled.
         return self._beside.expect(outcome.settlement.delivery.id)
 

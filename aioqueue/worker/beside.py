@@ -18,7 +18,7 @@ from aioqueue.logs import logger
 _FAR_BEHIND = 10
 
 
-class Place(NamedTuple):
+class PlaceInLine(NamedTuple):
     """A moment's place among those of its task.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place(NamedTuple):
 class _Turn(NamedTuple):
     """What is to be called at its place; in a copy of the caller's context if none is given."""
 
-    place: Place
+    place: PlaceInLine
     call: Callable[[], Coroutine[Any, Any, None]]
     context: contextvars.Context | None
 
@@ -66,15 +66,15 @@ class Beside:
         """Whether more waits than is good."""
         return len(self._waiting) >= _FAR_BEHIND * self._most
 
-    def expect(self, id: str) -> Place:
+    def expect(self, id: str) -> PlaceInLine:
         """A moment of a task that is to be told, or to be dropped, and before which no later one of it is."""
-        place = Place(id, self._last.get(id), self._loop.create_future())
+        place = PlaceInLine(id, self._last.get(id), self._loop.create_future())
         self._last[id] = place.over
         return place
 
     def add(
         self,
-        place: Place,
+        place: PlaceInLine,
         call: Callable[[], Coroutine[Any, Any, None]],
         context: contextvars.Context | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class Beside:
         self._waiting.append(_Turn(place, call, context))
         self._start()
 
-    def drop(self, place: Place) -> None:
+    def drop(self, place: PlaceInLine) -> None:
         """Nothing is to be called there."""
         if self._last.get(place.id) is place.over:
             del self._last[place.id]
