@@ -63,10 +63,9 @@ class Runner(Slots):
         self._committer = committer
         self._rules = rules
         self._now = now
-        self._loop = loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._new_task = loop.create_task if loop.get_task_factory() else partial(asyncio.Task, loop=loop)
         self._context = contextvars.copy_context()
-        self._dropping: set[asyncio.Task[None]] = set()
         self._acks = Acknowledgements(committer, rules)
         self.beside = Beside(concurrency, app.signals.under_way, self.changed)
         self.afterwards = Afterwards(app, hostname, self.beside)
@@ -78,7 +77,7 @@ class Runner(Slots):
             app,
             rules,
             consumer,
-            Hands(app, self._acks, self.standstill, self._loop, process),
+            Hands(app, self._acks, self.standstill, loop, process),
             self.limits,
             self.beside,
             self._end,
@@ -163,8 +162,8 @@ class Runner(Slots):
         except Exception:  # it is settled all the same
             logger.exception("The end of task %s could not be told", settlement.delivery.id)
         if run is not None and run.additions and (settlement.step is None or not settlement.step.additions):
-            self._dropping.add(dropping := self._loop.create_task(drop_additions(self._app, run.additions)))
-            dropping.add_done_callback(self._dropping.discard)
+            place = self.beside.expect(settlement.delivery.id)
+            self.beside.add(place, partial(drop_additions, self._app, run.additions))
         settled = self._settled
         if run is None or run.task.surroundings is not None:
             after = self.afterwards.of(outcome, run or ran, self._now())
@@ -185,8 +184,13 @@ class Runner(Slots):
         if after is not None:
             over = self.afterwards.settled(after, verdict)
             if self.beside.is_far_behind:  # nothing else is fetched in its place until it is over
-                over.add_done_callback(lambda _: self._settled(settlement, _APPLIED))
+                over.add_done_callback(self._is_through)
                 return
+        self.unsettled -= 1
+        self.changed.set()
+
+    def _is_through(self, _: object) -> None:
+        """One that was settled before has been told of, too."""
         self.unsettled -= 1
         self.changed.set()
 
