@@ -157,7 +157,10 @@ class Execution:
             return await self._classify(run, error)
         if run.cut is None and run.phase is RUNNING:
             run.phase = CALLED
-            return self._decided(self._rules.returned, run, value)
+            try:  # as `_decided`, without the way there: it is how most end
+                return self._rules.returned(run, value, self._now())
+            except Exception as error:
+                return self._rules.last_resort(run, error, self._now())
         return await self._classify(run, asyncio.CancelledError())
 
     def _surrounded(self, run: Run, context: TaskContext, around: Surroundings) -> Awaitable[Any]:

@@ -118,22 +118,22 @@ class Fetcher:
                 if self._burst is not None:
                     self._burst.goes_on()
                 now = self._broker.now()
-                is_heard = "task_received" in self._app.signals.heard
+                app, ends, runner, most_of = self._app, self._ends, self._runner, self._most
+                is_heard = "task_received" in app.signals.heard
                 for delivery in deliveries:
                     try:
-                        most = self._most.get(delivery.queue) if self._most else None
-                        found = admit(self._app, delivery, now, self._ends, most)
+                        found = admit(app, delivery, now, ends, most_of.get(delivery.queue) if most_of else None)
                     except Exception as error:  # nothing that arrives can stop a worker
                         logger.exception("Task %s cannot be looked at", delivery.id)
                         broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
-                        found = self._ends.buried(delivery, None, broken, now)
+                        found = ends.buried(delivery, None, broken, now)
                     if isinstance(found, Outcome):
-                        self._runner.turn_away(found)
+                        runner.turn_away(found)
                     else:
                         if is_heard:
-                            self._runner.afterwards.received(found)
-                        self._runner.put(found)
-                self._runner.start_ready()
+                            runner.afterwards.received(found)
+                        runner.put(found)
+                runner.start_ready()
                 if suspect is not None:
                     await self._settled()
             elif self._burst is not None and await self._is_done() and await self._burst.is_over():

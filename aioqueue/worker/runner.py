@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Sequence
 from functools import partial
+from logging import INFO
 from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
@@ -20,7 +21,7 @@ from aioqueue.worker.committer import Committer
 from aioqueue.worker.execution import Execution
 from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
-from aioqueue.worker.outcome import Outcome
+from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.process import Process
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Cut, Run
@@ -151,16 +152,18 @@ class Runner(Slots):
         self.ended_count += 1
         if self.waiting:
             self.start_ready()
-        self.changed.set()
+        if not self.waiting:  # else another has its slot, and there is no more room than before
+            self.changed.set()
 
     def _tell_and_settle(self, outcome: Outcome, run: Run | None = None, ran: Run | None = None) -> None:
         """The one way out of all ends: told to the log, settled, and told to those who listen. `ran` had another end,
         in place of which this one is settled."""
         settlement = outcome.settlement
-        try:
-            self.telling.tell(outcome, run)
-        except Exception:  # it is settled all the same
-            logger.exception("The end of task %s could not be told", settlement.delivery.id)
+        if outcome.state is not SUCCESS or logger.isEnabledFor(INFO):
+            try:
+                self.telling.tell(outcome, run)
+            except Exception:  # it is settled all the same
+                logger.exception("The end of task %s could not be told", settlement.delivery.id)
         if run is not None and run.additions and (settlement.step is None or not settlement.step.additions):
             place = self.beside.expect(settlement.delivery.id)
             self.beside.add(place, partial(drop_additions, self._app, run.additions))

@@ -28,7 +28,7 @@ class Telling:
         has come to it."""
         state, value = outcome.state, outcome.value
         if state is SUCCESS:
-            if logger.isEnabledFor(20) and run is not None:
+            if run is not None:
                 self._say(20, outcome, "succeeded in %.3f s", (self._now() - run.started) / 1000)
         elif state == State.FAILURE:
             self._say(40, outcome, "failed: %s", Failure.of(value).report().rstrip())
