@@ -20,6 +20,7 @@ from aioqueue._version import __version__
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.around.depends import Depends
+    from aioqueue.around.events import BeatEvent, ScheduleEvent, TaskEvent, WorkerEvent
     from aioqueue.around.leaving import OutgoingMessage
     from aioqueue.around.middleware import Middleware
     from aioqueue.canvas import Canvas, Signature, StampingVisitor, chain, chord, chunks, group, signature
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AioQueue",
     "AsyncResult",
+    "BeatEvent",
     "Canvas",
     "Depends",
     "Graph",
@@ -52,13 +54,16 @@ __all__ = [
     "Reject",
     "Retry",
     "Schedule",
+    "ScheduleEvent",
     "Signature",
     "StampingVisitor",
     "Task",
     "TaskContext",
+    "TaskEvent",
     "TaskFailure",
     "TaskInfo",
     "Worker",
+    "WorkerEvent",
     "__version__",
     "chain",
     "chord",
@@ -78,6 +83,7 @@ __all__ = [
 _HOMES = {
     "AioQueue": "app",
     "AsyncResult": "result",
+    "BeatEvent": "around.events",
     "Canvas": "canvas",
     "Depends": "around.depends",
     "Graph": "graph",
@@ -89,13 +95,16 @@ _HOMES = {
     "Reject": "exceptions",
     "Retry": "exceptions",
     "Schedule": "schedules",
+    "ScheduleEvent": "around.events",
     "Signature": "canvas",
     "StampingVisitor": "canvas",
     "Task": "task",
     "TaskContext": "context",
+    "TaskEvent": "around.events",
     "TaskFailure": "task_failure",
     "TaskInfo": "task_info",
     "Worker": "worker",
+    "WorkerEvent": "around.events",
     "chain": "canvas",
     "chord": "canvas",
     "chunks": "canvas",

@@ -18,10 +18,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
-from aioqueue import AioQueue, Depends, Middleware, OutgoingMessage, Queue, Task, TaskContext
-from aioqueue.around.events import TaskEvent
+from aioqueue import AioQueue, Depends, Middleware, OutgoingMessage, Queue, Task, TaskContext, TaskEvent
 
 app = AioQueue(
     "print-shop",
@@ -33,7 +33,7 @@ customer: ContextVar[str] = ContextVar("customer", default="nobody")
 
 def note(*words: object) -> None:
     """One line in the shop's book; the file is opened anew, so that a killed worker leaves whole lines."""
-    with open(os.environ.get("PRINT_SHOP_BOOK", os.devnull), "a") as book:
+    with Path(os.environ.get("PRINT_SHOP_BOOK", os.devnull)).open("a") as book:
         book.write(" ".join(map(str, [os.getpid(), *words])) + "\n")
 
 
