@@ -17,7 +17,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from aioqueue.canvas.base import Canvas
-from aioqueue.canvas.composites import chain, chord, chunks, group
+from aioqueue.canvas.composites import chain, chord, group
+from aioqueue.canvas.forms import as_group, flat, group_of, is_single, plain_single
 from aioqueue.canvas.parts import HeldParts, Parts
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
@@ -193,7 +194,7 @@ class Layout:
         )
 
     def _walk(self, canvas: Canvas[Any], at: At) -> _Walk:
-        canvas = _as_group(canvas)
+        canvas = as_group(canvas)
         at = self._enter(canvas, at)
         inner = at._replace(wanted=at.wanted or bool(canvas.links))
         walk = self._kinds.get(type(canvas))
@@ -207,7 +208,7 @@ class Layout:
 
     def _enter(self, canvas: Canvas[Any], at: At) -> At:
         """What the parts of a canvas inherit from it."""
-        if _is_single(canvas):
+        if is_single(canvas):
             handlers = self._handlers(canvas, at)
             return at._replace(handlers=handlers) if handlers is not at.handlers else at
         options: dict[str, Any] = dict(canvas.options)
@@ -224,7 +225,7 @@ class Layout:
         )
 
     def _stamps_of(self, canvas: Canvas[Any], at: At) -> Mapping[str, Any]:
-        return {**at.stamps, **(canvas.options.get("stamps") or {})} if _is_single(canvas) else at.stamps
+        return {**at.stamps, **(canvas.options.get("stamps") or {})} if is_single(canvas) else at.stamps
 
     def _handlers(self, canvas: Canvas[Any], at: At) -> tuple[int, ...]:
         if not canvas.errbacks:
@@ -234,7 +235,7 @@ class Layout:
         return (*at.handlers, *made)
 
     def _chain(self, canvas: chain[Any], at: At) -> _Walk:
-        elements = list(_flat(canvas))
+        elements = list(flat(canvas))
         if not elements:
             raise ConfigurationError("An empty chain has nothing to do: give it at least one task. Nothing was sent.")
         end = at.before
@@ -245,7 +246,7 @@ class Layout:
                 inside = inside._replace(first={}, args=(), kwargs={})
             inside = inside._replace(id=at.id, wanted=at.wanted) if last else inside._replace(wanted=True)
             previous = end
-            if (single := _plain_single(element)) is not None:
+            if (single := plain_single(element)) is not None:
                 end = self._task(single, inside)
             else:
                 end = yield element, inside
@@ -286,8 +287,8 @@ class Layout:
             if member is None:
                 iterators.pop()
                 continue
-            member = _as_group(member)
-            inner = _group_of(member)
+            member = as_group(member)
+            inner = group_of(member)
             if inner is not None and not inner.links and not inner.errbacks and "task_id" not in inner.options:
                 iterators.append((inner.members(), self._enter(inner, inside)))
                 continue
@@ -295,7 +296,7 @@ class Layout:
                 end = yield member, inside._replace(joins=joins)
                 join.members.extend(self._drafts[end].members)
             else:
-                if (single := _plain_single(member)) is not None:
+                if (single := plain_single(member)) is not None:
                     end = self._task(single, inside)
                 else:
                     end = yield member, inside
@@ -490,35 +491,3 @@ class Layout:
 def _undelayed(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """What runs where it is sent is not waited for."""
     return {name: value for name, value in options.items() if name not in _STARTING}
-
-
-def _flat(canvas: chain[Any]) -> Iterator[Canvas[Any]]:
-    """The elements of a chain, those of bare chains in it included."""
-    stack = [iter(canvas.tasks)]
-    while stack:
-        element = next(stack[-1], None)
-        if element is None:
-            stack.pop()
-        elif isinstance(element, chain) and element.is_bare:
-            stack.append(iter(element.tasks))
-        else:
-            yield element
-
-
-def _as_group(canvas: Canvas[Any]) -> Canvas[Any]:
-    return cast("chunks[Any]", canvas).group() if isinstance(canvas, chunks) else canvas
-
-
-def _group_of(canvas: Canvas[Any]) -> group[Any] | None:
-    """The group that a canvas is, and be it as the only element of a chain."""
-    while isinstance(canvas, chain) and len(canvas) == 1 and canvas.is_bare:
-        canvas = _as_group(canvas[0])
-    return cast("group[Any]", canvas) if isinstance(canvas, group) else None
-
-
-def _is_single(canvas: Canvas[Any]) -> bool:
-    return type(canvas) is Signature
-
-
-def _plain_single(canvas: Canvas[Any]) -> Signature[Any] | None:
-    return cast("Signature[Any]", canvas) if type(canvas) is Signature and canvas.is_plain else None
