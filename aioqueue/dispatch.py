@@ -202,7 +202,7 @@ class Dispatch:
             changed = [calls[number].changed(self._app, batch[number].message) for number in going]
             await self._send_shares(changed, given)
 
-        return await pass_all(batch, leave)
+        return await pass_all(batch, leave, within=self._app.conf.send_timeout)
 
     async def _one_by_one(self, calls: Sequence[Signature[R]]) -> list[AsyncResult[R]]:
         """Send each on its own."""
@@ -306,7 +306,7 @@ class Dispatch:
                 laid = layout.calls[number]
                 given.append(AsyncResult(app, shape.id_of(laid.number), name=laid.node.task))
 
-        await pass_all(batch, leave, whole=True)
+        await pass_all(batch, leave, within=conf.send_timeout, whole=True)
         return layout.shape
 
     async def _put(self, layout: Layout, parts: Iterable[Part], *, held: bool) -> Shape:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue.around.layer import Layer, standing
@@ -72,6 +73,7 @@ class _Way:
     Attributes:
         sent: it has left, so that whatever is raised from now on comes too late.
         given: what stands for its result then.
+        level: of the layer that it came to last.
     """
 
     def __init__(self, layers: tuple[Layer, ...], leave: Callable[[OutgoingMessage], Awaitable[Any]]) -> None:
@@ -79,6 +81,7 @@ class _Way:
         self.leave = leave
         self.sent = False
         self.given: Any = None
+        self.level = 0
 
     async def go(self, message: OutgoingMessage, level: int = 0) -> Any:
         """Through the layers from a level on; gives what becomes the result of `send`."""
@@ -87,6 +90,7 @@ class _Way:
             self.sent = True
             return self.given
         layer, step = self.layers[level], _Step(self, level)
+        self.level = level
         try:
             given = await layer.around_send(message, step)
         except Exception:
@@ -152,18 +156,20 @@ async def pass_one(found: Passage, leave: Callable[[OutgoingMessage], Awaitable[
     return await _Way(found.layers, leave).go(found.message)
 
 
-async def pass_all(batch: Sequence[Passage], leave: Leave, *, whole: bool = False) -> list[Any]:
+async def pass_all(batch: Sequence[Passage], leave: Leave, *, within: float, whole: bool = False) -> list[Any]:
     """Let messages pass that leave together.
 
     Args:
         batch: the messages, and what each goes through. They are changed in place.
         leave: sends those that are to be sent.
+        within: for how long they wait, in seconds, when none of the others comes.
         whole: none of them may be left out.
 
     Returns:
         What `send` returns for each, in order.
 
     Raises:
+        AioQueueError: one of them did not come, and nothing was sent.
         Exception: what one of them was refused with, and nothing was sent; or what `leave` raises.
     """
     if len(batch) == 1 and not whole:
@@ -174,17 +180,20 @@ async def pass_all(batch: Sequence[Passage], leave: Leave, *, whole: bool = Fals
             return one[0]
 
         return [await _Way(batch[0].layers, leave_alone).go(batch[0].message)]
-    return await _Together(batch, leave, whole).go()
+    return await _Together(batch, leave, whole, within).go()
 
 
 class _Together:
     """Messages that leave together."""
 
-    def __init__(self, batch: Sequence[Passage], leave: Leave, whole: bool) -> None:
+    def __init__(self, batch: Sequence[Passage], leave: Leave, whole: bool, within: float) -> None:
         self._batch = batch
         self._leave = leave
         self._whole = whole
+        self._within = within
+        self._last_came = asyncio.get_running_loop().time()
         self._gates: dict[int, asyncio.Future[Any]] = {}
+        self._at: dict[int, _Way] = {}
         self._under_way = sum(1 for one in batch if one.layers)
         self._all_there = asyncio.Event()
         self._refused = False
@@ -197,7 +206,7 @@ class _Together:
                 if one.layers:
                     ways[number] = loop.create_task(self._one(number, one))
             if self._under_way:
-                await self._all_there.wait()
+                await self._until_all_are_there(ways)
             going = [number for number in range(len(self._batch)) if number in self._gates or number not in ways]
             given = await self._part(going, ways)
             found: dict[int, Any] = dict(zip(going, given, strict=True))
@@ -210,8 +219,44 @@ class _Together:
                 way.cancel()
             await asyncio.gather(*ways.values(), return_exceptions=True)
 
+    async def _until_all_are_there(self, ways: Mapping[int, asyncio.Task[Any]]) -> None:
+        """Wait, but not for ever: one may wait for what another holds, which waits for it here.
+
+        Raises:
+            AioQueueError: none has come for too long.
+        """
+        loop = asyncio.get_running_loop()
+        while not self._all_there.is_set():
+            left = self._last_came + self._within - loop.time()
+            if left <= 0:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._all_there.wait()
+        else:
+            return
+        missing = [number for number, way in ways.items() if number not in self._gates and not way.done()]
+        error = self._stuck(missing)
+        for number in missing:
+            ways[number].cancel()  # first: what the others let go of now is none of theirs any more
+        for gate in self._gates.values():
+            gate.set_exception(_beside(error))
+        await asyncio.gather(*ways.values(), return_exceptions=True)
+        raise error
+
+    def _stuck(self, missing: Sequence[int]) -> AioQueueError:
+        found = [self._at[number] for number in missing]
+        names = sorted({_name(way.layers[way.level]) for way in found})
+        return AioQueueError(
+            f"{' and '.join(names)}.around_send has not called next for {len(missing)} of {len(self._batch)} messages, "
+            f"and none has come for {self._within:g} s (send_timeout). The messages of a batch or a canvas pass side "
+            "by side, and each waits in its next until all are there: hold nothing around next of which there are few, "
+            "such as a lock, a semaphore or a connection of a pool. Nothing was sent."
+        )
+
     async def _one(self, number: int, one: Passage) -> Any:
         def arrived() -> None:
+            self._last_came = asyncio.get_running_loop().time()
             self._under_way -= 1
             if not self._under_way:
                 self._all_there.set()
@@ -223,8 +268,9 @@ class _Together:
             arrived()
             return await gate
 
+        way = self._at[number] = _Way(one.layers, leave)
         try:
-            return await _Way(one.layers, leave).go(one.message)
+            return await way.go(one.message)
         finally:
             if number not in self._gates:
                 arrived()

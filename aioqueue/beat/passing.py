@@ -54,7 +54,7 @@ class Passing:
             AioQueueError: the claim could not be made.
         """
         try:
-            await pass_all(self._batch, self._leave)
+            await pass_all(self._batch, self._leave, within=self._app.conf.send_timeout)
         except Exception as error:
             if self._error is not None:
                 raise self._error from None

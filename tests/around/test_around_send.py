@@ -13,7 +13,7 @@ from support.apps import MakeApp, is_empty, lengths, outcome, working
 from support.waiting import until, within
 
 from aioqueue import AioQueue, AsyncResult, Middleware, OutgoingMessage, TaskContext, chain, chord, group
-from aioqueue.exceptions import ConfigurationError, PayloadError, QueueFull
+from aioqueue.exceptions import AioQueueError, ConfigurationError, PayloadError, QueueFull
 
 Next = Callable[[OutgoingMessage], Awaitable[Any]]
 
@@ -351,6 +351,62 @@ async def test_the_messages_of_a_batch_pass_beside_each_other(app: AioQueue, tas
         there = 0
         all_there.clear()
         await group(tasks.add.s(number) for number in range(3)).send()
+
+
+class OneAtATime(Middleware):
+    """Holds around `next` what there is one of."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.heard: list[str] = []
+
+    async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+        async with self.lock:
+            try:
+                return await next(message)
+            except Exception as error:
+                self.heard.append(str(error))
+                raise
+
+
+async def test_a_batch_that_waits_for_itself_is_refused(make_app: MakeApp) -> None:
+    app = make_app(send_timeout=0.3)
+    tasks = Tasks(app)
+    app.add_middleware(Seen())
+    app.add_middleware(one := OneAtATime())
+    app.add_middleware(Seen())
+    async with app:
+        sendings: list[Callable[[], Awaitable[Any]]] = [
+            lambda: app.send_many([tasks.add.s(1), tasks.add.s(2), tasks.add.s(3)]),
+            lambda: chain(tasks.add.s(1), tasks.add.s(2)).send(),
+        ]
+        for sending in sendings:
+            one.heard.clear()
+            with pytest.raises(
+                AioQueueError, match=r"^OneAtATime\.around_send has not called next for \d of \d"
+            ) as raised:
+                await within(sending())
+            assert "side by side" in str(raised.value) and str(raised.value).endswith("Nothing was sent.")
+            assert one.heard == [f"Nothing was sent with this message: {raised.value}"]
+            assert not one.lock.locked()
+        assert await is_empty(app)
+        assert (await tasks.add.send(1)).id, "one alone has nobody to wait for"
+
+
+async def test_a_batch_that_comes_slowly_is_sent(make_app: MakeApp) -> None:
+    app = make_app(send_timeout=0.5)
+    tasks = Tasks(app)
+    limit = asyncio.Lock()
+
+    class Slowly(Middleware):
+        async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+            async with limit:
+                await asyncio.sleep(0.1)
+            return await next(message)
+
+    app.add_middleware(Slowly())
+    async with app:
+        assert len(await app.send_many([tasks.add.s(number) for number in range(8)])) == 8
 
 
 async def test_a_batch_in_which_only_some_have_something_around_them(app: AioQueue, tasks: Tasks) -> None:
