@@ -116,7 +116,7 @@ class Layout:
 
     Attributes:
         shape: how the nodes belong together; complete when `parts` is through.
-        sent: what observers of the app are told.
+        sent: what observers of the app, and those who listen to `task_sent`, are told.
         calls: those whose messages are to be made.
     """
 
@@ -455,7 +455,7 @@ class Layout:
             self.shape.ignored.add(number)
             if not isinstance(target, str) and target.keeps_errors:
                 self.shape.keeping_errors.add(number)
-        if self._app.observers:
+        if self._app.observers or "task_sent" in self._app.signals.heard:
             self.sent.append((target, args, kwargs, options, message))
         if node.before == SOURCE and not message.due and not message.delay:
             queues[message.queue] = queues.get(message.queue, 0) + 1

@@ -13,7 +13,7 @@ import pytest
 from support.apps import MakeApp, ended, outcome, working
 from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, group
 from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.exceptions import ConfigurationError, QueueFull
@@ -498,6 +498,42 @@ async def test_what_is_sent(app: AioQueue, kind: str) -> None:
     assert first.headers == {"tenant": "a"}
     assert [event.task_id for event in events[1:5]] == [*[result.id for result in many], named.id]
     assert [event.args for event in events[5:]] == [(7,), ()], "of a canvas all, with it"
+
+
+@pytest.mark.parametrize("in_testing", [False, True])
+async def test_of_a_canvas_each_task_is_told(app: AioQueue, in_testing: bool) -> None:
+    events = listening(app, "task_sent")
+
+    @app.task(name="work", bind=True)
+    async def work(ctx: TaskContext, *args: int) -> int:
+        if args == (13,):
+            raise ctx.replace(work.s(14))
+        return args[0]
+
+    async with app.testing() if in_testing else app:
+        result = await chain(work.s(1), work.si(2)).send()
+        await group(work.s(number) for number in range(3, 6)).send()
+        await work.options(link=work.si(7), link_error=work.si(8)).send(6)
+        assert [event.args for event in events] == [(1,), (2,), (3,), (4,), (5,), (6,), (7,)]
+        assert events[1].task_id == result.id and {event.queue for event in events} == {"default"}
+        events.clear()
+        replaced = await work.send(13)
+        async with app.worker():
+            assert await replaced.get(timeout=PATIENCE) == 14
+    assert [event.args for event in events] == [(13,)], "what stands in its place was not sent by anybody"
+
+
+async def test_of_a_canvas_that_runs_where_it_is_sent_each_task_is_told(make_app: MakeApp) -> None:
+    app = make_app(task_always_eager=True)
+    events = listening(app, "task_sent")
+
+    @app.task
+    async def work(x: int) -> int:
+        return x
+
+    async with app:
+        assert await (await chain(work.s(1), work.si(2)).send()).get() == 2
+    assert [event.args for event in events] == [(1,), (2,)]
 
 
 async def test_nothing_is_told_of_what_is_not_sent(make_app: MakeApp) -> None:
