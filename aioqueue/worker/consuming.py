@@ -114,12 +114,15 @@ class Consuming:
         return {name: weights.get(name, 1) for name in self.names}
 
     def turns(self, slots: Slots) -> Turns | None:
-        """Whose turn it is; None where that is left to the priorities alone."""
+        """Whose turn it is; None where that is left to the priorities alone. Where it is not, what is fetched by turn
+        runs in that order, too: else what waits in the slots would go by the priorities of all queues."""
         names, weights, limits = self.names, self.weights, self.said("concurrency")
         if not limits and (len(names) == 1 or (self._together and weights is None)):
             return None
         if weights is None and self._together:
             weights = dict.fromkeys(names, 1)
+        if len(names) > 1:
+            slots.keep_order()
         return Turns(names, weights, limits, partial(in_hand, slots))
 
     @property

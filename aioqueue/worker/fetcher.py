@@ -25,6 +25,8 @@ _BURST_LOOKS = 0.05
 _LOOK_BESIDE = 0.05
 _AFTER_ERROR = 1.0
 _MOST_PREFETCH = 1000
+# Where queues take turns, what is held comes before all that is fetched later, of whichever queue: so it is not much.
+_MOST_IN_TURN = 100
 # Prefetched work is what runs in this time, so that little of it waits here while another worker is idle.
 _PREFETCH_SECONDS = 0.1
 # The third worker to be given a message is careful with it, and waits so long for its other tasks to end.
@@ -211,7 +213,8 @@ class Fetcher:
             ended = self._runner.ended_count
             self._rate += ((ended - self._measured) / elapsed - self._rate) * min(1.0, elapsed * 5)
             self._measured, self._measured_at = ended, now
-        return min(_MOST_PREFETCH, int(self._rate * _PREFETCH_SECONDS))
+        most = _MOST_PREFETCH if self._turns is None else _MOST_IN_TURN
+        return min(most, int(self._rate * _PREFETCH_SECONDS))
 
     async def _is_done(self) -> bool:
         """Whether a burst that has just found the queues empty has nothing left to do."""

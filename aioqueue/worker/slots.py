@@ -1,4 +1,4 @@
-"""Who runs, who is next, and how many may: at most so many at once, higher priorities first, else in order."""
+"""Who runs, who is next, and how many may: at most so many at once, higher priorities first (or all in order)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Slots:
     def __init__(self, concurrency: int, start: Callable[[Run], None]) -> None:
         self._concurrency = concurrency
         self._start = start
+        self._lanes = _PRIORITIES
         self._ready: tuple[deque[Run], ...] = tuple(deque[Run]() for _ in range(_PRIORITIES))
         self._highest = 0  # no task of a higher priority is ready
         self._starting = False
@@ -46,13 +47,17 @@ class Slots:
         self.accepting = True
         self.may_start: Callable[[], bool] = lambda: True
 
+    def keep_order(self) -> None:
+        """All that is put from now on is next in the order in which it is put, whatever its priority."""
+        self._lanes = 1
+
     def put(self, run: Run) -> None:
         """It is ready."""
         self.unsettled += 1
         self.waiting += 1
         priority = run.message.priority
         if priority:
-            priority = priority if 0 <= priority < _PRIORITIES else 0
+            priority = priority if 0 <= priority < self._lanes else 0
             if priority > self._highest:
                 self._highest = priority
         self._ready[priority].append(run)

@@ -100,6 +100,47 @@ async def test_strict_order_comes_before_priority(make_app: MakeApp) -> None:
     assert ran == ["a"] * 5 + ["b"] * 5
 
 
+async def in_order(make_app: MakeApp, queues: str, prefetch: int, **count: tuple[int, int]) -> str:
+    """The first letters of the queues in the order in which their tasks ran, one at a time: so many, of a priority."""
+    app = make_app(worker_prefetch=prefetch)
+    note, ran = noting(app)
+    sent = [note.s().set(queue=queue, priority=of) for queue, (many, of) in count.items() for _ in range(many)]
+    async with app:
+        await app.send_many(sent)
+        async with app.worker(queues=queues, **ONE_BY_ONE):
+            await until(lambda: len(ran) == len(sent))
+    return "".join(queue[0] for queue in ran)
+
+
+async def test_strict_order_comes_before_priority_among_what_is_held_ready(make_app: MakeApp) -> None:
+    ran = await in_order(make_app, "urgent,bulk", 20, bulk=(60, 5), urgent=(10, 0))
+    assert ran == "u" * 10 + "b" * 60
+
+
+async def test_weights_come_before_priority_among_what_is_held_ready(make_app: MakeApp) -> None:
+    ran = await in_order(make_app, "high:1,low:1", 20, high=(200, 5), low=(10, 0))
+    assert ran[:60].count("l") == 10, ran
+
+
+async def test_what_is_urgent_waits_only_for_what_is_held_ready(make_app: MakeApp) -> None:
+    """And not for all that is fetched after it, because that has a higher priority."""
+    app = make_app(worker_prefetch=20)
+    ran: list[str] = []
+
+    @app.task(bind=True)
+    async def note(ctx: TaskContext) -> None:
+        ran.append(ctx.queue)
+        if len(ran) == 50:
+            await app.send_many([note.s().set(queue="urgent")] * 5)
+
+    async with app:
+        await app.send_many([note.s().set(queue="bulk", priority=5)] * 200)
+        async with app.worker(queues="urgent,bulk", **ONE_BY_ONE):
+            await until(lambda: len(ran) == 205)
+    assert ran[50:].index("urgent") <= 21
+    assert "bulk" not in ran[ran.index("urgent") :][:5]
+
+
 async def test_without_a_word_priority_counts_across_queues_and_equals_take_turns(make_app: MakeApp) -> None:
     app = make_app(worker_prefetch=0, task_queues=["a", "b"], task_default_queue="a")
     note, ran = noting(app)
