@@ -139,6 +139,12 @@ class Fetcher:
                 if suspect is not None:
                     await self._settled()
             elif self._burst is not None and await self._is_done() and await self._burst.is_over():
+                if self._runner.stuck and self._turns is not None and self._turns.full:
+                    logger.warning(
+                        "Worker %s leaves: tasks that were given up go on, and count towards the concurrency of their "
+                        "queues; what else is in their queues stays there",
+                        self._hostname,
+                    )
                 return
 
     async def _fetch_in_turn(self, turns: Turns, room: int, wait: float) -> list[Delivery]:

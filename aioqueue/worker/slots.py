@@ -104,6 +104,7 @@ class Slots:
         """It was given up, and has ended after all."""
         run.phase = OVER
         self.stuck.discard(run)
+        self.changed.set()  # its queue may have had no room
 
     async def until_settled(self) -> None:
         """Wait until nothing is in hand."""

@@ -107,6 +107,7 @@ class Turns:
 
 
 def in_hand(slots: Slots, queues: Container[str]) -> dict[str, int]:
-    """How many deliveries of these queues are to be started, or have been and have not ended."""
-    names = [run.delivery.queue for runs in (slots.running, slots.ready_runs()) for run in runs]
+    """How many deliveries of these queues are to be started, or have been and have not ended: what was given up goes
+    on, and counts until it does not."""
+    names = [run.delivery.queue for runs in (slots.running, slots.stuck, slots.ready_runs()) for run in runs]
     return Counter(name for name in names if name in queues)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from support.apps import Gate, MakeApp, lengths, outcome, working
-from support.waiting import A_MOMENT, until
+from support.waiting import A_MOMENT, PATIENCE, until
 
 from aioqueue import AioQueue, Queue
 from aioqueue.brokers.protocol import Consumer, WorkerStatus
-from aioqueue.exceptions import WorkerLost
+from aioqueue.exceptions import TimeLimitExceeded, WorkerLost
 
 
 @asynccontextmanager
@@ -107,6 +108,59 @@ async def test_a_queue_that_is_given_to_the_worker_says_it_too(app: AioQueue) ->
             gate.open()
             assert [await outcome(result) for result in results] == [0, 1, 2]
     assert gate.most == 1
+
+
+async def test_what_was_given_up_counts_until_it_has_ended(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("narrow", concurrency=1)])
+    leave, inside, most = threading.Event(), 0, 0
+
+    @app.task(queue="narrow", time_limit=0.2, max_retries=0)
+    def deaf() -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        while not leave.is_set():
+            try:
+                leave.wait(0.01)
+            except BaseException:  # nothing gets it out
+                pass
+        inside -= 1
+
+    async with working(app, queues=["narrow", "default"]) as worker:
+        try:
+            results = [await deaf.send() for _ in range(2)]
+            with pytest.raises(TimeLimitExceeded):
+                await results[0].get(timeout=PATIENCE)
+            assert worker.incarnation.runner.stuck
+            await asyncio.sleep(A_MOMENT)
+            assert await lengths(app, "narrow") == (1, 0, 0)
+        finally:
+            leave.set()
+        assert await outcome(results[1]) is None
+    assert most == 1
+
+
+async def test_a_burst_does_not_wait_for_what_was_given_up(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(task_queues=[Queue("narrow", concurrency=1)])
+    leave = threading.Event()
+
+    @app.task(queue="narrow", time_limit=0.2, max_retries=0)
+    def deaf() -> None:
+        while not leave.is_set():
+            try:
+                leave.wait(0.01)
+            except BaseException:
+                pass
+
+    async with app:
+        for _ in range(2):
+            await deaf.send()
+        try:
+            await app.worker(burst=True, shutdown_timeout=0.1).run(install_signals=False)
+        finally:
+            leave.set()
+        assert await lengths(app, "narrow") == (1, 0, 0)
+    assert "what else is in their queues stays there" in caplog.text
 
 
 # visibility_timeout
