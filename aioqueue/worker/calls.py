@@ -6,6 +6,7 @@ can be interrupted.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 
 from aioqueue.task import Task
 from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.interrupting import interrupted
 from aioqueue.worker.run import Run
 from aioqueue.worker.threads import Threads
 
@@ -73,7 +75,11 @@ class InThread:
             kwargs = {"kwargs": kwargs}
             args = (args,)
         run.job = self._threads.start(lambda: function(*args, **kwargs), contextvars.copy_context())
-        value = await run.job.future
+        try:
+            value = await run.job.future
+        except asyncio.CancelledError:
+            await interrupted(run)
+            raise
         if run.message.spread is None:
             if inspect.isawaitable(value):  # a plain function that returns a coroutine, such as a partial of one
                 return await _goes_on(run, value)

@@ -10,7 +10,7 @@ from aioqueue.worker.deadlines import Deadlines
 from aioqueue.worker.run import CALLED, GIVEN_UP, Cut, Run
 
 # For how long a cancelled task may clean up before it is given up.
-_GRACE = 0.5
+GRACE = 0.5
 
 _ERRORS: dict[Cut, type[BaseException]] = {
     Cut.REVOKED: TaskRevoked,
@@ -47,7 +47,7 @@ class Limits:
         # A thread's function is waited for while it cleans up; if it does not come back it is given up, and counted.
         if not (run.job is not None and run.job.interrupt(_ERRORS[cut])) and run.coroutine is not None:
             run.coroutine.cancel()
-        self._deadlines.add(_GRACE, run, self._too_late)
+        self._deadlines.add(GRACE, run, self._too_late)
 
     def close(self) -> None:
         """Nothing is watched any more."""

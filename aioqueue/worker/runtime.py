@@ -13,6 +13,7 @@ from aioqueue.context import Done, Runtime
 from aioqueue.family import result_of
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.grafting import put_addition
+from aioqueue.worker.interrupting import interrupted
 from aioqueue.worker.process import Process
 from aioqueue.worker.run import Run
 from aioqueue.worker.standstill import Standstill
@@ -74,6 +75,9 @@ class WorkerRuntime(Runtime):
         run.job = self._hands.process.threads.start(call, contextvars.copy_context())
         try:
             return await run.job.future
+        except asyncio.CancelledError:
+            await interrupted(run)
+            raise
         finally:
             run.job = None
             if run.soft_due and run.coroutine is not None:  # it fell due when the function had just returned

@@ -15,8 +15,9 @@ import pytest
 from support.apps import MakeApp, ended, is_empty, outcome, working
 from support.waiting import A_MOMENT, PATIENCE, until
 
-from aioqueue import AioQueue, Task, TaskContext
+from aioqueue import AioQueue, Depends, Middleware, Task, TaskContext
 from aioqueue.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from aioqueue.worker.limits import GRACE
 
 from .steps import Fault
 
@@ -399,7 +400,7 @@ async def test_a_thread_that_can_be_interrupted_ends(app: AioQueue) -> None:
 
 async def test_a_thread_keeps_its_place_while_it_cleans_up(app: AioQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more run at once than there are places, those that are being ended included."""
-    monkeypatch.setattr("aioqueue.worker.limits._GRACE", 3 * PATIENCE)
+    monkeypatch.setattr("aioqueue.worker.limits.GRACE", 3 * PATIENCE)
     order: list[str] = []
     cleaning, cleaned = threading.Event(), threading.Event()
 
@@ -577,3 +578,82 @@ async def test_limits_do_not_reach_a_task_that_failed_by_itself(app: AioQueue) -
     async with working(app):
         assert isinstance(await outcome(await work.send()), Fault)
         await asyncio.sleep(1.5 * SHORT)
+
+
+# Those of a middleware
+
+
+class Impatient(Middleware):
+    """Gives each run only a moment."""
+
+    async def around_task(self, context: TaskContext, next: Any) -> Any:
+        async with asyncio.timeout(SHORT):
+            return await next(context)
+
+
+async def test_the_timeout_of_a_middleware_ends_what_runs_in_a_thread(app: AioQueue) -> None:
+    """Its dependencies are closed, and its retry begins, when it has ended."""
+    seen: list[str] = []
+
+    async def session() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("closed")
+
+    @app.task(middleware=[Impatient()], autoretry_for=(TimeoutError,), max_retries=1, default_retry_delay=0)
+    def work(s: None = Depends(session)) -> str:
+        seen.append("begins")
+        try:
+            while seen.count("begins") == 1:
+                time.sleep(0.005)
+            return "again"
+        except asyncio.CancelledError:
+            time.sleep(0.02)
+            raise
+        finally:
+            seen.append("ends")
+
+    async with working(app):
+        assert await work.call(timeout=PATIENCE) == "again"
+    assert seen == ["begins", "ends", "closed", "begins", "ends", "closed"]
+
+
+@pytest.mark.parametrize("where", ["body", "dependency"])
+async def test_a_thread_that_does_not_heed_the_timeout_of_a_middleware(
+    app: AioQueue, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, seen = threading.Event(), list[str]()
+
+    def wait() -> None:
+        gate.wait(PATIENCE)  # in C: no interruption comes through
+        seen.append("on")
+
+    def session() -> None:
+        if where == "dependency":
+            wait()
+
+    @app.task(middleware=[Impatient()])
+    def work(s: None = Depends(session)) -> None:
+        if where == "body":
+            wait()
+
+    async with working(app):
+        began = time.monotonic()
+        assert isinstance(await outcome(await work.send()), TimeoutError)
+        assert time.monotonic() - began >= GRACE
+        assert "did not end; that is given up, and may run on unheard" in caplog.text
+        gate.set()
+
+
+async def test_a_limit_while_a_middleware_waits_for_a_thread(app: AioQueue) -> None:
+    """What ends a run from outside counts, and what it does is given up once."""
+    gate = threading.Event()
+
+    @app.task(middleware=[Impatient()], time_limit=2 * SHORT)
+    def work() -> None:
+        gate.wait(PATIENCE)
+
+    async with working(app):
+        assert isinstance(await outcome(await work.send()), TimeLimitExceeded)
+        gate.set()
