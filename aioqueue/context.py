@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -74,9 +74,9 @@ class Runtime(msgspec.Struct, eq=False):
         """What the tasks of the process share, where that can be awaited here."""
         return None
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
+    async def in_thread(self, call: Callable[[], Any], variables: Context) -> Any:
         """Call a function in a thread."""
-        return await asyncio.to_thread(call)
+        return await asyncio.to_thread(variables.run, call)
 
     def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
         """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""

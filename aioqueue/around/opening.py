@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,8 +16,8 @@ from aioqueue.logs import logger
 
 T = TypeVar("T")
 
-InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Calls a function in a thread."""
+InThread = Callable[[Callable[[], Any], contextvars.Context], Awaitable[Any]]
+"""Calls a function in a thread, with these context variables."""
 
 
 class Shared(Protocol):
@@ -37,17 +38,22 @@ class Venue(Protocol):
     @property
     def scope(self) -> Shared | None: ...
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
-        """Call a function in a thread, for it may block."""
+    async def in_thread(self, call: Callable[[], Any], variables: contextvars.Context) -> Any:
+        """Call a function in a thread, for it may block, with these context variables."""
         ...
 
 
 class Opened(NamedTuple):
-    """Something that is to be closed."""
+    """Something that is to be closed.
+
+    Attributes:
+        variables: the context variables that it was opened with in a thread, and is closed with.
+    """
 
     provider: Provider
     context: Any
     is_async: bool
+    variables: contextvars.Context
 
 
 async def open_provider(provider: Provider, call: Callable[[], Any], in_thread: InThread) -> tuple[Any, Opened | None]:
@@ -58,14 +64,15 @@ async def open_provider(provider: Provider, call: Callable[[], Any], in_thread: 
         call: its call, with what it needs.
         in_thread: calls in a thread.
     """
-    made = call() if provider.on_loop else await in_thread(call)
+    variables = contextvars.copy_context()
+    made = call() if provider.on_loop else await in_thread(call, variables)
     # Whoever gives a generator, perhaps through a decorator, gives it to be run; and nothing else is entered but what
     # was made here: what a function returns may be what others use.
     context, is_async = _context(provider, made)
     if context is None:
         return (await made if inspect.iscoroutine(made) else made), None
-    value = await (context.__aenter__() if is_async else in_thread(context.__enter__))
-    return value, Opened(provider, context, is_async)
+    value = await (context.__aenter__() if is_async else in_thread(context.__enter__, variables))
+    return value, Opened(provider, context, is_async, variables)
 
 
 def _context(provider: Provider, made: Any) -> tuple[Any, bool]:
@@ -88,7 +95,7 @@ async def close_provider(opened: Opened, error: BaseException | None, in_thread:
     if opened.is_async:
         await context.__aexit__(*about)
     else:
-        await in_thread(lambda: context.__exit__(*about))
+        await in_thread(lambda: context.__exit__(*about), opened.variables)
 
 
 class Opening:
@@ -179,9 +186,9 @@ class Alone:
     def __init__(self, scope: Shared | None = None) -> None:
         self.scope = scope
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
+    async def in_thread(self, call: Callable[[], Any], variables: contextvars.Context) -> Any:
         """Call it in a thread."""
-        return await asyncio.to_thread(call)
+        return await asyncio.to_thread(variables.run, call)
 
 
 class Here:
@@ -189,6 +196,6 @@ class Here:
 
     scope: Shared | None = None
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
-        """Call it."""
+    async def in_thread(self, call: Callable[[], Any], variables: contextvars.Context) -> Any:
+        """Call it; what it sets is seen here."""
         return call()

@@ -54,8 +54,8 @@ async def living(app: Core, cold: asyncio.Event, patience: float) -> AsyncGenera
 def shared_scope(threads: Threads) -> WorkerScope:
     """A scope whose plain functions are called in these threads."""
 
-    async def in_thread(call: Callable[[], Any]) -> Any:
-        return await threads.start(call, contextvars.copy_context()).future
+    async def in_thread(call: Callable[[], Any], variables: contextvars.Context) -> Any:
+        return await threads.start(call, variables).future
 
     return WorkerScope(in_thread)
 

@@ -70,9 +70,9 @@ class WorkerRuntime(Runtime):
         hands = self._hands
         return hands.process.scope if asyncio._get_running_loop() is hands.loop else None
 
-    async def in_thread(self, call: Callable[[], Any]) -> Any:
+    async def in_thread(self, call: Callable[[], Any], variables: contextvars.Context) -> Any:
         run = self._run
-        run.job = self._hands.process.threads.start(call, contextvars.copy_context())
+        run.job = self._hands.process.threads.start(call, variables)
         try:
             return await run.job.future
         except asyncio.CancelledError:

@@ -415,6 +415,47 @@ async def test_variables_reach_the_body(app: AioQueue) -> None:
         assert await outcome(await in_thread.send()) == "a"
 
 
+@pytest.mark.parametrize("scope", ["task", "worker"])
+async def test_variables_of_one_in_a_thread_can_be_reset(app: AioQueue, scope: Any) -> None:
+    """It is closed with those that it was opened with, whichever threads that are; and has them to itself."""
+    tenant: ContextVar[str] = ContextVar("tenant", default="none")
+
+    def session() -> Iterator[None]:
+        token = tenant.set("a")
+        try:
+            yield
+        finally:
+            seen.append(tenant.get())
+            tenant.reset(token)
+            seen.append(tenant.get())
+
+    class Entered:
+        def __init__(self) -> None:
+            self.token = tenant.set("b")
+
+        def __enter__(self) -> None: ...
+
+        def __exit__(self, *about: Any) -> None:
+            tenant.reset(self.token)
+            seen.append("reset")
+
+    @app.task
+    async def work(s: None = Depends(session, scope=scope), e: None = Depends(Entered, scope=scope)) -> str:
+        return tenant.get()
+
+    @app.task
+    def plain(s: None = Depends(session, scope=scope)) -> str:
+        return tenant.get()
+
+    async with working(app):
+        assert await outcome(await work.send()) == "none"
+    assert seen == ["reset", "a", "none"]
+    seen.clear()
+    assert await work() == "none"
+    assert plain() == "a"  # where there is no thread between
+    assert seen == ["reset", "a", "none", "a", "none"]
+
+
 async def test_where_it_is_called(app: AioQueue) -> None:
     """Plain functions may block, so they are called in threads; and know their task there."""
 
