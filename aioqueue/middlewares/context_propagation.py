@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
+from enum import Enum
 from importlib import import_module
 from typing import Any, cast
 
@@ -16,7 +17,11 @@ from aioqueue import kinds
 from aioqueue.around.leaving import OutgoingMessage
 from aioqueue.around.middleware import Middleware, Next
 from aioqueue.context import TaskContext
-from aioqueue.exceptions import ConfigurationError
+from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.logs import logger
+from aioqueue.payload.codec import from_marked, to_marked
+from aioqueue.payload.marks import NATIVE
+from aioqueue.payload.plain import type_name
 
 traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """The trace that this code belongs to, as the W3C header says it. Without OpenTelemetry a program may set it."""
@@ -37,17 +42,22 @@ class ContextPropagation(Middleware):
     What a task sends has the same values, as far as it does not set others, and so have retries, the steps of a canvas
     and a replacement.
 
+    A value arrives as what it was, or the sending is refused with the name of its variable: plain data do, such as
+    numbers, text, dates, enums, and lists and dicts of these. No annotation says in the task what else it was, so that
+    a dataclass or a model would come as a dict.
+
     Args:
-        variables: their values must be such as headers may have.
+        variables: whose values travel.
         trace: the W3C headers `traceparent` and `tracestate` travel along, too: those of OpenTelemetry where that is
             installed (with its baggage), else of the variables of these names in this module.
-        header: the header in which the values travel, by the names of the variables.
+        header: the header in which the values travel, as a dict, by the names of the variables. Of what the sender has
+            put into it himself a dict counts for more than the values; anything else is left alone, and none travel.
 
     Raises:
         ConfigurationError: something is no `ContextVar`, or two have one name.
     """
 
-    def __init__(self, *variables: ContextVar[Any], trace: bool = True, header: str = "context") -> None:
+    def __init__(self, *variables: ContextVar[Any], trace: bool = True, header: str = "aioqueue.context") -> None:
         self._variables: dict[str, ContextVar[Any]] = {}
         for variable in variables:
             if not isinstance(variable, ContextVar):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -60,17 +70,40 @@ class ContextPropagation(Middleware):
         self._header: str = kinds.NAME.of("The option header of ContextPropagation", header)
         self._trace: bool = kinds.FLAG.of("The option trace of ContextPropagation", trace)
         self._telemetry = _telemetry() if trace else None
+        self._has_told = False
 
     async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
         """Put the values into the headers; what the sender has put there counts for more."""
-        values = {name: variable.get(_MISSING) for name, variable in self._variables.items()}
-        values = {name: value for name, value in values.items() if value is not _MISSING}
-        if values:
-            own = message.headers.get(self._header)
-            message.headers[self._header] = {**values, **own} if isinstance(own, Mapping) else values
+        if self._variables:
+            self._add_values(message)
         if self._trace and "traceparent" not in message.headers:
             self._add_trace(message.headers)
         return await next(message)
+
+    def _add_values(self, message: OutgoingMessage) -> None:
+        own = message.headers.get(self._header, {})
+        if not isinstance(own, Mapping):
+            self._tell(message)
+            return
+        values: dict[str, Any] = {}
+        for name, variable in self._variables.items():
+            if name not in own and (value := variable.get(_MISSING)) is not _MISSING:
+                if type(value) not in NATIVE:
+                    _check(name, value, message.name)
+                values[name] = value
+        if values:
+            message.headers[self._header] = {**values, **own}
+
+    def _tell(self, message: OutgoingMessage) -> None:
+        if not self._has_told:
+            self._has_told = True
+            logger.warning(
+                "The message of %s has a header %r of its sender's own, which is no dict: ContextPropagation leaves it "
+                "alone, and sends no variables with it. Give the middleware another header: "
+                "ContextPropagation(..., header=...). This is said once",
+                message.name,
+                self._header,
+            )
 
     def _add_trace(self, headers: dict[str, Any]) -> None:
         if self._telemetry is not None:
@@ -92,11 +125,50 @@ class ContextPropagation(Middleware):
             parent, state = headers.get("traceparent"), headers.get("tracestate")
             if not isinstance(parent, str) or not _TRACEPARENT.fullmatch(parent):
                 parent = state = None
-            elif self._telemetry is not None:
-                self._telemetry.attach(headers)
+            if self._telemetry is not None:  # there may be baggage without a trace
+                self._telemetry.attach(headers if parent else {**headers, "traceparent": None, "tracestate": None})
             traceparent.set(parent)
             tracestate.set(state if isinstance(state, str) else None)
         return await next(ctx)
+
+
+def _check(name: str, value: Any, task: str) -> None:
+    """Refuse a value that would arrive as another one.
+
+    Raises:
+        PayloadError: it would, or it cannot be sent at all.
+    """
+    try:
+        plain, _ = to_marked(value)
+    except PayloadError as error:
+        problem = str(error)
+    else:
+        try:
+            if _is_as(value, from_marked(plain)):
+                return
+        except Exception:  # what is written cannot be read, such as a set of dataclasses
+            pass
+        problem = f"{type_name(type(value))} would not arrive as what it is: set the variable to plain data"
+    raise PayloadError(
+        f"The variable {name!r} of ContextPropagation cannot be sent with {task}: {problem}. Nothing was sent."
+    ) from None
+
+
+def _is_as(sent: Any, arrived: Any) -> bool:
+    """Whether this is what was sent; of a class derived from text, numbers or dates the plain one does."""
+    kind: Any = arrived.__class__
+    if isinstance(sent, Enum):
+        return kind is type(sent) and arrived == sent
+    if not isinstance(sent, kind):
+        return False
+    if isinstance(sent, dict):
+        pairs = zip(cast("dict[Any, Any]", sent).items(), cast("dict[Any, Any]", arrived).items(), strict=True)
+        return all(_is_as(*keys) and _is_as(*values) for keys, values in (zip(*pair, strict=True) for pair in pairs))
+    if isinstance(sent, (list, tuple)):
+        return all(_is_as(*pair) for pair in zip(cast("list[Any]", sent), cast("list[Any]", arrived), strict=True))
+    if isinstance(sent, (set, frozenset)):
+        return bool(sent == arrived)
+    return True
 
 
 class _Telemetry:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import dataclasses
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import date
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -108,16 +111,16 @@ async def test_what_the_sender_puts_into_headers_counts_for_more(app: AioQueue) 
         since.set(1)
         traceparent.set(PARENT)
         other = PARENT.replace("4bf9", "0000")
-        headers = {"context": {"tenant": "b"}, "traceparent": other}
+        headers = {"aioqueue.context": {"tenant": "b"}, "traceparent": other}
         found = await (await tell.options(headers=headers).send()).get(timeout=20)
-    assert found == ["b", 1, other, {"context": {"tenant": "b", "since": 1}, "traceparent": other}]
+    assert found == ["b", 1, other, {"aioqueue.context": {"tenant": "b", "since": 1}, "traceparent": other}]
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"context": "text"},
-        {"context": {"other": 1}},
+        {"aioqueue.context": "text"},
+        {"aioqueue.context": {"other": 1}},
         {"traceparent": 7},
         {"traceparent": "00-00000000000000000000000000000000-00f067aa0ba902b7-01"},
         {"traceparent": "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
@@ -172,8 +175,91 @@ async def test_a_value_that_cannot_travel_is_refused(app: AioQueue) -> None:
 
     since.set(object())
     async with app:
-        with pytest.raises(PayloadError, match=r"header 'context' of tell .*Nothing was sent"):
+        with pytest.raises(PayloadError, match=r"variable 'since' of .* with tell: a object can't .*Nothing was sent"):
             await tell.send()
+
+
+@dataclasses.dataclass(frozen=True)
+class User:
+    id: int
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [User(5), [User(5)], {"user": (User(5),)}, {User(5)}, {User(5): 1}], ids=repr)
+async def test_a_value_that_would_arrive_as_another_is_refused(app: AioQueue, value: Any) -> None:
+    without_telemetry(app, tenant, since)
+
+    @app.task(name="tell", bind=True)
+    async def tell(ctx: TaskContext) -> Any:
+        return ctx.headers
+
+    async with working(app):
+        since.set(value)
+        with pytest.raises(PayloadError, match=r"variable 'since' of ContextPropagation .* tell: .*Nothing was sent"):
+            await tell.send()
+        own = {"aioqueue.context": {"since": 5}}
+        assert await tell.options(headers=own).call(timeout=20) == own, "what is not sent is not looked at"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Colour.RED,
+        Name("ann"),
+        2**70,
+        {1: (date(2026, 5, 1), {Colour.RED}), None: [b"", float("inf")]},
+        [Decimal("1.10"), frozenset({1})],
+    ],
+    ids=repr,
+)
+async def test_values_arrive_as_what_they_were(app: AioQueue, value: Any) -> None:
+    without_telemetry(app, since)
+
+    @app.task(name="tell")
+    async def tell() -> None:
+        told.append(since.get())
+
+    told: list[Any] = []
+    since.set(value)
+    async with app.testing() as t:
+        await t.run(tell)
+    assert told == [value]
+
+
+async def test_a_header_of_the_senders_own_is_left_alone(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
+    without_telemetry(app, since, header="context")
+
+    @app.task(name="tell", bind=True)
+    async def tell(ctx: TaskContext) -> Any:
+        return [ctx.headers["context"], since.get()]
+
+    async with working(app):
+        since.set(5)
+        for own in ("a text", ["a", "list"]):
+            assert await tell.options(headers={"context": own}).call(timeout=20) == [own, None]
+        assert await tell.call(timeout=20) == [{"since": 5}, 5]
+    (line,) = [record.getMessage() for record in caplog.records if "of its sender's own" in record.getMessage()]
+    assert "of tell has a header 'context'" in line
+
+
+async def test_by_default_it_takes_no_name_that_senders_use(app: AioQueue) -> None:
+    without_telemetry(app, since)
+
+    @app.task(name="tell", bind=True)
+    async def tell(ctx: TaskContext) -> Any:
+        return ctx.headers
+
+    async with app.testing() as t:
+        since.set(5)
+        sent = tell.options(headers={"context": {"page": 1}})
+        assert await t.run(sent) == {"context": {"page": 1}, "aioqueue.context": {"since": 5}}
 
 
 def test_what_it_takes() -> None:
@@ -206,3 +292,25 @@ async def test_the_trace_of_opentelemetry_goes_on(app: AioQueue) -> None:
         finally:
             context.detach(token)
         assert await result.get(timeout=20) == [trace_id, span_id]
+
+
+async def test_baggage_of_opentelemetry_needs_no_span(app: AioQueue) -> None:
+    baggage = pytest.importorskip("opentelemetry.baggage")
+    context = pytest.importorskip("opentelemetry.context")
+    trace = pytest.importorskip("opentelemetry.trace")
+    app.add_middleware(ContextPropagation())
+
+    @app.task(name="tell")
+    async def tell() -> list[Any]:
+        return [baggage.get_baggage("tenant"), trace.get_current_span().get_span_context().is_valid]
+
+    async with working(app):
+        token = context.attach(baggage.set_baggage("tenant", "a"))
+        try:
+            sent = [await tell.send(), await tell.options(headers={"traceparent": PARENT.upper()}).send()]
+        finally:
+            context.detach(token)
+        own = await tell.options(headers={"baggage": "tenant=b", "traceparent": PARENT.upper()}).send()
+        assert await sent[0].get(timeout=20) == ["a", False]
+        assert await sent[1].get(timeout=20) == [None, False], "who gives a trace gives what belongs to it"
+        assert await own.get(timeout=20) == ["b", False]
