@@ -19,7 +19,8 @@ from aioqueue.worker.leaves import is_retried, said
 _ORIGIN = "auto.queue.aioqueue"
 _TRACE = ("sentry-trace", "baggage")
 _is_set_up = False
-_captured: ContextVar[bool] = ContextVar("aioqueue_sentry_captured", default=False)
+# What there is to say of the run's failure was said: an event was made of it, or none is to be.
+_is_dealt_with: ContextVar[bool] = ContextVar("aioqueue_sentry_is_dealt_with", default=False)
 
 
 class Sentry(Middleware):
@@ -29,8 +30,9 @@ class Sentry(Middleware):
         app.add_middleware(Sentry())
 
     A failure is what a task has raised, and is not run again for: no retry that is still to come (`capture_retries`
-    reports those, too), no `Reject`, `Ignore` or replacement. What ends a task from outside, as its time limit does, is
-    an error in the log, which Sentry's own integration of `logging` reports. Arguments whose names contain one of
+    reports those, too), no `Ignore` or replacement, and no `Reject`, nor the line in which the log tells of that. Such
+    a run is a transaction with the status `aborted`. What ends a task from outside, as its time limit does, is an error
+    in the log, which Sentry's own integration of `logging` reports. Arguments whose names contain one of
     `hidden_arguments` are left out, of the variables in stack frames as well.
 
     Args:
@@ -95,14 +97,30 @@ class Sentry(Middleware):
                 span.set_data("messaging.message.id", ctx.id)
                 span.set_data("messaging.destination.name", ctx.queue)
                 span.set_data("messaging.message.retry.count", ctx.retries)
+                # The span is left without an exception: with one it takes each for an internal error.
+                raised: BaseException | None = None
+                result = None
                 try:
                     result = await next(ctx)
                 except BaseException as error:
-                    span.set_status("aborted" if self._captures(ctx, error) is None else "internal_error")
-                    self._capture(ctx, error)
-                    raise
-                span.set_status("ok")
+                    raised = error
+                span.set_status("ok" if raised is None else self._deal_with(ctx, raised))
+            if raised is None:
                 return result
+            try:
+                raise raised
+            finally:
+                del raised  # it holds this frame
+
+    def _deal_with(self, ctx: TaskContext, error: BaseException) -> str:
+        """Report what is to be reported; the status of the run."""
+        failure = self._captures(ctx, error)
+        if failure is not None:
+            self._capture(failure)
+            return "internal_error"
+        if isinstance(said(error), Reject):  # the worker logs that as an error
+            _is_dealt_with.set(True)
+        return "aborted"
 
     def _captures(self, ctx: TaskContext, error: BaseException) -> BaseException | None:
         """What there is to report; the worker decides in the same way what becomes of the task."""
@@ -117,17 +135,14 @@ class Sentry(Middleware):
         is_last = limit is not None and ctx.retries >= limit
         return failure if is_last or (self._capture_retries and failure is not asked) else None
 
-    def _capture(self, ctx: TaskContext, error: BaseException) -> None:
-        failure = self._captures(ctx, error)
-        if failure is None:
-            return
+    def _capture(self, failure: BaseException) -> None:
         event, hint = self._sdk.utils.event_from_exception(
             failure,
             client_options=self._sdk.get_client().options,
             mechanism={"type": "aioqueue", "handled": False},
         )
         self._sdk.capture_event(event, hint)
-        _captured.set(True)
+        _is_dealt_with.set(True)
 
 
 def _add(message: OutgoingMessage, headers: dict[str, str | None]) -> None:
@@ -176,7 +191,7 @@ def _frames(event: Any) -> Iterator[Any]:
 
 
 def _report_once() -> None:
-    """Sentry reports what is logged as an error, too; of a failure that was reported it is to leave that out."""
+    """Sentry reports what is logged as an error, too; of a failure that was dealt with it is to leave that out."""
     global _is_set_up
     if not _is_set_up:
         _is_set_up = True
@@ -186,4 +201,4 @@ def _report_once() -> None:
 def _not_twice(event: Any, hint: Any) -> Any:
     text = str(event["logentry"]["message"]) if event.get("logentry") else ""
     is_end = event.get("logger") == "aioqueue" and text.startswith("Task %s[%s] failed")
-    return None if is_end and _captured.get() else event
+    return None if is_end and _is_dealt_with.get() else event

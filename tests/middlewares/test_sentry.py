@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.apps import outcome, working
+from support.waiting import until
 
 from aioqueue import AioQueue, Ignore, Reject, TaskContext
 from aioqueue.exceptions import ConfigurationError
@@ -163,7 +164,7 @@ async def test_what_a_task_says_of_itself_is_no_failure(app: AioQueue, kept: Kep
     assert len(kept.transactions) == 4
 
 
-async def test_what_is_rejected_is_told_by_the_log_only(app: AioQueue, kept: Kept) -> None:
+async def test_what_is_rejected_is_reported_by_nothing(app: AioQueue, kept: Kept) -> None:
     app.add_middleware(Sentry())
 
     @app.task(name="rejects")
@@ -172,7 +173,46 @@ async def test_what_is_rejected_is_told_by_the_log_only(app: AioQueue, kept: Kep
 
     async with working(app):
         await outcome(await rejects.send())
-    assert all("exception" not in error for error in kept.errors)
+    assert kept.errors == []
+
+
+async def test_the_status_of_a_run_tells_failures_from_what_a_task_says(app: AioQueue, kept: Kept) -> None:
+    app.add_middleware(Sentry())
+
+    @app.task(name="ok")
+    async def ok() -> int:
+        return 1
+
+    @app.task(name="says", bind=True)
+    async def says(ctx: TaskContext, what: str) -> None:
+        match what:
+            case "retry" if not ctx.retries:
+                raise ctx.retry(countdown=0)
+            case "reject":
+                raise Reject("not mine")
+            case "replace":
+                raise ctx.replace(ok.s())
+            case "ignore":
+                raise Ignore
+            case "fail":
+                raise KeyError("x")
+            case _:
+                pass
+
+    found: dict[str, list[str]] = {}
+    for what, runs in {"retry": 2, "reject": 1, "replace": 2, "ignore": 1, "fail": 1}.items():
+        kept.items.clear()
+        async with working(app):
+            await says.send(what)
+            await until(lambda runs=runs: len(kept.transactions) == runs)
+        found[what] = [one["contexts"]["trace"]["status"] for one in kept.transactions]
+    assert found == {
+        "retry": ["aborted", "ok"],
+        "reject": ["aborted"],
+        "replace": ["aborted", "ok"],
+        "ignore": ["aborted"],
+        "fail": ["internal_error"],
+    }
 
 
 async def test_a_trace_goes_on_from_the_sender_to_the_task_and_what_it_sends(app: AioQueue, kept: Kept) -> None:
