@@ -234,10 +234,12 @@ class Core(ABC):
 
     def accepts(self, content: str) -> Collection[str]:
         """The serializers of which that of a payload has to be, if it is to be read: `accept_content`; and as long as
-        that is not set, also what the app and its tasks are to be sent with, but pickle."""
+        that is not set, msgpack, JSON, and what the app and its tasks are to be sent with, but pickle."""
         conf = self.conf
-        if content in CONTENTS or tuple(conf.accept_content) != BUILT_IN:
+        if conf.accept_content is not None:
             return conf.accept_content
+        if content in CONTENTS:
+            return BUILT_IN
         own = {conf.task_serializer, *(task.serializer for task in self.tasks.values())}
         return (*BUILT_IN, *(name for name in own if name not in (None, PICKLE, *BUILT_IN)))
 

@@ -148,13 +148,13 @@ def check_limits(soft: float | None, hard: float | None, after: str = "") -> Non
         )
 
 
-def check_pickle(serializer: str, accept: Collection[str], after: str) -> None:
+def check_pickle(serializer: str, accept: Collection[str] | None, after: str) -> None:
     """Pickle is used by those only that say so.
 
     Raises:
         ConfigurationError: this is not said.
     """
-    if serializer == PICKLE and PICKLE not in accept:
+    if serializer == PICKLE and PICKLE not in (accept or ()):
         raise ConfigurationError(
             "serializer='pickle' needs accept_content=[..., 'pickle'], also where tasks are sent: whoever can write to "
             f"the broker can run code in every process that accepts it.{after}"

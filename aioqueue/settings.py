@@ -19,7 +19,7 @@ import msgspec
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.options import COMPRESSION, SERIALIZER, check_limits, check_pickle
-from aioqueue.payload.serializers import BUILT_IN, read_serializer
+from aioqueue.payload.serializers import read_serializer
 from aioqueue.routing import Queue, read_queues, read_routes
 from aioqueue.url import masked
 
@@ -60,7 +60,8 @@ class Settings(msgspec.Struct, kw_only=True):
         task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
         task_serializer: "msgpack", "json", or one that was registered by `register_serializer`.
         task_compression: None, "zlib", "gzip", "bz2", "lzma" or "zstd", for payloads from 1 KiB on.
-        accept_content: the serializers of what is read: tasks in others go to the dead letters, unread.
+        accept_content: the serializers of what is read: tasks in others go to the dead letters, unread. None is msgpack,
+            JSON, and those in which the app and its tasks are sent, but pickle.
         task_acks_late: acknowledge at the end (True, at least once) or before the start (False, at most once).
         task_track_started: record STARTED when a task starts; costs a write each.
         task_ignore_result: keep no results.
@@ -106,7 +107,7 @@ class Settings(msgspec.Struct, kw_only=True):
     task_create_missing_queues: bool = True
     task_serializer: str = "msgpack"
     task_compression: str | None = None
-    accept_content: list[str] = msgspec.field(default_factory=lambda: list(BUILT_IN))
+    accept_content: list[str] | None = None
     task_acks_late: bool = True
     task_track_started: bool = False
     task_ignore_result: bool = False
@@ -277,7 +278,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if name in ("task_compression", "result_compression"):
         COMPRESSION.or_none().of(f"The setting {where}", value)
     if name == "accept_content":
-        _SERIALIZERS.of(f"The setting {where}", value)
+        _SERIALIZERS.or_none().of(f"The setting {where}", value)
     if name == "beat_schedule" and value:
         from aioqueue.beat_schedule import check_entries  # what most apps do without
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.brokers.protocol import Delivery
 from aioqueue.exceptions import NotRegistered, PayloadError, PayloadTooLarge, WorkerLost
 from aioqueue.message import Message, decode_message, headers_of, stamps_of
-from aioqueue.payload.codec import decode_call
+from aioqueue.payload.codec import BUILT_IN, decode_call
 from aioqueue.worker.builtin import builtin
 from aioqueue.worker.ends import Ends, readable
 from aioqueue.worker.inputs import complete
@@ -79,7 +79,7 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None 
             message.content,
             max_size=conf.max_payload_size,
             task_name=task.name,
-            accept=conf.accept_content if message.content == "msgpack" else app.accepts(message.content),
+            accept=(conf.accept_content or BUILT_IN) if message.content == "msgpack" else app.accepts(message.content),
         )
     except Exception as error:
         return ends.buried(delivery, message, error, now)

@@ -236,6 +236,22 @@ async def test_a_call_s_own_serializer_is_not_accepted_by_itself(app: AioQueue) 
     assert "accept_content=['msgpack', 'json'] has no 'gzip-json'" in dead.reason
 
 
+async def test_the_default_said_in_so_many_words_is_all_that_counts(make_app: MakeApp) -> None:
+    app = make_app(accept_content=["msgpack", "json"])
+
+    @app.task(name="work")
+    async def work(x: int) -> None: ...
+
+    async with working(app):
+        work.serializer = "gzip-json"  # what a task that is registered while the worker runs would say
+        await ended(await work.send(1))
+        (dead,) = await app.dead_letters.list()
+        assert "accept_content=['msgpack', 'json'] has no 'gzip-json'" in dead.reason
+        app.conf.accept_content = None
+        assert await app.dead_letters.requeue(dead.id)
+        assert (await ended(app.result(dead.id))).state == "SUCCESS"
+
+
 async def test_a_result_is_read_where_it_is_accepted(make_app: MakeApp) -> None:
     worker_app = make_app()
     worker_app.task(name="work", serializer="gzip-json")(lambda: [1, 2])
