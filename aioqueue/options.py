@@ -161,6 +161,29 @@ def check_pickle(serializer: str, accept: Collection[str] | None, after: str) ->
         )
 
 
+def check_accepted(serializer: str, accept: Collection[str] | None, task: str = "", after: str = "") -> None:
+    """What an app reads, as it says itself, has to be what it sends.
+
+    Args:
+        serializer: in which it is sent.
+        accept: `accept_content`.
+        task: the task that says so; "" for the setting `task_serializer`.
+        after: what became of it, as a sentence.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    check_pickle(serializer, accept, f" So says the task {task}.{after}" if task else after)
+    if accept is not None and serializer not in accept:
+        said = f"serializer={serializer!r} of the task {task}" if task else f"task_serializer={serializer!r}"
+        word = "serializer" if task else "task_serializer"
+        raise ConfigurationError(
+            f"{said}, and accept_content={list(accept)!r} has no {serializer!r}: what is sent would not be read. Set "
+            f"{word}={next(iter(accept), 'msgpack')!r}, or accept_content={[*accept, serializer]!r}; settings that go "
+            f"together are set at once, as by app.conf.update(...).{after}"
+        )
+
+
 def checked_retry(asked: Retry) -> Retry:
     """What `ctx.retry` gives, with its values as they are used.
 

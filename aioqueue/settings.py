@@ -18,7 +18,7 @@ import msgspec
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
-from aioqueue.options import COMPRESSION, SERIALIZER, check_limits, check_pickle
+from aioqueue.options import COMPRESSION, SERIALIZER, check_accepted, check_limits
 from aioqueue.payload.serializers import read_serializer
 from aioqueue.routing import Queue, read_queues, read_routes
 from aioqueue.url import masked
@@ -60,8 +60,8 @@ class Settings(msgspec.Struct, kw_only=True):
         task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
         task_serializer: "msgpack", "json", or one that was registered by `register_serializer`.
         task_compression: None, "zlib", "gzip", "bz2", "lzma" or "zstd", for payloads from 1 KiB on.
-        accept_content: the serializers of what is read: tasks in others go to the dead letters, unread. None is msgpack,
-            JSON, and those in which the app and its tasks are sent, but pickle.
+        accept_content: the serializers of what is read: tasks in others go to the dead letters, unread. None is
+            msgpack, JSON, and those in which the app and its tasks are sent, but pickle.
         task_acks_late: acknowledge at the end (True, at least once) or before the start (False, at most once).
         task_track_started: record STARTED when a task starts; costs a write each.
         task_ignore_result: keep no results.
@@ -161,7 +161,7 @@ class Settings(msgspec.Struct, kw_only=True):
         if after["backend"] is not None and after["backend"] != after["broker"]:
             raise ConfigurationError("Results are kept in the broker in this version: leave `backend` out.")
         check_limits(after["task_soft_time_limit"], after["task_time_limit"])
-        check_pickle(after["task_serializer"], after["accept_content"], "")
+        check_accepted(after["task_serializer"], after["accept_content"])
         for name, value in values.items():
             super().__setattr__(name, value)
 
@@ -176,6 +176,7 @@ class Settings(msgspec.Struct, kw_only=True):
                 read = _checked(name, getattr(self, name), f"app.conf.{name}")
                 if name == "task_queues":  # a name that was appended becomes a Queue
                     super().__setattr__(name, read)
+        check_accepted(self.task_serializer, self.accept_content)
         if not (self.task_create_missing_queues or self.task_queues):
             raise ConfigurationError(
                 "task_create_missing_queues=False, and task_queues is empty: then there is no queue that a task could "

@@ -23,10 +23,11 @@ from aioqueue.exceptions import (
 )
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, encode_record
-from aioqueue.options import checked_retry
+from aioqueue.options import check_pickle, checked_retry
 from aioqueue.payload.codec import encode
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.plain import type_name
+from aioqueue.payload.serializers import PICKLE
 from aioqueue.worker.ends import Ends, cut_off, too_long
 from aioqueue.worker.leaves import is_retried
 from aioqueue.worker.outcome import IGNORED, REPLACED, REQUEUED, SUCCESS, Outcome
@@ -82,9 +83,12 @@ class Rules(Ends):
                 if task.parameters.result_doubt is not None:
                     for one in value if run.message.spread is not None else (value,):
                         task.parameters.check_result(one)
+                serializer = task.serializer or conf.task_serializer
+                if serializer == PICKLE:
+                    check_pickle(serializer, conf.accept_content, "")
                 result, content = encode(
                     value,
-                    serializer=task.serializer or conf.task_serializer,
+                    serializer=serializer,
                     compression=conf.result_compression or task.compression or conf.task_compression,
                     max_size=conf.max_payload_size,
                 )

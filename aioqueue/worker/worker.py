@@ -19,6 +19,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
+from aioqueue.worker.acceptance import check_serializers
 from aioqueue.worker.beating import beating
 from aioqueue.worker.consuming import Consuming, Queues
 from aioqueue.worker.incarnation import Incarnation
@@ -133,6 +134,7 @@ class Worker:
         try:
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
+            check_serializers(self.app) if not self.is_eager else None
             self.consuming.tell(self.hostname)
             async with self.app:
                 broker = await self.app.broker()

@@ -209,9 +209,9 @@ def test_unknown_ones_are_refused_where_they_are_named(app: AioQueue) -> None:
     ("accept", "serializer"), [(["json"], "msgpack"), (["msgpack"], "json"), (["json"], "gzip-json")]
 )
 async def test_what_is_not_accepted_is_a_dead_letter(make_app: MakeApp, accept: list[str], serializer: str) -> None:
-    app = make_app(accept_content=accept)
+    app = make_app(accept_content=accept, task_serializer=accept[0])
 
-    @app.task(name="work", serializer=accept[0])
+    @app.task(name="work")
     async def work(x: int) -> int:
         return x
 
@@ -262,12 +262,12 @@ async def test_a_result_is_read_where_it_is_accepted(make_app: MakeApp) -> None:
         result = await waiting.send_task("work")
         with pytest.raises(PayloadError, match="accept_content"):
             await result.get(timeout=PATIENCE)
-        waiting.conf.accept_content = ["gzip-json"]
+        waiting.conf.update(accept_content=["gzip-json"], task_serializer="gzip-json")
         assert await result.get(timeout=PATIENCE) == [1, 2]
 
 
 async def test_the_value_of_a_step_has_to_be_accepted_too(make_app: MakeApp) -> None:
-    app = make_app(accept_content=["msgpack"])
+    app = make_app()
 
     @app.task(serializer="json")
     async def first() -> int:
@@ -278,8 +278,44 @@ async def test_the_value_of_a_step_has_to_be_accepted_too(make_app: MakeApp) -> 
         return x
 
     async with working(app):
+        app.conf.accept_content = ["msgpack"]
         result = await (first.s().set(serializer="msgpack") | second.s()).send()
         assert "accept_content=['msgpack']" in str((await ended(result)).exception)
+
+
+async def test_an_app_reads_what_it_sends(make_app: MakeApp) -> None:
+    wrong = r"task_serializer='msgpack', and accept_content=\['json'\] has no 'msgpack'.*Set task_serializer='json', or"
+    with pytest.raises(ConfigurationError, match=wrong):
+        AioQueue("shop", accept_content=["json"])
+    app = make_app(accept_content=["json"], task_serializer="json")
+    for change in (
+        lambda: app.conf.update(task_serializer="msgpack"),
+        lambda: setattr(app.conf, "accept_content", ["msgpack"]),
+    ):
+        with pytest.raises(ConfigurationError, match="what is sent would not be read"):
+            change()
+    assert (app.conf.task_serializer, app.conf.accept_content) == ("json", ["json"])
+    app.conf.accept_content[:] = ["msgpack"]
+    with pytest.raises(ConfigurationError, match="has no 'json'"):
+        await app.open()
+
+
+@pytest.mark.parametrize(
+    ("accept", "serializer", "message"),
+    [
+        (["msgpack"], "json", r"serializer='json' of the task work, and accept_content=\['msgpack'\] has no 'json'"),
+        (None, "pickle", r"serializer='pickle' needs accept_content.*the task work"),
+        (["msgpack"], "pickle", r"serializer='pickle' needs accept_content.*the task work"),
+    ],
+)
+async def test_a_worker_reads_what_its_tasks_are_sent_in(
+    make_app: MakeApp, accept: Any, serializer: str, message: str
+) -> None:
+    app = make_app(accept_content=accept)
+    app.task(name="work", serializer=serializer)(lambda: None)
+    async with app:
+        with pytest.raises(ConfigurationError, match=rf"{message}.* The worker was not started\."):
+            await app.worker().run(install_signals=False)
 
 
 # Pickle
@@ -322,12 +358,24 @@ async def test_a_forged_pickle_does_not_run(app: AioQueue, tmp_path: Path) -> No
     async with app:
         app.conf.accept_content = ["msgpack", "pickle"]
         result = await work.options(serializer="pickle").send(Evil())
-        app.conf.accept_content = ["msgpack", "json"]
+        app.conf.accept_content = None
         async with working(app):
             info = await ended(result)
             (dead,) = await app.dead_letters.list()
     assert "can run code, so it was refused unread" in str(info.exception) and dead.args == ()
     assert not (tmp_path / "pwned").exists()
+
+
+async def test_no_result_is_pickled_where_it_is_not_asked_for(app: AioQueue) -> None:
+    @app.task(name="work")
+    async def work() -> dict[str, int]:
+        work.serializer = "pickle"  # as one that is registered while the worker runs would be
+        return {"a": 1}
+
+    async with working(app):
+        info = await ended(await work.send())
+    assert isinstance(info.exception, PayloadError)
+    assert "serializer='pickle' needs accept_content" in str(info.exception)
 
 
 async def test_pickle_where_it_is_asked_for(make_app: MakeApp) -> None:

@@ -138,7 +138,7 @@ class Adding(Task[[int, int], int]):
 
 adding = app.register_task(Adding)
 adding_too = app.register_task(Adding())
-with_class = AioQueue("shop", task_cls=DatabaseTask, accept_content=["json"])
+with_class = AioQueue("shop", task_cls=DatabaseTask, accept_content=["json"], task_serializer="json")
 register_serializer("plain", lambda value: repr(value).encode(), lambda data: data.decode())
 
 
