@@ -164,7 +164,7 @@ class Afterwards:
         if run is not None:
             args, kwargs = run.args, run.kwargs
         else:
-            args, kwargs = _arguments(message, self._app.conf.max_payload_size)
+            args, kwargs = _arguments(self._app, message)
         succeeded = outcome.state is SUCCESS
         return TaskEvent(
             name=moment,
@@ -197,12 +197,12 @@ def _moments(outcome: Outcome, has_run: bool) -> list[str]:
     return moments
 
 
-def _arguments(message: Message | None, max_size: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(app: Core, message: Message | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of what has not run, as far as they can be read."""
     if message is None:
         return (), {}
     try:
-        return decode_call(message.body, message.content, max_size)
+        return decode_call(message.body, message.content, app.conf.max_payload_size, app.accepts(message.content))
     except Exception:  # that may be why it has not run
         return (), {}
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aioqueue.core import Core
     from aioqueue.task import Task
 
-_NO_LIMIT = 2**31
-
 
 async def fetched(consumer: Consumer, run: Run) -> Value | NoValue:
     """What the broker has for a run whose arguments a value comes before; asked for until it answers.
@@ -66,7 +64,7 @@ def complete(
     if value is None:
         return parameters.arrived(partial.args, partial.kwargs, content=content, task_name=task.name)
     if isinstance(value, NoValue):
-        first: Any = _failure(value)
+        first: Any = _failure(app, value)
         return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
     first, tags = _decoded(app, value)
     content = joined({content, *tags})
@@ -120,7 +118,7 @@ def _decoded(app: Core, value: Value | NoValue) -> tuple[Any, set[str]]:
             found.append(one)
             tags |= more
         return found, tags
-    data, tag = unpack_value(value.data or b"", max_size=_NO_LIMIT, accepts=app.accepts)
+    data, tag = unpack_value(value.data or b"", max_size=2**31, accepts=app.accepts)
     return data, {tag}
 
 
@@ -138,7 +136,7 @@ def _exception(value: NoValue) -> BaseException:
     return upstream
 
 
-def _failure(value: NoValue) -> TaskFailure:
+def _failure(app: Core, value: NoValue) -> TaskFailure:
     failed = decode_failed(value.failure)
     error = failed.failure.rebuild()
     if value.kind == "chord":
@@ -151,7 +149,8 @@ def _failure(value: NoValue) -> TaskFailure:
     kwargs: dict[str, Any] = {}
     if failed.body:
         try:
-            args, kwargs = decode_call(failed.body, failed.content, _NO_LIMIT)
+            accept = app.accepts(failed.content)
+            args, kwargs = decode_call(failed.body, failed.content, app.conf.max_payload_size, accept)
         except PayloadError:
             pass
     return TaskFailure(

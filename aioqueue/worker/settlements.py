@@ -10,6 +10,7 @@ from aioqueue.exceptions import AioQueueError, PayloadError
 from aioqueue.message import DeadLetter, Message, Record, encode_message, encode_record
 from aioqueue.payload.codec import encode_call, to_marked
 from aioqueue.payload.failure import Failure
+from aioqueue.payload.serializers import PICKLE, serializer_of
 from aioqueue.worker.run import Run
 from aioqueue.workflow import FailedCall, Step, handler_call, node_of
 
@@ -101,15 +102,17 @@ class Settlements:
 
     def failed_call(self, run: Run, error: BaseException) -> FailedCall:
         """The failed task, as its error handlers are to see it."""
-        call = FailedCall(
-            id=run.delivery.id, task=run.task.name, failure=Failure.of(error), retries=run.message.retries
-        )
+        message = run.message
+        call = FailedCall(id=run.delivery.id, task=run.task.name, failure=Failure.of(error), retries=message.retries)
+        # What came as objects is told as objects: the app accepts them, or it would not have run.
+        serializer = PICKLE if serializer_of(message.content) == PICKLE else "msgpack"
         try:
             call.body, call.content = encode_call(
-                run.args, run.kwargs, "msgpack", None, self._app.conf.max_payload_size
+                run.args, run.kwargs, serializer, None, self._app.conf.max_payload_size
             )
         except AioQueueError:  # such as what a thread of the task's own has put into them
-            pass
+            if message.takes is None and not message.handles:
+                call.body, call.content = message.body, message.content
         return call
 
     def unkept(self, run: Run, record: bytes, step: Step | None = None) -> Settlement:

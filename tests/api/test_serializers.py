@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -14,9 +15,9 @@ from typing import Any
 
 import pytest
 from support.apps import MakeApp, ended, working
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, TaskContext, register_serializer
+from aioqueue import AioQueue, TaskContext, TaskEvent, TaskFailure, register_serializer
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.message import decode_message
 from aioqueue.payload import codec, compression, serializers
@@ -252,6 +253,24 @@ async def test_the_default_said_in_so_many_words_is_all_that_counts(make_app: Ma
         assert (await ended(app.result(dead.id))).state == "SUCCESS"
 
 
+async def test_who_hears_of_what_has_not_run_is_told_its_arguments(app: AioQueue) -> None:
+    heard: list[Any] = []
+
+    @app.task(name="work", serializer="gzip-json")
+    async def work(x: int, y: int = 0) -> None: ...
+
+    @app.on("task_revoked")
+    async def hear(event: TaskEvent) -> None:
+        heard.append((event.args, event.kwargs))
+
+    async with app:
+        result = await work.options(expires=0).send(5, y=6)
+        async with app.worker():
+            assert (await ended(result)).state == "REVOKED"
+            await until(lambda: heard)
+    assert heard == [((5,), {"y": 6})]
+
+
 async def test_a_result_is_read_where_it_is_accepted(make_app: MakeApp) -> None:
     worker_app = make_app()
     worker_app.task(name="work", serializer="gzip-json")(lambda: [1, 2])
@@ -401,6 +420,39 @@ async def test_pickle_where_it_is_asked_for(make_app: MakeApp) -> None:
         with pytest.raises(PayloadError, match=r"argument 'secret' of .* can't be sent.*nothing was sent"):
             await echo.send(lambda: 1, item)
     assert await content_of(app, echo.s(1, item)) == "pickle"
+
+
+async def test_handlers_of_errors_are_given_what_was_pickled(make_app: MakeApp) -> None:
+    app = make_app(task_serializer="pickle", accept_content=["msgpack", "pickle"])
+    told: list[Any] = []
+
+    @app.task(max_retries=0)
+    async def fail(secret: Any, *, more: Any = None, lock: bool = False) -> None:
+        if lock:
+            secret.word = threading.Lock()  # which cannot be pickled: what was sent is told
+        raise ValueError
+
+    @app.task
+    async def echo(secret: Any) -> Any:
+        return secret
+
+    @app.task
+    async def handle(failure: TaskFailure) -> None:
+        told.append((failure.args, failure.kwargs))
+
+    async with working(app):
+        handled = handle.s()
+        await fail.options(link_error=handled).send(Secret("a"), more=1)
+        await until(lambda: len(told) == 1)
+        await fail.options(link_error=handled).send(Secret("b"), lock=True)
+        await until(lambda: len(told) == 2)
+        await (echo.s(Secret("c")) | fail.s(more=2).set(link_error=handled)).send()
+        await until(lambda: len(told) == 3)
+    assert told == [
+        ((Secret("a"),), {"more": 1}),
+        ((Secret("b"),), {"lock": True}),
+        ((Secret("c"),), {"more": 2}),
+    ]
 
 
 # Compression
