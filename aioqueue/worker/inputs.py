@@ -118,7 +118,7 @@ def _decoded(app: Core, value: Value | NoValue) -> tuple[Any, set[str]]:
             found.append(one)
             tags |= more
         return found, tags
-    data, tag = unpack_value(value.data or b"", max_size=2**31, accepts=app.accepts)
+    data, tag = unpack_value(value.data or b"", max_size=app.conf.max_payload_size, accepts=app.accepts)
     return data, {tag}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -526,6 +527,28 @@ def test_compressed_nonsense(method: str) -> None:
         with pytest.raises(PayloadError):
             codec.decode(broken, content, max_size=100_000)
     assert codec.decode(data, content, max_size=100_000) == LONG
+
+
+@pytest.mark.parametrize("size", [5_000, 200_000], ids=["comes along", "is fetched"])
+async def test_a_step_decompresses_no_more_than_an_argument_may_have(make_app: MakeApp, size: int) -> None:
+    app = make_app(task_compression="zlib", max_payload_size=1_000_000)
+
+    @app.task(queue="first")
+    async def first() -> str:
+        return LONG if size < 100_000 else "".join(random.Random(1).choices("abcdefgh", k=size))
+
+    @app.task(name="second", queue="second")
+    async def second(text: str) -> None: ...
+
+    async with app:
+        result = await (first.s() | second.s()).send()
+        await app.worker(queues=["first"], burst=True).run(install_signals=False)
+        app.conf.max_payload_size = 4_000 if size < 100_000 else 150_000
+        async with app.worker(queues=["second"]):
+            info = await ended(result)
+        (dead,) = await app.dead_letters.list()
+    assert info.state == "FAILURE" and dead.name == "second"
+    assert "decompresses to more than max_payload_size" in dead.reason
 
 
 def test_an_lzma_that_asks_for_much_memory_is_refused() -> None:
