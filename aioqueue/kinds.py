@@ -19,6 +19,10 @@ MOST_BYTES: Final = 2**53
 _LONGEST: Final = 1e11  # seconds; what can be added to a time in ms and still be a whole number
 
 
+class NotHere(ValueError):
+    """It is of the kind, but cannot be had in this process; the text says why, and what to do."""
+
+
 class Kind(NamedTuple):
     """A kind of value.
 
@@ -43,6 +47,8 @@ class Kind(NamedTuple):
         """
         try:
             return self.read(value)
+        except NotHere as error:
+            raise ConfigurationError(f"{what} is {shown(value)}: {error}.{after}") from None
         except (ValueError, TypeError) as error:
             why = f" ({error})" if str(error) else ""
             raise ConfigurationError(f"{what} is {self.takes}, not {shown(value)}{why}.{after}") from None

@@ -10,7 +10,7 @@ from aioqueue import kinds
 from aioqueue.around.layer import LAYERS, Layer
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
-from aioqueue.payload.compression import COMPRESSIONS
+from aioqueue.payload.compression import COMPRESSIONS, missing
 from aioqueue.payload.serializers import PICKLE, read_serializer
 from aioqueue.workflow import node_of
 
@@ -261,7 +261,17 @@ class Option(NamedTuple):
 _FLAG: Final = kinds.FLAG.or_none()
 _LIMIT: Final = kinds.LIMIT.or_none()
 SERIALIZER: Final = Kind("the name of a serializer, such as 'msgpack' or 'json'", read_serializer)
-COMPRESSION: Final = kinds.one_of(COMPRESSIONS)
+
+
+def _compression(value: Any) -> str:
+    name = _COMPRESSIONS.read(value)
+    if (why := missing(name)) is not None:
+        raise kinds.NotHere(why)
+    return name
+
+
+_COMPRESSIONS: Final = kinds.one_of(COMPRESSIONS)
+COMPRESSION: Final = Kind(_COMPRESSIONS.takes, _compression)
 
 OPTIONS: Final[dict[str, Option]] = {
     # Where it waits, and for how long.

@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_default_retry_delay: between retries without a backoff.
         task_always_eager: run tasks at `send`, in the caller's process.
         task_eager_propagates: let the exceptions of such tasks out of `send`.
-        result_compression: of results, in the place of what their tasks have.
+        result_compression: of results, in the place of what their tasks have. A call has no say in it.
         result_expires: for how long results are kept; None or 0 is for ever.
 
         worker_concurrency: coroutines and threads that run tasks at once in a worker process.

@@ -24,6 +24,18 @@ _ZSTD_WINDOW: Final = 1 << 24  # 16 MiB; level 3 uses 2
 _MISSING: Final = "zstd compression needs the package zstandard: pip install 'aioqueue[zstd]'"
 
 
+def missing(method: str) -> str | None:
+    """Why this process cannot compress so, with what to do; None where it can."""
+    if method == "zstd":
+        return None if _zstd_module() is not None else _MISSING
+    if method in ("bz2", "lzma"):
+        try:
+            import_module(method)
+        except ImportError as error:
+            return f"it is not in this Python ({error})"
+    return None
+
+
 def compress(data: bytes, method: str) -> bytes | None:
     """`data` compressed, or None where that isn't worth it. The same data give the same bytes.
 

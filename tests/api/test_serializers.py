@@ -566,6 +566,37 @@ def test_the_same_data_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
+async def test_a_compression_that_is_not_there_is_refused_where_it_is_said(
+    app: AioQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @app.task(name="work")
+    async def work() -> None: ...
+
+    monkeypatch.setattr(compression, "_zstd_module", lambda: None)
+    needed = r"is 'zstd': zstd compression needs the package zstandard: pip install 'aioqueue\[zstd\]'\."
+    for name in ("task_compression", "result_compression"):
+        with pytest.raises(ConfigurationError, match=rf"The setting app.conf.{name} {needed}$"):
+            setattr(app.conf, name, "zstd")
+        with pytest.raises(ConfigurationError, match=needed):
+            AioQueue("shop", **{name: "zstd"})
+    with pytest.raises(ConfigurationError, match=f"The option compression of the task other {needed}"):
+        app.task(name="other", compression="zstd")(lambda: None)
+    with pytest.raises(ConfigurationError, match=f"The option compression {needed} Nothing was sent"):
+        work.options(compression="zstd")
+
+
+async def test_what_a_call_says_of_compression_counts_for_its_arguments(app: AioQueue) -> None:
+    @app.task(name="echo")
+    async def echo(text: str) -> str:
+        return text
+
+    async with working(app):
+        result = await echo.options(compression="zlib").send(LONG)
+        assert await result.get(timeout=PATIENCE) == LONG
+        record = await result._record()
+    assert record is not None and record.content == "msgpack"
+
+
 def test_what_a_python_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")
