@@ -20,7 +20,8 @@ from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.options import COMPRESSION, SERIALIZER, check_accepted, check_limits
 from aioqueue.payload.serializers import read_serializer
-from aioqueue.routing import Queue, read_queues, read_routes
+from aioqueue.routing import Queue, read_routes
+from aioqueue.routing.queues import Queues, queues_of
 from aioqueue.url import masked
 
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
@@ -103,7 +104,7 @@ class Settings(msgspec.Struct, kw_only=True):
     task_default_queue: str = "default"
     task_default_priority: int = 0
     task_routes: Any = msgspec.field(default_factory=dict)
-    task_queues: list[Queue] = msgspec.field(default_factory=list[Queue])
+    task_queues: list[Queue] = msgspec.field(default_factory=Queues)
     task_create_missing_queues: bool = True
     task_serializer: str = "msgpack"
     task_compression: str | None = None
@@ -173,9 +174,7 @@ class Settings(msgspec.Struct, kw_only=True):
         """
         for name in self.__struct_fields__:
             if name in _READ or isinstance(getattr(self, name), dict | list):
-                read = _checked(name, getattr(self, name), f"app.conf.{name}")
-                if name == "task_queues":  # a name that was appended becomes a Queue
-                    super().__setattr__(name, read)
+                _checked(name, getattr(self, name), f"app.conf.{name}")
         check_accepted(self.task_serializer, self.accept_content)
         if not (self.task_create_missing_queues or self.task_queues):
             raise ConfigurationError(
@@ -199,7 +198,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
-_READ: Final = {"task_routes": read_routes, "task_queues": read_queues}
+_READ: Final = {"task_routes": read_routes, "task_queues": queues_of}
 _SIZES: Final = frozenset({"max_payload_size", "worker_max_memory"})
 _WITHOUT_EFFECT: Final = {"partitions": "Redis Cluster"}
 _POSITIVE = frozenset(

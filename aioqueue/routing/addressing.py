@@ -48,6 +48,7 @@ def addressed(
     if not (
         conf.task_routes
         or conf.task_queues
+        or not conf.task_create_missing_queues
         or "routing_key" in options
         or (task is not None and task.routing_key is not None)
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast
 
 import msgspec
 
@@ -11,7 +11,19 @@ from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
 
 
-class _Named(msgspec.Struct, frozen=True):
+class _Words(type(msgspec.Struct)):
+    """Says what is wrong with a call that gives a queue what it has no word for: msgspec would as a TypeError."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args: Any, **given: Any) -> Any:
+            try:
+                return super().__call__(*args, **given)
+            except TypeError as error:
+                _refuse(args, given, error)
+
+
+class _Named(msgspec.Struct, frozen=True, metaclass=_Words):
     name: str
 
 
@@ -136,6 +148,24 @@ def _read(where: str, value: Any) -> Queue:
                 f"Queue has {', '.join(Queue.__struct_fields__)}."
             )
     return Queue(**fields)
+
+
+def _refuse(args: tuple[Any, ...], given: Mapping[str, Any], error: TypeError) -> NoReturn:
+    named = kinds.shown(given.get("name", args[0] if args else None)) if args or "name" in given else "..."
+    for word in given:
+        if word not in Queue.__struct_fields__:
+            hint = " Did you mean topic=?" if word in _FOR_TOPICS else suggest(word, _KINDS)
+            raise ConfigurationError(
+                f"Queue({named}, {word}=...): a Queue has no {word!r}.{hint} It takes a name, and "
+                f"{', '.join(f'{field}=' for field in _KINDS)}."
+            ) from None
+    raise ConfigurationError(
+        f"Queue({named}, ...) takes a name, and all else by its word, such as Queue('email', topic='mail.#'): {error}."
+    ) from None
+
+
+_FOR_TOPICS: Final = ("topics", "routing_key", "routing_keys", "binding_key")
+"""What others call it."""
 
 
 def _words(topic: Any) -> str:

@@ -69,6 +69,42 @@ def test_the_setting_takes_queues_names_and_dicts() -> None:
     assert app.conf.task_queues == [Queue("a"), Queue("b"), Queue("c")]
 
 
+async def test_the_list_stays_one_of_queues_while_the_app_is_open() -> None:
+    app = AioQueue("shop", broker="memory://", task_queues=["a"])
+    queues: Any = app.conf.task_queues
+    async with app:
+        queues.append("x")
+        queues += [{"name": "y"}]
+        queues.insert(0, "first")
+        queues[1] = "b"
+        assert app.conf.task_queues == [Queue("first"), Queue("b"), Queue("x"), Queue("y")]
+        await app.send_task("work", queue="x")
+        for put in (lambda: queues.append(5), lambda: queues.extend(["z", "x"]), lambda: queues.insert(0, "b c")):
+            with pytest.raises(ConfigurationError, match=r"Queue|has the queue 'x' twice"):
+                put()
+    assert [queue.name for queue in app.conf.task_queues] == ["first", "b", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"topics": "x"}, r"Queue\('a', topics=...\): a Queue has no 'topics'\. Did you mean topic=\?"),
+        ({"routing_key": "x"}, r"a Queue has no 'routing_key'\. Did you mean topic=\?"),
+        ({"max_lenght": 5}, "Did you mean 'max_length'"),
+        ({"durable": True}, r"a Queue has no 'durable'\. It takes a name, and topic=, "),
+    ],
+)
+def test_words_that_it_has_not(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Queue("a", **given)
+
+
+def test_what_is_given_without_its_word() -> None:
+    for make in (lambda: Queue("a", "x"), lambda: Queue()):  # type: ignore[call-arg,misc]
+        with pytest.raises(ConfigurationError, match="takes a name, and all else by its word"):
+            make()
+
+
 def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIOQUEUE_TASK_QUEUES", "high, low")
     assert AioQueue("shop").conf.task_queues == [Queue("high"), Queue("low")]

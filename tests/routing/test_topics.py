@@ -285,6 +285,14 @@ async def test_a_closed_list_of_nothing() -> None:
         await AioQueue("tests", broker="memory://", task_create_missing_queues=False).open()
 
 
+async def test_a_list_that_is_closed_while_it_is_empty(make_app: MakeApp) -> None:
+    app = make_app()
+    async with app:
+        app.conf.task_create_missing_queues = False
+        with pytest.raises(RoutingError, match=r"'default', which is not among task_queues \(none\).*Nothing was sent"):
+            await app.send_task("a")
+
+
 async def test_a_queue_has_so_many_priorities(make_app: MakeApp) -> None:
     app = make_app(task_queues=[Queue("three", priorities=3), Queue("one", priorities=False)])
     sent = Sent(app)
