@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from aioqueue.brokers.protocol import Outgoing
     from aioqueue.core import Core
     from aioqueue.task import Task
+
+_telling: ContextVar[tuple[Core, ...]] = ContextVar("aioqueue_telling_sent", default=())
+"""In a handler of `task_sent` the apps that tell: it would hear of what it sends itself, and so on without end."""
 
 
 class Sent(Protocol):
@@ -33,8 +37,9 @@ class Sent(Protocol):
 
 
 async def tell_sent(app: Core, batch: Sequence[Sent]) -> None:
-    """Tell those who listen to `task_sent` of each of them; a handler has its time for the whole batch."""
-    if "task_sent" not in app.signals.heard:
+    """Tell those who listen to `task_sent` of each of them; a handler has its time for the whole batch. Of what one
+    of these sends nobody is told."""
+    if "task_sent" not in app.signals.heard or app in _telling.get():
         return
     context = current.get()
     worker = context.hostname if context is not None else ""
@@ -54,10 +59,14 @@ async def tell_sent(app: Core, batch: Sequence[Sent]) -> None:
             )
             for handler in handlers:
                 calls.setdefault(handler, []).append((event,))
-    for handler, events in calls.items():
-        about = f"task_sent of {events[0][0].task}[{events[0][0].task_id}]"
-        more = f" and {len(events) - 1} more" if len(events) > 1 else ""
-        await handler.call_each(about + more, events, within=app.conf.signal_timeout)
+    before = _telling.set((*_telling.get(), app))  # handlers are called in copies of this context
+    try:
+        for handler, events in calls.items():
+            about = f"task_sent of {events[0][0].task}[{events[0][0].task_id}]"
+            more = f" and {len(events) - 1} more" if len(events) > 1 else ""
+            await handler.call_each(about + more, events, within=app.conf.signal_timeout)
+    finally:
+        _telling.reset(before)
 
 
 async def tell_fired(app: Core, schedule: str, batch: Sequence[Sent]) -> None:

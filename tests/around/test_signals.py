@@ -536,6 +536,38 @@ async def test_of_a_canvas_that_runs_where_it_is_sent_each_task_is_told(make_app
     assert [event.args for event in events] == [(1,), (2,)]
 
 
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_what_a_handler_of_it_sends_is_not_told(make_app: MakeApp, kind: str) -> None:
+    app = make_app(signal_timeout=PATIENCE)
+
+    @app.task(name="work")
+    async def work(x: int) -> None: ...
+
+    @app.task(name="audit")
+    async def audit(x: int) -> None: ...
+
+    events: Events = []
+    audits: list[str] = []
+
+    async def note(event: TaskEvent) -> None:
+        events.append(event)
+        if len(events) <= 4:  # for without its end the test would have none either
+            audits.append((await audit.send(event.args[0])).id)
+            await chain(audit.si(1), audit.si(2)).send()
+
+    def note_in_a_thread(event: TaskEvent) -> None:
+        events.append(event)
+        if len(events) <= 4:
+            audits.append(audit.sync.send(event.args[0]).id)
+
+    app.on("task_sent")(note if kind == "coroutine" else note_in_a_thread)
+    async with app:
+        await work.send(1)
+        await app.send_many([work.s(2), work.s(3)])
+    assert [(event.task, event.args) for event in events] == [("work", (1,)), ("work", (2,)), ("work", (3,))]
+    assert len(audits) == 3
+
+
 async def test_nothing_is_told_of_what_is_not_sent(make_app: MakeApp) -> None:
     app = make_app(queue_max_length=1, queue_full="raise")
     events = listening(app, "task_sent")
