@@ -228,14 +228,22 @@ class AioQueue(Core):
 
         return listen
 
-    def _name_of(self, task: Task[..., Any] | str, moment: str) -> str:
+    def _name_of(self, task: Any, moment: str) -> str:
         if isinstance(task, str):
             return task
-        if self.tasks.get(task.name) is None:
+        is_task = issubclass(type(task), Task)
+        name: Any = getattr(task, "name", None) if is_task else None
+        if name is None:
+            what = f"one made by {type(task).__name__}()" if is_task else kinds.shown(task)
             raise ConfigurationError(
-                f"app.on({moment!r}, task=...): {self.not_registered(task.name)} The handler hears of nothing."
+                f"app.on({moment!r}, task=...) takes a task, as @app.task gives it, or the name of one, not "
+                f"{what}. The handler hears of nothing."
             )
-        return task.name
+        if self.tasks.get(name) is None:
+            raise ConfigurationError(
+                f"app.on({moment!r}, task=...): {self.not_registered(name)} The handler hears of nothing."
+            )
+        return name
 
     def surround(self, task: Task[..., Any]) -> None:
         """Put around a task of the app what is to be around it now; runs that began before go on as they were."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -73,7 +74,8 @@ class Signals:
             task: the name of the only task that it is to hear of.
 
         Raises:
-            ConfigurationError: there is no such moment, it is not a task's, or nothing to call is given.
+            ConfigurationError: there is no such moment, it is not a task's, or what is given cannot be called with an
+                event.
         """
         which = moment(name)
         if task is not None and which not in TASK_MOMENTS:
@@ -85,6 +87,7 @@ class Signals:
                 f"app.on({name!r}) takes a function, not {function!r}: write @app.on({name!r}) above it. The handler "
                 "hears of nothing."
             )
+        _check_parameters(function, name)
         self._handlers.setdefault(which, []).append((task, Handler(function)))
         self.heard |= {which}
         self.hears_ends = bool(self.heard & END_MOMENTS)
@@ -99,3 +102,25 @@ class Signals:
         """Call those that listen to a moment, one after the other; each may take that many seconds."""
         for handler in self.of(event.name, task):
             await handler.call(about or event.name, event, within=within)
+
+
+def _check_parameters(function: Callable[..., Any], name: str) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it has none to be seen
+        return
+    why = ""
+    try:
+        signature.bind(None)
+    except TypeError:
+        why = "cannot be called with one event"
+    if next(iter(signature.parameters), "") == "sender":
+        why = "has the parameters of a handler of Celery's"
+    if why:
+        plain = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+        taken = signature.replace(parameters=plain, return_annotation=signature.empty)
+        shown = f"{getattr(function, '__qualname__', type(function).__qualname__)}{taken}"
+        raise ConfigurationError(
+            f"app.on({name!r}): {shown} {why}. A handler gets one argument, an event, which has all the rest, such as "
+            "event.task_id: write `def handler(event)`. The handler hears of nothing."
+        )

@@ -433,6 +433,9 @@ def test_celerys_spellings(app: AioQueue, spelt: str, meant: str) -> None:
     assert app.signals.heard == {meant}
 
 
+def _of_celery(sender: Any = None, **given: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("listen", "said"),
     [
@@ -442,6 +445,13 @@ def test_celerys_spellings(app: AioQueue, spelt: str, meant: str) -> None:
         (lambda app: app.on(5), "5"),
         (lambda app: app.on("worker_ready", task="work")(print), "no moment of a task"),
         (lambda app: app.on("task_failure")("alert"), "takes a function"),
+        (lambda app: app.on("task_failure")(_of_celery), r"_of_celery\(sender=None, \*\*.* a handler of Celery's"),
+        (lambda app: app.on("task_failure")(lambda **given: None), "cannot be called with one event"),
+        (lambda app: app.on("task_failure")(lambda: None), "cannot be called with one event"),
+        (lambda app: app.on("task_failure")(lambda event, other: None), r"def handler\(event\)"),
+        (lambda app: app.on("task_failure", task=_of_celery), "takes a task, .* not <function"),
+        (lambda app: app.on("task_failure", task=Task()), r"takes a task, .* not one made by Task\(\)"),
+        (lambda app: app.on("task_failure", task=Task), "takes a task, .* not <class"),
         (lambda app: app.on("task_failure", task=AioQueue("other").task(name="elsewhere")(print)), "elsewhere"),
     ],
 )
