@@ -211,7 +211,7 @@ class Dispatch:
             try:
                 done.append(await call.send())
             except AioQueueError as error:
-                raise error.after([one.id for one in done], len(calls)) from error.__cause__
+                raise error.after([one.id for one in done if hasattr(one, "id")], len(calls)) from error.__cause__
         return done
 
     async def _send_shares(self, calls: Sequence[_Call], results: list[AsyncResult[Any]]) -> None:

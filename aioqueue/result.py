@@ -31,6 +31,13 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+async def value_of(sent: Any, timeout: Seconds | None = None) -> Any:
+    """Wait for what was sent, and give its result. What a middleware has answered with, and was not sent, is that."""
+    if not isinstance(sent, AsyncResult):
+        return sent
+    return await cast("AsyncResult[Any]", sent).get(timeout=timeout)
+
+
 class AsyncResult(Generic[R]):
     """A task that was sent: wait for it, look at it, revoke it.
 

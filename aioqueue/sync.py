@@ -135,7 +135,9 @@ class SyncResult(Generic[R]):
 
     @staticmethod
     def of(portal: Portal, result: AsyncResult[T]) -> SyncResult[T]:
-        """The same, but of a group a `SyncGroupResult`."""
+        """The same, but of a group a `SyncGroupResult`; and what a middleware has answered with, as it is."""
+        if not isinstance(result, AsyncResult):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return result
         kind: Any = SyncGroupResult if isinstance(result, GroupResult) else SyncResult
         return kind(portal, result)
 

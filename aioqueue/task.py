@@ -291,8 +291,9 @@ class Task(Hooks, Generic[P, R]):
 
         Python's types cannot put `timeout` beside a function's own arguments, so these are checked when it is sent.
         """
-        result = await self.app.out.send(self, args, kwargs, self.send_options)
-        return await result.get(timeout=timeout)
+        from aioqueue.result import value_of
+
+        return await value_of(await self.app.out.send(self, args, kwargs, self.send_options), timeout)
 
     def _send_options_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
         merged = overlaid(self.send_options, options)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.layer import Layer, standing
+from aioqueue.exceptions import ConfigurationError
+from aioqueue.kinds import shown
 
 if TYPE_CHECKING:
     from aioqueue.around.leaving import OutgoingMessage
@@ -71,7 +74,31 @@ def through(steps: Iterable[Step], innermost: Next) -> Next:
 
 
 def _link(step: Step, inner: Next) -> Next:
-    def next(subject: Any) -> Awaitable[Any]:
-        return step(subject, inner)
+    async def link(subject: Any) -> Any:
+        def next(*given: Any, **named: Any) -> Awaitable[Any]:
+            if named or len(given) != 1 or not isinstance(given[0], type(subject)):
+                raise _called_wrongly(step, given, named)
+            return inner(given[0])
 
-    return next
+        value = await step(subject, next)
+        if inspect.iscoroutine(value):
+            value.close()
+            raise ConfigurationError(
+                f"{_name(step)} returns a coroutine, which nobody has awaited: write `return await next(...)`."
+            )
+        return value
+
+    return link
+
+
+def _called_wrongly(step: Step, given: tuple[Any, ...], named: Mapping[str, Any]) -> ConfigurationError:
+    said = ", ".join([*map(shown, given), *(f"{name}={shown(value)}" for name, value in named.items())])
+    what = next(iter(inspect.signature(step).parameters), "...")
+    return ConfigurationError(
+        f"{_name(step)} calls next({said}), which takes what the method was called with, and nothing else: write "
+        f"`await next({what})`. What it stands around was not done."
+    )
+
+
+def _name(step: Step) -> str:
+    return f"{type(getattr(step, '__self__', step)).__name__}.{getattr(step, '__name__', 'around_…')}"

@@ -216,8 +216,9 @@ class Canvas(ABC, Generic[R_co]):
 
     async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R_co:
         """Send it and wait for its result, for up to `timeout` seconds."""
-        result = await self.send(*args, **kwargs)
-        return await result.get(timeout=timeout)
+        from aioqueue.result import value_of
+
+        return await value_of(await self.send(*args, **kwargs), timeout)
 
     @property
     def sync(self) -> SyncCanvas[R_co]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.context import current
 from aioqueue.exceptions import AioQueueError
 from aioqueue.ids import new_id
+from aioqueue.result import AsyncResult
 from aioqueue.task import Task
 from aioqueue.testing.stage import Stage
 from aioqueue.testing.waiting import Waiting
@@ -19,7 +20,6 @@ from aioqueue.worker.consuming import Together
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.result import AsyncResult
 
 _LOOK_AGAIN = 0.005
 _HOSTNAME = "testing"
@@ -72,7 +72,11 @@ class Runs:
         try:
             # Whatever it returns is wanted here, and wanted now.
             options = {**options, "task_id": id, "ignore_result": False, "countdown": None, "eta": None}
-            result = await self._app.out.send(task, args, kwargs, options)
+            sent: Any = await self._app.out.send(task, args, kwargs, options)
+            if not isinstance(sent, AsyncResult):  # a middleware has answered, and nothing was sent
+                self._free.append(queue)
+                return sent
+            result = cast("AsyncResult[Any]", sent)
             with self._waiting.working():
                 # A burst may end in the moment in which a retry comes into the queue.
                 while True:

@@ -202,6 +202,30 @@ async def test_it_answers_itself_and_nothing_is_sent(app: AioQueue, tasks: Tasks
     assert seen.given == [known] * 3
 
 
+class Cached(Middleware):
+    """Answers with what is no result."""
+
+    async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+        return {"cached": message.args[0]}
+
+
+async def test_what_it_answers_with_is_what_whoever_waits_gets(app: AioQueue, tasks: Tasks) -> None:
+    app.add_middleware(Cached())
+    async with app:
+        assert await tasks.add.call(5) == {"cached": 5}
+        assert await tasks.add.s(5).call() == {"cached": 5}
+        assert await is_empty(app)
+    async with app.testing() as t:
+        assert await t.run(tasks.add, 5) == {"cached": 5}
+        assert await t.run(tasks.add, 6) == {"cached": 6}
+
+
+def test_what_it_answers_with_for_threads(app: AioQueue, tasks: Tasks) -> None:
+    app.add_middleware(Cached())
+    given: list[Any] = [tasks.add.sync.send(5), tasks.add.sync.call(5), *app.sync.send_many([tasks.add.s(5)])]
+    assert given == [{"cached": 5}] * 3
+
+
 async def test_to_forget_the_result_of_next_does_no_harm(app: AioQueue, tasks: Tasks) -> None:
     class Forgetful(Middleware):
         async def around_send(self, message: OutgoingMessage, next: Next) -> Any:

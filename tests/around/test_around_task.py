@@ -12,7 +12,7 @@ from support.apps import MakeApp
 
 from aioqueue import AioQueue, Middleware, Task, TaskContext
 from aioqueue.around.middleware import Next
-from aioqueue.exceptions import Replace, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
+from aioqueue.exceptions import ConfigurationError, Replace, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
 
 marked: ContextVar[str] = ContextVar("marked", default="")
 
@@ -212,3 +212,39 @@ async def test_a_traceback_shows_middlewares_and_the_body_and_nothing_between(ap
     assert info.traceback is not None
     assert "value = await next(ctx)" in info.traceback and 'raise ValueError("here")' in info.traceback
     assert "aioqueue/around/" not in info.traceback and "aioqueue/worker/" not in info.traceback
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda next, ctx: next(),
+            r"calls next\(\).* `await next\(ctx\)`\. What it stands around was not",
+        ),
+        (lambda next, ctx: next(None), r"calls next\(None\)"),
+        (lambda next, ctx: next(ctx, 5), r"calls next\(<.*, 5\)"),
+        (lambda next, ctx: next(ctx=ctx), r"calls next\(ctx=<"),
+        (lambda next, ctx: _given(next(ctx)), r"returns a coroutine.*`return await next\(\.\.\.\)`"),
+    ],
+)
+async def test_next_that_is_called_wrongly_is_an_error_that_says_so(app: AioQueue, call: Any, said: str) -> None:
+    ran: list[int] = []
+
+    class Wrong(Middleware):
+        async def around_task(self, ctx: TaskContext, next: Next) -> Any:
+            return await call(next, ctx)
+
+    @app.task
+    async def work() -> None:
+        ran.append(1)
+
+    surround(app, Seen("a", []), Wrong())
+    async with app.testing() as t:
+        with pytest.raises(ConfigurationError, match=r"^Wrong\.around_task " + said):
+            await t.run(work)
+    assert not ran
+
+
+async def _given(value: Any) -> Any:
+    """What a method returns that has forgotten its await."""
+    return value
