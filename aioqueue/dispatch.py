@@ -126,6 +126,8 @@ class Dispatch:
                 queue = queue_named(conf.task_queues, error.queue)
                 full = conf.queue_full if queue is None or queue.full is None else queue.full
                 if full == "raise" or loop.time() + _FULL_AGAIN > deadline:
+                    if queue is not None and queue.max_length is not None:
+                        raise QueueFull.of(queue.name, queue.max_length, is_own=True) from None
                     raise
             await asyncio.sleep(_FULL_AGAIN)
 

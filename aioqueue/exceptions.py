@@ -54,11 +54,13 @@ class QueueFull(AioQueueError):
     queue: str = ""
 
     @classmethod
-    def of(cls, queue: str, most: int | None) -> QueueFull:
-        """The error for a queue that may hold so many tasks."""
+    def of(cls, queue: str, most: int | None, *, is_own: bool = False) -> QueueFull:
+        """The error for a queue that may hold so many tasks; `is_own`: its `Queue` says so, and not the setting."""
+        limit = f"the max_length={most} of its Queue" if is_own else f"its queue_max_length={most} tasks"
+        wait = "give its Queue full='wait'" if is_own else "set queue_full='wait'"
         error = cls(
-            f"The queue {queue!r} is full: what was to be sent does not fit into its queue_max_length={most} tasks (or "
-            "the max_length of its Queue). Nothing was sent. Send later, start more workers, or set queue_full='wait'."
+            f"The queue {queue!r} is full: what was to be sent does not fit into {limit}. Nothing was sent. Send later, "
+            f"start more workers, or {wait}."
         )
         error.queue = queue
         return error

@@ -20,10 +20,12 @@ from .steps import waiting
 async def test_a_queues_own_length_goes_before_the_settings(make_app: MakeApp) -> None:
     app = make_app(queue_max_length=2, task_queues=[Queue("long", max_length=3), Queue("short", max_length=1), "plain"])
     async with app:
+        said = {"long": "the max_length=3 of its Queue", "short": "the max_length=1 of its Queue"}
         for queue, most in (("long", 3), ("short", 1), ("plain", 2), ("other", 2)):
+            limit = said.get(queue, "its queue_max_length=2 tasks")
             for _ in range(most):
                 await app.send_task("a", queue=queue)
-            with pytest.raises(QueueFull, match=rf"{queue!r} is full.*_max_length={most}.*Nothing was sent") as full:
+            with pytest.raises(QueueFull, match=rf"{queue!r} is full.* fit into {limit}\. Nothing was sent") as full:
                 await app.send_task("a", queue=queue)
             assert full.value.queue == queue
         assert await waiting(app) == {"long": 3, "short": 1, "plain": 2, "other": 2}
