@@ -230,7 +230,7 @@ class Dispatch:
                     message = msgspec.structs.replace(posting.message, data=b"")
                     posting = msgspec.structs.replace(posting, message=message, let_go=size)
                 drafts.append(posting)
-        for share in shares(drafts, _weight):
+        for share in shares(drafts, _weight, _is_copy):  # of a call all leave together, or nothing does
             batch = [self._made_again(posting, now) if posting.let_go else posting for posting in share]
             try:
                 await self._send(broker, batch)
@@ -344,6 +344,10 @@ class Dispatch:
         """Send again what lies among the dead letters. False: it does not, any more."""
         broker = await self._app.broker()
         return await broker.requeue_dead(message)
+
+
+def _is_copy(posting: Posting) -> bool:
+    return posting.is_copy
 
 
 def _weight(posting: Posting) -> int:

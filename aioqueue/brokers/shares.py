@@ -13,21 +13,27 @@ MOST_BYTES = 4 * 1024 * 1024
 timeout, and memory holds no more copies than of one share."""
 
 
-def shares(items: Sequence[T], weight: Callable[[T], int]) -> Iterator[Sequence[T]]:
+def shares(
+    items: Sequence[T], weight: Callable[[T], int], goes_along: Callable[[T], bool] | None = None
+) -> Iterator[Sequence[T]]:
     """The items in order, in shares.
 
     Args:
         weight: how many bytes one is.
+        goes_along: whether it is to be in one share with the one before it, however large that gets; by default none is.
     """
     if len(items) <= 1:
         if items:
             yield items
         return
     start = size = 0
+    cut = before = 0  # where this share may end, and how many bytes it has until there
     for at, item in enumerate(items):
         more = weight(item)
-        if at > start and (at - start >= MOST_ITEMS or size + more > MOST_BYTES):
-            yield items[start:at]
-            start, size = at, 0
+        if goes_along is None or not goes_along(item):
+            cut, before = at, size
+        if cut > start and (at - start >= MOST_ITEMS or size + more > MOST_BYTES):
+            yield items[start:cut]
+            start, size, before = cut, size - before, 0
         size += more
     yield items[start:] if start else items

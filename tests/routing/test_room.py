@@ -71,6 +71,18 @@ async def test_a_topic_goes_to_all_or_none(make_app: MakeApp) -> None:
         assert await waiting(app) == {"free": 1, "short": 1}
 
 
+async def test_where_many_are_sent_the_copies_of_a_call_stay_together(make_app: MakeApp) -> None:
+    """Three copies each: 1,000 messages, which is as much as goes at once, would end within a call."""
+    queues = [Queue("a", topic="#"), Queue("b", topic="#"), Queue("c", topic="#", max_length=333)]
+    app = make_app(task_queues=queues)
+    calls = [app.signature("t").set(routing_key="x") for _ in range(400)]
+    async with app:
+        with pytest.raises(QueueFull, match=r"The first 333 of the 400 tasks had been sent") as full:
+            await app.send_many(calls)
+        assert len(full.value.sent) == 333
+        assert await waiting(app) == {"a": 333, "b": 333, "c": 333}
+
+
 @pytest.mark.parametrize(("own", "setting"), [("wait", "raise"), (None, "wait")])
 async def test_a_full_queue_is_waited_for(make_app: MakeApp, own: Any, setting: str) -> None:
     app = make_app(task_queues=[Queue("short", max_length=1, full=own)], queue_full=setting, send_timeout=PATIENCE)
