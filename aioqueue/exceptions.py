@@ -59,8 +59,8 @@ class QueueFull(AioQueueError):
         limit = f"the max_length={most} of its Queue" if is_own else f"its queue_max_length={most} tasks"
         wait = "give its Queue full='wait'" if is_own else "set queue_full='wait'"
         error = cls(
-            f"The queue {queue!r} is full: what was to be sent does not fit into {limit}. Nothing was sent. Send later, "
-            f"start more workers, or {wait}."
+            f"The queue {queue!r} is full: what was to be sent does not fit into {limit}. Nothing was sent. Send "
+            f"later, start more workers, or {wait}."
         )
         error.queue = queue
         return error

@@ -20,7 +20,7 @@ def shares(
 
     Args:
         weight: how many bytes one is.
-        goes_along: whether it is to be in one share with the one before it, however large that gets; by default none is.
+        goes_along: whether it is to be in one share with the one before it, however large that gets; none is, if None.
     """
     if len(items) <= 1:
         if items:
