@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -18,10 +19,12 @@ from aioqueue.worker.turns import Turns, in_hand
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
-Queues: TypeAlias = str | Queue | Iterable[str | Queue] | Mapping[str, int]
+Queues: TypeAlias = str | Queue | Iterable[str | Queue] | Mapping[str, int] | Mapping[Queue, int]
 """Queues as they are given: names, `Queue`s, names with their weights, or text as after `-Q`."""
 
 _WEIGHT = kinds.up_to(1000)
+# What is meant for a weight after the last colon, and may be none; a whole number that Python can read.
+_NUMBER, _WHOLE = re.compile(r"[-+]*\.?\d[\d.]*"), re.compile(r"-?\d{1,9}")
 
 
 class Together(tuple[str, ...]):
@@ -49,18 +52,25 @@ class Consuming:
         self._weights: dict[str, int] = {}
         self._own: dict[str, Queue] = {}
         self._given = None if queues is None else self._take(queues)
-        self._excluded = [] if exclude is None else _names(exclude)
+        self._excluded = _names(exclude) if exclude else []
         if self._given is not None:
             self._but_for(self._given)
         self.told = isinstance(queues, Together)
 
     def _take(self, queues: Queues) -> list[str]:
         names: dict[str, None] = {}
+        conf = self._app.conf
         for one, weight in _read(queues, "queues"):
             name = _name(one)
             if isinstance(one, Queue):
                 self._own[name] = one
-                weight = one.weight
+                weight = one.weight if weight is None else weight
+            elif not conf.task_create_missing_queues and queue_named(conf.task_queues, name) is None:
+                known = [queue.name for queue in conf.task_queues]
+                raise ConfigurationError(
+                    f"A worker is to consume {name!r}, which is not among task_queues ({', '.join(known) or 'none'}), "
+                    f"and task_create_missing_queues is False.{suggest(name, known)}"
+                )
             names[name] = None
             if weight is not None and self._weights.setdefault(name, weight) != weight:
                 raise ConfigurationError(
@@ -211,9 +221,9 @@ def _names(excluded: Queues) -> list[str]:
 def _parted(word: str) -> tuple[str, int | str | None]:
     """A name and its weight, of text such as `high:5`."""
     name, colon, weight = word.rpartition(":")
-    if not colon or not weight.lstrip("-").isdecimal():
+    if not colon or not _NUMBER.fullmatch(weight):
         return word, None
-    return name, int(weight)
+    return name, int(weight) if _WHOLE.fullmatch(weight) else weight
 
 
 def _name(one: str | Queue) -> str:

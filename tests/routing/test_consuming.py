@@ -208,6 +208,8 @@ def test_each_way_to_say_them(app: AioQueue) -> None:
         ("urn:x,b", "urn:x, b"),
         ("urn:x:7,b:2", "urn:x:7, b:2"),
         ({"a": 2, "b": 3}, "a:2, b:3"),
+        ({Queue("a"): 5, Queue("b"): 1}, "a:5, b:1"),
+        ({Queue("a", weight=9): 5, "b": 1}, "a:5, b:1"),
         ([Queue("a"), "b"], "a, b"),
         ([Queue("a", weight=4), "b"], "a:4, b:1"),
         (Queue("a"), "a"),
@@ -220,9 +222,22 @@ def test_all_but(make_app: MakeApp) -> None:
     app = make_app(task_queues=["bulk", "email"])
     assert names(app, exclude="bulk") == ["email", "default"]
     assert names(app, exclude=["bulk", "default"]) == ["email"]
+    for none in (None, [], ()):
+        assert names(app, exclude=none) == ["bulk", "email", "default"]
     assert names(app, exclude=[Queue("email")]) == ["bulk", "default"]
     assert names(app, queues=["a", "bulk"], exclude=["bulk"]) == ["a"]
     assert app.worker(queues={"a": 2, "bulk": 3, "c": 1}, exclude="bulk").consuming.text == "a:2, c:1"
+
+
+def test_where_the_list_is_closed_no_other_is_consumed(make_app: MakeApp) -> None:
+    app = make_app(task_queues=["bulk", "email"], task_create_missing_queues=False)
+    problem = (
+        r"'emial', which is not among task_queues \(bulk, email\), and task_create_missing_queues is False.*'email'"
+    )
+    with pytest.raises(ConfigurationError, match=problem):
+        app.worker(queues="bulk,emial")
+    assert names(app, queues=["email"]) == ["email"]
+    assert names(app, queues=[Queue("own")]) == ["own"]
 
 
 async def test_an_excluded_queue_is_not_touched(make_app: MakeApp) -> None:
@@ -242,7 +257,11 @@ async def test_an_excluded_queue_is_not_touched(make_app: MakeApp) -> None:
         ({"queues": {"a": 0}}, "The weight of the queue 'a'.* from 1 to 1,000, not 0"),
         ({"queues": "a:0"}, "The weight of the queue 'a'.* not 0"),
         ({"queues": "a:-1"}, "The weight of the queue 'a'.* not -1"),
+        ({"queues": "a:--5"}, "The weight of the queue 'a'.* is a whole number from 1 to 1,000, not '--5'"),
+        ({"queues": "a:5.5"}, "The weight of the queue 'a'.* is a whole number from 1 to 1,000, not '5.5'"),
+        ({"queues": "a:" + "9" * 5000}, "The weight of the queue 'a'.* is a whole number"),
         ({"queues": {"a": 1.5}}, "not 1.5"),
+        ({"queues": {Queue("a"): 0}}, "The weight of the queue 'a'.* not 0"),
         ({"queues": {"a": True}}, "not True"),
         ({"queues": {"a": None}}, "not None"),
         ({"queues": "a:5,a:1"}, "'a' the weights 5 and 1"),
@@ -250,7 +269,6 @@ async def test_an_excluded_queue_is_not_touched(make_app: MakeApp) -> None:
         ({"queues": " , "}, "not ' , '"),
         ({"queues": ["a b"]}, "queues is a name of 1 to 255 .* not 'a b'"),
         ({"exclude": [5]}, "exclude is a name .* not 5"),
-        ({"exclude": []}, r"exclude are a list of names.* not \[\]"),
         ({"queues": ["a", "b"], "exclude": "b,a"}, r"exclude=\['b', 'a'\] leaves it nothing of the queues a, b"),
     ],
 )
