@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.depends import check_function
-from aioqueue.around.planning import identity
+from aioqueue.around.wishes import class_of, identity
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -26,8 +26,9 @@ class Override:
         check_function(dependency, "override")
         check_function(replacement, "override")
         self._app = app
+        dependency = class_of(dependency)
         self._dependency = dependency  # or its identity could become another one's
-        self._pair = (identity(dependency), replacement)
+        self._pair = (identity(dependency), class_of(replacement))
 
     def begin(self) -> None:
         """From now on, for what begins to run; begun already, it goes on.

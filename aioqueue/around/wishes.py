@@ -16,6 +16,9 @@ from aioqueue.payload.introspection import POSITIONAL, UNIONS, signature_of, str
 CONTEXT: Final = object()
 """In the place of a value: the task's context."""
 
+_CONTAINERS: Final = ("builtins", "collections", "collections.abc", "typing")
+"""Where classes are from that an annotation names, and that are no dependencies."""
+
 
 class Constant(NamedTuple):
     """A default that has to be given, for something after it is."""
@@ -126,9 +129,19 @@ class Reader:
                 f"{where} depends on {function.name}, which is not defined where the task is made: define it above, "
                 "or import it."
             )
-        if function is None or function is Any or not callable(function) or isinstance(function, types.GenericAlias):
+        function = class_of(function)
+        if get_origin(function) in UNIONS:
+            raise self.refused(
+                f"{where} is a dependency, and {function} does not say which of them it gets: write Depends(f)."
+            )
+        if function is None or function is Any or not callable(function) or get_origin(function) is not None:
             raise self.refused(
                 f"{where} is a dependency, and nothing says on what: write Depends(f), or annotate it with a class."
+            )
+        if isinstance(function, type) and getattr(function, "_is_protocol", False):
+            raise self.refused(
+                f"{where} depends on {name_of(function)}, a Protocol, of which no object can be made: write "
+                "Depends(f), with a function or a class that gives one."
             )
         return Dependency(function, scopes[0] if scopes else "task")
 
@@ -165,6 +178,13 @@ def identity(function: Any) -> Any:
     except TypeError:
         return id(function)
     return function
+
+
+def class_of(function: Any) -> Any:
+    """The class itself, where types are given to a generic one: `Repo` of `Repo[int]`. All else is as it was."""
+    origin = get_origin(function)
+    is_class = isinstance(origin, type) and origin not in UNIONS and not isinstance(function, types.GenericAlias)
+    return origin if is_class and origin.__module__ not in _CONTAINERS else function
 
 
 def name_of(function: Any) -> str:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Optional, Protocol, TypeVar
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -140,7 +140,7 @@ def test_more_than_one_in_a_parameter() -> None:
     refused(inside, "'s' of charge has a Depends inside of its annotation")
     refused(optional, "'s' of charge has a Depends inside of its annotation")
     refused(nothing, "'s' of charge is a dependency, and nothing says on what")
-    refused(no_class, "'s' of charge is a dependency, and nothing says on what")
+    refused(no_class, "'s' of charge is a dependency, and str | None does not say which of them it gets")
 
 
 def test_a_name_that_is_not_there() -> None:
@@ -266,6 +266,53 @@ async def test_the_class_of_the_annotation() -> None:
 
     async with app.testing() as t:
         assert await t.run(charge) == "charge s none"
+
+
+T = TypeVar("T")
+
+
+class Repo(Generic[T]):
+    def __init__(self, ctx: TaskContext, s: str = Depends(session)) -> None:
+        self.s = s
+
+
+class HasText(Protocol):
+    text: str
+
+
+async def test_a_generic_class() -> None:
+    """The class itself is called, whatever types it is given; so it is one dependency, overridden as one."""
+    app = AioQueue("tests", broker="memory://")
+
+    @app.task
+    async def charge(
+        a: Repo[int] = Depends(), b: Repo[str] = Depends(Repo[str]), *, c: Annotated[Repo[Any], Depends()]
+    ) -> list[Any]:
+        return [a.s, a is b is c]
+
+    class Fake(Repo[T]):
+        def __init__(self) -> None:
+            self.s = "fake"
+
+    async with app.testing() as t:
+        assert await t.run(charge) == ["s", True]
+        t.override(Repo[int], Fake[int])
+        assert await t.run(charge) == ["fake", True]
+
+
+def test_annotations_of_which_nothing_can_be_made() -> None:
+    def union(x: Service | None = Depends()) -> None: ...
+
+    def optional(x: Optional[Service] = Depends()) -> None: ...  # noqa: UP045
+
+    def protocol(x: HasText = Depends()) -> None: ...
+
+    def container(x: list[int] = Depends()) -> None: ...
+
+    refused(union, "'x' of charge is a dependency, and", "Service | None does not say which of them it gets")
+    refused(optional, "does not say which of them it gets")
+    refused(protocol, "'x' of charge depends on HasText, a Protocol, of which no object can be made")
+    refused(container, "'x' of charge is a dependency, and nothing says on what")
 
 
 async def test_defaults_and_positions_of_dependencies() -> None:
