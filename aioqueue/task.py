@@ -475,6 +475,12 @@ def make_task(app: Core | None, function: Callable[..., Any], bind: bool, option
     base: Any = options.pop("base", None)
     if base is None:
         base = Task if app is None else app.task_class
+    if isinstance(base, Task):
+        kind = type(cast("Any", base)).__name__
+        raise ConfigurationError(
+            f"The option base of @app.task is a class, and was given an object of it: write base={kind}, not "
+            f"base={kind}(). The task was not made."
+        )
     if not (isinstance(base, type) and issubclass(base, Task)):
         raise ConfigurationError(f"The option base of @app.task is a subclass of aioqueue.Task, not {base!r}.")
     given = options.pop("name", None)

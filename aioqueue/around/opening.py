@@ -11,7 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from aioqueue.around.planning import OpeningPlan, Provider
-from aioqueue.exceptions import Ignore, Reject, Replace, Retry
+from aioqueue.exceptions import ConfigurationError, Ignore, Reject, Replace, Retry
 from aioqueue.logs import logger
 
 T = TypeVar("T")
@@ -71,7 +71,15 @@ async def open_provider(provider: Provider, call: Callable[[], Any], in_thread: 
     context, is_async = _context(provider, made)
     if context is None:
         return (await made if inspect.iscoroutine(made) else made), None
-    value = await (context.__aenter__() if is_async else in_thread(context.__enter__, variables))
+    try:
+        value = await (context.__aenter__() if is_async else in_thread(context.__enter__, variables))
+    except RuntimeError as error:
+        if str(error) != "generator didn't yield":  # contextlib's words, which do not say whose
+            raise
+        raise ConfigurationError(
+            f"The dependency {provider.name} yielded nothing. A generator gives its value with the one yield that it "
+            "comes to; what has none to give may yield None."
+        ) from error
     return value, Opened(provider, context, is_async, variables)
 
 
@@ -92,10 +100,18 @@ async def close_provider(opened: Opened, error: BaseException | None, in_thread:
     """Close it, and tell it of an error; raises what it raises. That it swallows the error changes nothing."""
     about = (None, None, None) if error is None else (type(error), error, error.__traceback__)
     context = opened.context
-    if opened.is_async:
-        await context.__aexit__(*about)
-    else:
-        await in_thread(lambda: context.__exit__(*about), opened.variables)
+    try:
+        if opened.is_async:
+            await context.__aexit__(*about)
+        else:
+            await in_thread(lambda: context.__exit__(*about), opened.variables)
+    except RuntimeError as raised:
+        if not str(raised).startswith("generator didn't stop"):
+            raise
+        raise ConfigurationError(
+            f"The dependency {opened.provider.name} yielded a second time. A generator yields its value once; what "
+            "comes after that is done when the task has ended."
+        ) from raised
 
 
 class Opening:

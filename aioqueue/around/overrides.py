@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.depends import check_function
-from aioqueue.around.wishes import class_of, identity
+from aioqueue.around.wishes import class_of, identity, name_of
+from aioqueue.exceptions import suggest
+from aioqueue.logs import logger
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -44,6 +46,7 @@ class Override:
         except BaseException:
             self.end()
             raise
+        self._warn_if_unused()
 
     def end(self) -> None:
         """No longer."""
@@ -52,6 +55,26 @@ class Override:
         if position is not None:
             del pairs[position]
             self._apply()
+
+    def _warn_if_unused(self) -> None:
+        """A copy of a function, or one that another calls, is easily taken for the one that tasks depend on."""
+        plans = [task.dependencies.plan for task in self._app.tasks.values() if task.dependencies is not None]
+        functions = [provider.function for plan in plans for provider in plan.providers]
+        if any(identity(function) == self._pair[0] for function in (*functions, *self._replacing())):
+            return
+        full = _full_name(self._dependency)
+        names = {_full_name(function) for function in functions}
+        hint = suggest(full, names - {full})
+        if full in names:
+            hint = " One does on another function of that name: was its module imported twice, or reloaded?"
+        logger.warning("No task of %s depends on %s, which is overridden.%s", self._app.name, full, hint)
+
+    def _replacing(self) -> Iterator[Any]:
+        """What is opened in the place of others, with what it needs."""
+        for task in self._app.tasks.values():
+            if task.dependencies is not None:
+                plan = task.dependencies.under(self._app.overrides[:-1]).plan
+                yield from (provider.function for provider in plan.providers)
 
     def _apply(self) -> None:
         for task in self._app.tasks.values():
@@ -66,3 +89,7 @@ class Override:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.end()
+
+
+def _full_name(function: Any) -> str:
+    return f"{getattr(function, '__module__', None) or '?'}.{name_of(function)}"

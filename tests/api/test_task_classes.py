@@ -291,6 +291,14 @@ async def test_one_object_in_a_process_that_knows_its_name(app: AioQueue) -> Non
     assert made == [("work", app, "counted", 7)]
 
 
+def test_an_object_in_the_place_of_the_class(app: AioQueue) -> None:
+    class Special(Task[..., Any]): ...
+
+    with pytest.raises(ConfigurationError, match=r"an object of it: write base=Special, not base=Special\(\)\."):
+        app.task(name="work", base=Special())(lambda: None)  # type: ignore[call-overload]
+    assert "work" not in app.tasks
+
+
 def test_a_class_that_cannot_be_made(app: AioQueue) -> None:
     class Needy(Task[..., Any]):
         def __init__(self, url: str) -> None: ...

@@ -119,6 +119,48 @@ async def test_a_run_goes_on_as_it_began(app: AioQueue) -> None:
             assert seen == ["real closes"]
 
 
+def test_what_no_task_depends_on(app: AioQueue, tasks: Tasks, caplog: pytest.LogCaptureFixture) -> None:
+    """It is overridden all the same, for tasks may be made in the meantime; but it is told."""
+
+    async def sessions() -> str:
+        return "another one's"
+
+    async def needs(s: str = Depends(sessions)) -> str:
+        return s
+
+    with app.override(session, lambda: "fake"), app.override(pool, lambda: "fake"):
+        assert caplog.text == ""
+    with app.override(session, needs), app.override(sessions, lambda: "fake"):
+        assert caplog.text == ""
+    with app.override(sessions, lambda: "fake"):
+        assert f"depends on {__name__}.sessions, which is overridden. Did you mean '{__name__}.session'?" in caplog.text
+
+
+@pytest.mark.parametrize("scope", ["task", "worker"])
+async def test_generators_that_yield_nothing_or_twice(scope: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def nothing() -> AsyncIterator[None]:
+        if seen:
+            yield
+
+    def twice() -> Iterator[None]:
+        yield
+        yield
+
+    app = AioQueue("tests", broker="memory://")
+
+    @app.task
+    async def first(n: None = Depends(nothing, scope=scope)) -> None: ...
+
+    @app.task
+    async def second(t: None = Depends(twice, scope=scope)) -> None: ...
+
+    async with working(app):
+        assert "The dependency nothing yielded nothing." in str(await outcome(await first.send()))
+        ended = await outcome(await second.send())
+        assert scope == "worker" or isinstance(ended, ConfigurationError)
+    assert "The dependency twice yielded a second time." in (caplog.text if scope == "worker" else str(ended))
+
+
 async def test_a_task_that_is_made_in_the_meantime(app: AioQueue) -> None:
     with app.override(session, lambda: "fake"):
         tasks = Tasks(app)
