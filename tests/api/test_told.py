@@ -23,8 +23,9 @@ Heard = list[tuple[str, str, str, bool, bool]]
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Heard]:
+def heard(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[str], Heard]:
     """What was told of a task, by its id: the state, why, its name, whether it was admitted, and is a dead letter."""
+    caplog.set_level(logging.INFO, logger="aioqueue")  # of what went well nothing is told where nobody reads it
     everything: dict[str, Heard] = {}
     tell = Telling.tell
 
@@ -218,6 +219,7 @@ async def test_a_telling_that_fails_does_not_keep_an_end_from_being_settled(
     async def work(x: int) -> int:
         return x
 
+    caplog.set_level(logging.INFO, logger="aioqueue")
     monkeypatch.setattr(Telling, "tell", fail)
     async with working(app):
         stranger = await app.send_task("unknown")

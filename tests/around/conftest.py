@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.apps import MakeApp
-from support.isolation import no_shared_tasks, plain_environment  # noqa: F401
+from support.isolation import no_other_apps, no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue
 

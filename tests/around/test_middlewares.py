@@ -114,7 +114,7 @@ class _Around(Middleware):
         return await next(message)
 
 
-async def test_a_shared_task_has_its_own_too() -> None:
+async def test_a_shared_task_has_its_own_too(no_shared_tasks: None) -> None:
     seen: list[str] = []
 
     class Seeing(Middleware):
@@ -122,11 +122,11 @@ async def test_a_shared_task_has_its_own_too() -> None:
             seen.append(message.name)
             return await next(message)
 
-    shared = shared_task(name="shared", middleware=[Seeing()])(_add)
+    shared = shared_task(name="seen", middleware=[Seeing()])(_add)
     app = AioQueue("tests", broker="memory://")
     async with app.testing() as t:
         assert await t.run(shared, 3) == 3
-    assert seen == ["shared"]
+    assert seen == ["seen"]
 
 
 async def test_those_of_a_class_are_those_of_its_tasks(app: AioQueue) -> None:
