@@ -149,7 +149,8 @@ def _failure(app: Core, value: NoValue) -> TaskFailure:
     kwargs: dict[str, Any] = {}
     if failed.body:
         try:
-            accept = app.accepts(failed.content)
+            # Workers write msgpack here, whatever their tasks are sent in.
+            accept = ("msgpack", *app.accepts(failed.content))
             args, kwargs = decode_call(failed.body, failed.content, app.conf.max_payload_size, accept)
         except PayloadError:
             pass

@@ -423,6 +423,24 @@ async def test_pickle_where_it_is_asked_for(make_app: MakeApp) -> None:
     assert await content_of(app, echo.s(1, item)) == "pickle"
 
 
+async def test_handlers_of_errors_are_given_what_arrived_in_another_serializer(make_app: MakeApp) -> None:
+    app = make_app(task_serializer="json", accept_content=["json"])
+    told: list[Any] = []
+
+    @app.task(max_retries=0)
+    async def fail(x: int, *, y: int) -> None:
+        raise ValueError
+
+    @app.task
+    async def handle(failure: TaskFailure) -> None:
+        told.append((failure.args, failure.kwargs))
+
+    async with working(app):
+        await fail.options(link_error=handle.s()).send(1, y=2)
+        await until(lambda: told)
+    assert told == [((1,), {"y": 2})]
+
+
 async def test_handlers_of_errors_are_given_what_was_pickled(make_app: MakeApp) -> None:
     app = make_app(task_serializer="pickle", accept_content=["msgpack", "pickle"])
     told: list[Any] = []
