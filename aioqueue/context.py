@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from datetime import datetime
@@ -93,6 +93,14 @@ class Done(Awaitable[_T]):
     def __await__(self) -> Generator[Any, Any, _T]:
         return self._value
         yield
+
+
+class _OfTask(logging.LoggerAdapter[logging.Logger]):
+    """Adds what it was given to the caller's `extra`; a `LoggerAdapter` replaces that, but for Python 3.13's option."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
@@ -218,8 +226,8 @@ class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger that adds `task_id` and `task_name` to its records."""
-        return logging.LoggerAdapter(
+        """A logger that adds `task_id` and `task_name` to its records, beside an `extra` of the caller's."""
+        return _OfTask(
             logging.getLogger(f"aioqueue.task.{self.name}"),
             {"task_id": self.id, "task_name": self.name, "task_queue": self.queue, "task_retries": self.retries},
         )

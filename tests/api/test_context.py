@@ -117,6 +117,20 @@ async def test_the_logger_says_whose_it_is(app: AioQueue, caplog: pytest.LogCapt
     assert (record.task_queue, record.task_retries) == ("default", 0)  # type: ignore[attr-defined]
 
 
+async def test_the_logger_keeps_what_its_caller_adds(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
+    @app.task(bind=True, name="mail.send")
+    async def work(ctx: TaskContext) -> None:
+        ctx.logger.warning("hello", extra={"order": 7, "task_queue": "mine"})
+        ctx.logger.warning("hello", extra=None)
+
+    async with working(app):
+        result = await work.send()
+        await result.get(timeout=PATIENCE)
+    first, second = [record for record in caplog.records if record.name == "aioqueue.task.mail.send"]
+    assert (first.order, first.task_id, first.task_queue) == (7, result.id, "mine")  # type: ignore[attr-defined]
+    assert (second.task_id, second.task_queue) == (result.id, "default")  # type: ignore[attr-defined]
+
+
 # Where it is
 
 
