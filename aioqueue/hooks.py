@@ -20,7 +20,7 @@ class Hooks:
     def on_failure(
         self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
     ) -> Any:
-        """Called when the task has failed for good."""
+        """Called when the task has failed for good; not for a `Reject`."""
 
     def on_retry(
         self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
@@ -30,7 +30,7 @@ class Hooks:
     def after_return(
         self, state: str, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
     ) -> Any:
-        """Called once, at the end: after `on_success` or `on_failure`."""
+        """Called once, at the end: after `on_success` or `on_failure`, and after a `Reject` that ends it."""
 
 
 HOOKS: Final = ("before_start", "on_success", "on_failure", "on_retry", "after_return")

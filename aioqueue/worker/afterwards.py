@@ -145,7 +145,8 @@ class Afterwards:
             return
         about = f"{run.task.name}[{id}]"
         how = (traceback,) if state != State.SUCCESS else ()
-        await around.call_hook(name, about, value, id, run.args, run.kwargs, *how)
+        if not (name == "on_failure" and isinstance(value, Reject)):  # it has no task_failure, either
+            await around.call_hook(name, about, value, id, run.args, run.kwargs, *how)
         if state != State.RETRY:
             await around.call_hook("after_return", about, state, value, id, run.args, run.kwargs, traceback)
 

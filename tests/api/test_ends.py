@@ -154,6 +154,17 @@ async def test_a_failing_hook_keeps_no_other_from_hearing(app: AioQueue, how: st
     assert told == ["FAILURE"]
 
 
+async def test_a_reject_is_no_failure_for_hooks(app: AioQueue, base: type[Told]) -> None:
+    @app.task(base=base)
+    async def work() -> None:
+        raise Reject("not mine")
+
+    async with working(app):
+        await outcome(await work.send())
+        await until(lambda: base.told != [])
+    assert base.told == [("after_return", "FAILURE")]
+
+
 @pytest.mark.parametrize("raised", [Ignore(), Reject(requeue=True), None], ids=repr)
 async def test_after_return_is_called_once_at_the_end(app: AioQueue, base: type[Told], raised: Exception) -> None:
     runs: list[int] = []
