@@ -1,7 +1,8 @@
 """Calling what users have written for a moment: a coroutine here, a plain function in a thread, and neither for ever.
 
 Nothing that it does reaches whoever calls it: what it raises is logged, and after its time it is cancelled, reported
-and left to itself. One that is late again and again is left out for a while, so that it does not hold up the others.
+and left to itself. A handler of a signal that is late again and again is left out for a while, so that it does not hold
+up the others; a hook is part of its task's class, and never left out.
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ class Handler:
     Args:
         function: a coroutine function, or a plain one.
         name: how it is called in the log; by default by its own name.
+        may_be_left_out: for a while, if it is late again and again.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], name: str | None = None, *, may_be_left_out: bool = True) -> None:
         self.function = function
         self.name = name or f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
         self._is_coroutine = is_coroutine_function(function)
         self._late = 0
+        self._may_be_left_out = may_be_left_out
         self._left_out_until = float("-inf")
+        self._skipped = 0
 
     async def call(self, about: str, *arguments: Any, within: float, keeps: bool = False) -> None:
         """Call it.
@@ -58,7 +62,11 @@ class Handler:
     ) -> None:
         """Call it for each of many, one after the other; all of them together have that time."""
         if self._left_out_until > clock.seconds():
+            self._skipped += len(calls)
             return
+        if self._skipped:
+            skipped, self._skipped = self._skipped, 0
+            logger.error("%s is called again; while it was left out it missed %d calls", self.name, skipped)
         context = contextvars.copy_context()
         work = self._coroutines(about, calls) if self._is_coroutine else self._in_thread(about, calls, context)
         doing = asyncio.get_running_loop().create_task(work, context=context if self._is_coroutine else None)
@@ -117,7 +125,7 @@ class Handler:
             about,
             within,
         )
-        if self._late >= _LATE_AT_MOST:
+        if self._may_be_left_out and self._late >= _LATE_AT_MOST:
             self._late, self._left_out_until = 0, clock.seconds() + _LEFT_OUT
             logger.error("%s was late %d times in a row; it is left out for %g s", self.name, _LATE_AT_MOST, _LEFT_OUT)
 

@@ -41,7 +41,7 @@ class Surroundings:
         self._dependencies = dependencies.under(app.overrides) if dependencies is not None else None
         self._before_start = "before_start" in task.hooks
         hooks: frozenset[str] = _AFTER_HOOKS & task.hooks
-        self._hooks = {name: Handler(getattr(task, name), f"The hook {name}") for name in hooks}
+        self._hooks = {name: Handler(getattr(task, name), f"The hook {name}", may_be_left_out=False) for name in hooks}
         self._is_received = bool(app.signals.of("task_received", task.name))
         self._prerun = app.signals.of("task_prerun", task.name)
         self._end_handlers = {name: found for name in END_MOMENTS if (found := app.signals.of(name, task.name))}

@@ -7,13 +7,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.apps import MakeApp, ended, outcome, working
 from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, group
+from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, clock, group
+from aioqueue.around import calling
 from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.exceptions import ConfigurationError, QueueFull
@@ -342,7 +344,7 @@ async def test_a_handler_that_hangs_holds_no_slot(app: AioQueue) -> None:
 
 
 async def test_one_that_is_late_again_and_again_is_left_out(
-    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, calls = make_app(signal_timeout=0.01), list[int]()
 
@@ -354,10 +356,33 @@ async def test_one_that_is_late_again_and_again_is_left_out(
         calls.append(1)
         await asyncio.sleep(PATIENCE)
 
+    minute = calling._LEFT_OUT
     async with app.testing() as t:
         for _ in range(8):
             await t.run(work)
-    assert len(calls) == 5 and "left out for 60 s" in caplog.text
+        assert len(calls) == 5 and f"left out for {minute:g} s" in caplog.text
+        later = SimpleNamespace(seconds=lambda: clock.seconds() + minute)
+        monkeypatch.setattr(calling, "clock", later)
+        await t.run(work)
+    assert len(calls) == 6
+    assert "hangs is called again; while it was left out it missed 3 calls" in caplog.text
+
+
+async def test_a_hook_of_a_class_is_never_left_out(make_app: MakeApp) -> None:
+    app, calls = make_app(signal_timeout=0.01), list[int]()
+
+    class Slow(Task[..., Any]):
+        async def on_success(self, *given: Any) -> None:
+            calls.append(1)
+            await asyncio.sleep(PATIENCE)
+
+    @app.task(base=Slow)
+    async def work() -> None: ...
+
+    async with app.testing() as t:
+        for _ in range(8):
+            await t.run(work)
+    assert len(calls) == 8
 
 
 async def test_what_a_handler_before_the_run_sets_is_seen_by_the_body(app: AioQueue) -> None:
