@@ -185,7 +185,7 @@ async def test_nobody_is_told_of_an_end_that_counts_for_nothing(
         await until(lambda: "counts for nothing" in caplog.text)
         kept = await work.send(2)
         await until(lambda: "task_postrun" in names(events))
-        assert len(runner.beside) == 0
+        await until(lambda: len(runner.beside) == 0)
     assert names(events, lost.id) == ["task_prerun"]
     assert names(events, kept.id) == ["task_prerun", "task_success", "task_postrun"]
     assert hooks == ["on_success", "after_return"]
