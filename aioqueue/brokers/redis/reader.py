@@ -105,12 +105,10 @@ class Reader:
             wanted: list[Argument] = [word for portion in portions for word in portion]
             reply = await self._run("fetch_in_turn", limit, wanted)
         else:
-            in_turn = self._in_turn(self._streams)
-            reply = await self._run("fetch", limit, in_turn)
-            reply[0] = [(in_turn[position - 1], entries) for position, entries in reply[0]]
+            reply = await self._run("fetch", limit, self._in_turn(self._streams))
         deliveries: list[Delivery] = []
         for stream, entries in reply[0]:
-            self._collect(stream if isinstance(stream, str) else text(stream), entries, deliveries)
+            self._collect(text(stream), entries, deliveries)
         self._mark(deliveries, {id.decode(errors="replace") for id in reply[1]})
         self._steady = len(deliveries) >= _MANY and len({stream for stream, _ in reply[0]}) == 1
         self._has_damage = bool(reply[2])
