@@ -14,9 +14,9 @@ import msgspec
 
 from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry, suggest
 from aioqueue.kinds import Seconds
-from aioqueue.message import Message, State, headers_of, stamps_of
+from aioqueue.message import Message, State
 from aioqueue.options import checked_retry, moment
-from aioqueue.request import Request
+from aioqueue.request import OfMessage, Request
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -103,7 +103,7 @@ class _OfTask(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
-class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
+class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     """A task while it runs; the first argument of tasks made with `bind=True`.
 
     What it has no word for itself is asked of the task, so that `ctx.db` is the `db` of one's own class of tasks, and
@@ -155,11 +155,6 @@ class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
         return None if limit < 0 else limit
 
     @property
-    def retries(self) -> int:
-        """How often it has been retried; 0 at first."""
-        return self._message.retries
-
-    @property
     def queue(self) -> str:
         """The queue that it came from."""
         return self._message.queue
@@ -173,26 +168,6 @@ class TaskContext(msgspec.Struct, Generic[T_co], eq=False, weakref=True):
     def routing_key(self) -> str | None:
         """As given by the sender."""
         return self._message.routing_key
-
-    @property
-    def headers(self) -> dict[str, Any]:
-        """What the sender added."""
-        return headers_of(self._message)
-
-    @property
-    def stamps(self) -> dict[str, Any]:
-        """The marks that all tasks of a workflow share."""
-        return stamps_of(self._message)
-
-    @property
-    def parent_id(self) -> str | None:
-        """The task before this one in its workflow, or else the one that sent it."""
-        return self._message.parent_id
-
-    @property
-    def root_id(self) -> str:
-        """The first task of all: this one, when nobody sent it."""
-        return self._message.root_id or self.id
 
     @property
     def group_id(self) -> str | None:

@@ -9,7 +9,41 @@ from aioqueue.message import Message, headers_of, stamps_of
 from aioqueue.options import moment
 
 
-class Request:
+class OfMessage:
+    """What its message says of a task."""
+
+    __slots__ = ()
+
+    id: str
+    _message: Message
+
+    @property
+    def retries(self) -> int:
+        """How often it has been retried; 0 at first."""
+        return self._message.retries
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """What the sender added."""
+        return headers_of(self._message)
+
+    @property
+    def stamps(self) -> dict[str, Any]:
+        """The marks that all tasks of a workflow share."""
+        return stamps_of(self._message)
+
+    @property
+    def parent_id(self) -> str | None:
+        """The task before this one in its workflow, or else the one that sent it."""
+        return self._message.parent_id
+
+    @property
+    def root_id(self) -> str:
+        """The first task of all: this one, when nobody sent it."""
+        return self._message.root_id or self.id
+
+
+class Request(OfMessage):
     """A task's context under Celery's names.
 
     Attributes:
@@ -44,11 +78,6 @@ class Request:
         self.children = list(children)
 
     @property
-    def retries(self) -> int:
-        """How often it has been retried; 0 at first."""
-        return self._message.retries
-
-    @property
     def called_directly(self) -> bool:
         """It was called as a function, and not by a worker."""
         return self.is_eager and not self._message.queue
@@ -65,29 +94,9 @@ class Request:
         }
 
     @property
-    def headers(self) -> dict[str, Any]:
-        """What the sender added."""
-        return headers_of(self._message)
-
-    @property
-    def stamps(self) -> dict[str, Any]:
-        """The marks that all tasks of a workflow share."""
-        return stamps_of(self._message)
-
-    @property
     def stamped_headers(self) -> list[str]:
         """The names of the stamps."""
         return list(self.stamps)
-
-    @property
-    def root_id(self) -> str:
-        """The first task of all."""
-        return self._message.root_id or self.id
-
-    @property
-    def parent_id(self) -> str | None:
-        """The task before this one in its workflow, or else the one that sent it."""
-        return self._message.parent_id
 
     @property
     def group(self) -> str | None:
