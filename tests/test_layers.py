@@ -72,6 +72,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.canvas.parts",
             "aioqueue.graph",
             "aioqueue.revoking",
+            "aioqueue.threads",
             "aioqueue.waiting",
         ),
     ),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from aioqueue import clock
 from aioqueue.definition import is_coroutine_function
 from aioqueue.logs import logger
+from aioqueue.threads import in_thread
 
 # One that is cancelled may clean up for so long, in seconds, before it is left to itself.
 _GRACE = 0.2
@@ -25,6 +25,7 @@ _GRACE = 0.2
 _LATE_AT_MOST = 5
 _LEFT_OUT = 60.0
 
+_THREAD = "aioqueue-handler"
 _NONE: Any = object()
 
 
@@ -105,7 +106,7 @@ class Handler:
                     self._failed(about, error)
             return given
 
-        for value in await in_thread(each, context):
+        for value in await in_thread(_THREAD, each, context):
             if inspect.isawaitable(value):  # a plain function that gives a coroutine, such as a partial of one
                 try:
                     await value
@@ -137,39 +138,10 @@ async def called(function: Callable[..., Any], *arguments: Any) -> Any:
         return await function(*arguments)
     context = contextvars.copy_context()
     try:
-        value = await in_thread(partial(function, *arguments), context)
+        value = await in_thread(_THREAD, partial(function, *arguments), context)
     finally:
         _adopt(context)
     return await value if inspect.isawaitable(value) else value
-
-
-def in_thread(call: Callable[[], Any], context: contextvars.Context) -> asyncio.Future[Any]:
-    """Call a function in a thread of its own, which keeps no program from ending; gives what it gives."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def work() -> None:
-        end: Callable[[], None]
-        try:
-            end = partial(future.set_result, context.run(call))
-        except StopIteration as error:  # a future refuses it
-            wrapped = RuntimeError("the function raised StopIteration")
-            wrapped.__cause__ = error
-            end = partial(future.set_exception, wrapped)
-        except BaseException as error:
-            end = partial(future.set_exception, error)
-        try:
-            loop.call_soon_threadsafe(_unless_done, future, end)
-        except RuntimeError:  # the loop is closed: nobody waits
-            pass
-
-    threading.Thread(target=work, name="aioqueue-handler", daemon=True).start()
-    return future
-
-
-def _unless_done(future: asyncio.Future[Any], end: Callable[[], None]) -> None:
-    if not future.done():
-        end()
 
 
 def _adopt(context: contextvars.Context) -> None:

@@ -24,8 +24,8 @@ from aioqueue.testing.running import Runs
 from aioqueue.testing.sent import Outbox, Sent, listed
 from aioqueue.testing.stage import Stage
 from aioqueue.testing.waiting import Waiting
+from aioqueue.threads import Threads
 from aioqueue.worker.process import shared_scope
-from aioqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue, Lifespan

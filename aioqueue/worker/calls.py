@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from aioqueue.task import Task
+from aioqueue.threads import Threads
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.interrupting import interrupted
 from aioqueue.worker.run import Run
-from aioqueue.worker.threads import Threads
 
 
 class Way(Protocol):

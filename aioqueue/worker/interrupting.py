@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 
 from aioqueue.logs import logger
+from aioqueue.threads import Job
 from aioqueue.worker.limits import GRACE
 from aioqueue.worker.run import Run
-from aioqueue.worker.threads import Job
 
 
 async def interrupted(run: Run) -> None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue.around.scopes import WorkerScope
-from aioqueue.worker.threads import Threads
+from aioqueue.threads import Threads
 
 if TYPE_CHECKING:
     from aioqueue.core import Core

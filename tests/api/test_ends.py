@@ -21,7 +21,7 @@ from aioqueue.exceptions import (
     SoftTimeLimitExceeded,
     TimeLimitExceeded,
 )
-from aioqueue.worker.threads import Threads
+from aioqueue.threads import Threads
 
 from .steps import Fault, Other
 

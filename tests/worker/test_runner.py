@@ -15,12 +15,12 @@ from aioqueue import AioQueue, current_context
 from aioqueue.brokers.protocol import Delivery, Settlement, Verdict
 from aioqueue.exceptions import TaskRevoked
 from aioqueue.message import Message
+from aioqueue.threads import Threads
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.process import Process, shared_scope
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import Cut, Phase, Run, run_of
 from aioqueue.worker.runner import Runner
-from aioqueue.worker.threads import Threads
 
 
 class Broker:

@@ -12,7 +12,7 @@ import pytest
 from support.waiting import PATIENCE
 
 from aioqueue.exceptions import TimeLimitExceeded
-from aioqueue.worker.threads import Threads
+from aioqueue.threads import Threads
 
 
 async def test_what_was_ended_before_it_has_begun_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:

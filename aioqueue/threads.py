@@ -125,3 +125,15 @@ class Threads:
             job.future.set_exception(wrapped)
         else:
             job.future.set_exception(error)
+
+
+def in_thread(name: str, call: Callable[[], Any], context: Context) -> asyncio.Future[Any]:
+    """Call a function in a thread of its own, which ends with it; gives what it gives.
+
+    Args:
+        name: of the thread.
+    """
+    threads = Threads(name)
+    job = threads.start(call, context)
+    threads.close()  # it has none but this one, which ends when it comes back
+    return job.future
