@@ -37,7 +37,8 @@ from aioqueue.workflow import Part
 R = TypeVar("R")
 T = TypeVar("T")
 
-_Call = tuple[Task[..., Any] | str, tuple[Any, ...], dict[str, Any], Mapping[str, Any]]
+BareCall = tuple[Task[..., Any] | str, tuple[Any, ...], dict[str, Any], Mapping[str, Any]]
+"""What a `Call` is, too: many are sent of which nobody asks for more."""
 
 _FULL_AGAIN = 0.05
 # How much of what is sent at once is held ready, in bytes.
@@ -148,27 +149,20 @@ class Dispatch:
             return await signature.send()
         if app.passes_through:
             return await self._past_layers(Call(target, args, kwargs, options))
-        return await self.send_single(target, args, kwargs, options)
+        return await self.send_single((target, args, kwargs, options))
 
     async def _past_layers(self, call: Call) -> AsyncResult[Any]:
         """Send a task through what stands around it."""
 
         async def leave(message: OutgoingMessage) -> AsyncResult[Any]:
-            return await self.send_single(*call.changed(self._app, message))
+            return await self.send_single(call.changed(self._app, message))
 
         return await pass_one(passage(self._app, call), leave)
 
-    async def send_single(
-        self,
-        target: Task[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> AsyncResult[Any]:
+    async def send_single(self, call: BareCall) -> AsyncResult[Any]:
         """Send a task that has passed all that stands around it, and has no links."""
-        app = self._app
-        broker = await app.broker()
-        batch = postings(app, target, args, kwargs, options, broker.now())
+        broker = await self._app.broker()
+        batch = postings(self._app, *call, broker.now())
         await self._send(broker, batch)
         return self._result(batch[0])
 
@@ -216,7 +210,7 @@ class Dispatch:
                 raise error.after([one.id for one in done if hasattr(one, "id")], len(calls)) from error.__cause__
         return done
 
-    async def _send_shares(self, calls: Sequence[_Call], results: list[AsyncResult[Any]]) -> None:
+    async def _send_shares(self, calls: Sequence[BareCall], results: list[AsyncResult[Any]]) -> None:
         """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
         on its way: the rest is made again when it is its turn. Those that are sent add to the results."""
         broker = await self._app.broker()

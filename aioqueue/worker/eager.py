@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.canvas import Canvas
-from aioqueue.dispatch import Dispatch, postings
+from aioqueue.dispatch import BareCall, Dispatch, postings
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.message import Record, State, decode_record
 from aioqueue.result import AsyncResult
@@ -17,7 +17,6 @@ from aioqueue.worker.worker import Worker
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.task import Task
 
 
 class EagerResult(AsyncResult[Any]):
@@ -39,21 +38,16 @@ class Eager(Dispatch):
 
     in_batches = False
 
-    async def send_single(
-        self,
-        target: Task[..., Any] | str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        options: Mapping[str, Any],
-    ) -> AsyncResult[Any]:
+    async def send_single(self, call: BareCall) -> AsyncResult[Any]:
         """Run a single task: whatever it returns is kept, and whoever asks is told at once. One of which only the name
         is given is sent.
 
         Raises:
             ConfigurationError: the app has been opened before it was made eager, so that others see what is sent.
         """
+        target, args, kwargs, options = call
         if isinstance(target, str):
-            return await super().send_single(target, args, kwargs, options)
+            return await super().send_single(call)
         app = self._app
         broker = await _broker(app)
         batch = postings(app, target, args, kwargs, {**options, "countdown": None, "eta": None}, broker.now())
