@@ -2,37 +2,5 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from support.apps import MakeApp
+from support.brokers import app, broker_url, make_app  # noqa: F401
 from support.isolation import no_other_apps, no_shared_tasks, plain_environment  # noqa: F401
-
-from aioqueue import AioQueue
-
-
-@pytest.fixture(params=["memory", "redis"])
-def broker_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty broker."""
-    return "memory://" if request.param == "memory" else request.getfixturevalue("redis_url")
-
-
-@pytest.fixture
-def make_app(broker_url: str) -> Iterator[MakeApp]:
-    """Makes apps on the broker; settings by name. What ran for `.sync` is ended with the test."""
-    made: list[AioQueue] = []
-
-    def make(name: str = "tests", **settings: object) -> AioQueue:
-        made.append(AioQueue(name, broker=broker_url, **settings))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield make
-    for app in made:
-        if "portal" in vars(app):
-            app.portal.close()
-
-
-@pytest.fixture
-def app(make_app: MakeApp) -> AioQueue:
-    """An app, not opened yet."""
-    return make_app()

@@ -91,6 +91,15 @@ def given(text: str) -> str:
     return text
 
 
+async def outer() -> AsyncIterator[None]:
+    """Hears of what fails inside it."""
+    try:
+        yield
+    except BaseException as error:
+        seen.append(repr(error))
+        raise
+
+
 GIVE: list[tuple[Callable[..., Any], str]] = [
     (plain, "plain"),
     (coroutine, "coroutine"),
@@ -240,13 +249,6 @@ async def test_one_that_swallows_the_failure_changes_nothing(app: AioQueue) -> N
 async def test_a_failing_dependency_is_the_failure_of_the_task(app: AioQueue) -> None:
     tries = iter(range(10))
 
-    async def outer() -> AsyncIterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            seen.append(repr(error))
-            raise
-
     async def session(outer: None = Depends(outer)) -> str:
         if next(tries) < 2:
             raise ConnectionError("away")
@@ -272,13 +274,6 @@ async def test_a_failing_dependency_is_the_failure_of_the_task(app: AioQueue) ->
 async def test_one_that_fails_as_it_is_closed_is_the_failure_of_the_task(app: AioQueue) -> None:
     """A commit behind the yield: the task has not done what it says that it has."""
     tries = iter(range(10))
-
-    async def outer() -> AsyncIterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            seen.append(repr(error))
-            raise
 
     async def session(outer: None = Depends(outer)) -> AsyncIterator[None]:
         yield

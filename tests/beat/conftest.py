@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from api.conftest import app, broker_url, make_app  # noqa: F401
+from support.brokers import app, broker_url, make_app  # noqa: F401
 from support.isolation import no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from api.conftest import app, broker_url, make_app  # noqa: F401
 from support.apps import MakeApp
+from support.brokers import app, broker_url, make_app  # noqa: F401
 from support.isolation import no_other_apps, no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue

@@ -32,7 +32,7 @@ async def test_frozen_in_the_middle(arena: Arena) -> None:
     await arena.started([*results, *rejected], worker=other)
     # In the middle of the second runs the first ones end, for their sleep is over by the clock.
     frozen.thaw()
-    await until(lambda: len(arena.score.select("end", pid=frozen.pid)) >= 10, what="the first runs to end")
+    await until(lambda: len(arena.score.select("end", pid=frozen.pid)) == 10, what="the first runs to end")
     assert not arena.score.select("end", pid=other.pid), "the second runs should not have ended yet"
     ends = await arena.ended([*results, *rejected])
 
