@@ -425,12 +425,15 @@ async def test_all_failures_can_be_kept(make_app: MakeApp, where: str) -> None:
 
 @pytest.fixture
 def late_thread(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Threads that do not begin; the call starts them."""
+    """Threads of tasks that do not begin; the call starts them. Those of hooks begin."""
     late: list[Any] = []
     work = Threads._work
 
     def wait(self: Threads, inbox: Any) -> None:
-        late.append(lambda: work(self, inbox))
+        if self._name == "aioqueue-task":
+            late.append(lambda: work(self, inbox))
+        else:
+            work(self, inbox)
 
     monkeypatch.setattr(Threads, "_work", wait)
     return late
