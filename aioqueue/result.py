@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.context import waiting_for
-from aioqueue.exceptions import AioQueueError, ResultExpired, TimeoutError
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ResultExpired, TimeoutError
 from aioqueue.graph import Graph
 from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
@@ -19,7 +19,7 @@ from aioqueue.revoking import revoke
 from aioqueue.shape import Kinship
 from aioqueue.task_info import TaskInfo, exception_of, info_of
 from aioqueue.task_info import Timings as Timings  # version 0.1.0 has it here
-from aioqueue.waiting import A_MOMENT, Allowance, OutOfTime, news, nothing_goes_on, within
+from aioqueue.waiting import Allowance, OutOfTime, news, nothing_goes_on, within
 from aioqueue.workflow import node_of
 
 if TYPE_CHECKING:
@@ -272,8 +272,8 @@ class AsyncResult(Generic[R]):
         return await self.state() == State.FAILURE
 
     async def watch(self, timeout: Seconds | None = None) -> AsyncIterator[TaskInfo]:
-        """The task's changes, the present state first, until the final one; or until nothing is to come, since nothing
-        is known of the task, and no task waits or runs.
+        """The task's changes, the present state first and at once, until the final one; or until nothing is to
+        come, since nothing is known of the task, and no task waits or runs.
 
         Of a task whose result is ignored nothing will be known: only how it is now.
 
@@ -289,16 +289,19 @@ class AsyncResult(Generic[R]):
             return
         broker = await self._app.broker()
         async with broker.watch(self.id) as watch:
-            data: bytes | None = None
-            with suppress(OutOfTime):
-                data = await allowed.to(within(A_MOMENT, watch.next()))
-            if data is None:  # there is nothing to be said, so that is said
+            if await self._is_unheard_of(broker):  # there is nothing to be said, so that is said
                 yield await self._nothing_known()
-                data = await self._heard(allowed.to(news(broker, self.id, watch)))
+            data = await self._heard(allowed.to(news(broker, self.id, watch)))
             while data is not None:
                 record = read_record(self.id, data)
                 yield self._info(record)
                 data = None if record.final else await self._heard(allowed.to(watch.next()))
+
+    async def _is_unheard_of(self, broker: Broker) -> bool:
+        try:
+            return (await broker.records([self.id]))[0] is None
+        except BrokerUnavailable:  # whoever watches waits until it is back
+            return True
 
     async def _heard(self, word: Awaitable[T]) -> T:
         """What comes of the task; a task that waits for it says so to its worker."""

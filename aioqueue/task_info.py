@@ -10,6 +10,7 @@ import msgspec
 from aioqueue.exceptions import TaskFailed, TaskRevoked
 from aioqueue.message import Record, State, meta_of
 from aioqueue.options import moment
+from aioqueue.payload.json_form import json_form
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,19 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the task has ended."""
         return self.state in (State.SUCCESS, State.FAILURE, State.REVOKED)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data, which `json.dumps` and any web framework takes.
+
+        Returns:
+            The attributes by their names, and `ready`. Models, dataclasses and Structs in `result` and `meta` are dicts
+            of their fields; dates, UUIDs, decimals and paths are text, and bytes base64; what has no such form is what
+            `repr` says. `exception` is a dict of `type` and `message`. The traceback is there, too: it is not for
+            strangers.
+        """
+        plain = {name: getattr(self, name) for name in self.__struct_fields__}
+        plain |= {"ready": self.ready, "exception": exception_data(self.exception)}
+        return json_form(plain)
+
 
 def info_of(id: str, record: Record, *, name: str, result: Any) -> TaskInfo:
     """What a record says of a task.
@@ -112,6 +126,20 @@ def exception_of(id: str, record: Record, name: str = "") -> BaseException:
     if record.failure is None:
         return TaskFailed(f"Task {id} failed: {record.reason or 'nothing more is known'}.")
     return record.failure.rebuild()
+
+
+def exception_data(error: BaseException | None) -> dict[str, str] | None:
+    """An exception as plain data: its `type`, as its task's module calls it, and its `message`."""
+    return None if error is None else {"type": exception_name(error), "message": str(error)}
+
+
+def exception_name(error: BaseException) -> str:
+    """Its class, as its task's module calls it."""
+    named = getattr(error, "exception_type", "")
+    if named:
+        return str(named).replace(":", ".")
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _timings(record: Record) -> Timings:

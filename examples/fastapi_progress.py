@@ -8,10 +8,10 @@ import ast
 import json
 import sysconfig
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, StreamingResponse
 
@@ -22,7 +22,8 @@ api = FastAPI(lifespan=app.asgi_lifespan(worker=True))
 Package = Literal["asyncio", "email", "json"]
 
 
-class Survey(msgspec.Struct):
+@dataclass
+class Survey:
     files: int
     functions: int
 
@@ -48,8 +49,7 @@ async def start(package: Package) -> dict[str, str]:
 async def events(id: str) -> StreamingResponse:
     async def stream() -> AsyncIterator[str]:
         async for info in app.result(id).watch():
-            news = {"state": info.state, "meta": info.meta, "result": msgspec.to_builtins(info.result)}
-            yield f"data: {json.dumps(news)}\n\n"
+            yield f"data: {json.dumps(info.to_dict())}\n\n"
 
     return StreamingResponse(stream(), media_type="text/event-stream")
 

@@ -10,12 +10,13 @@ import click
 from aioqueue.arguments import is_hidden
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
-from aioqueue.cli.outcome import exception_data, exception_text
+from aioqueue.cli.outcome import exception_text
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, facts, note, one_line, printable, say, say_json, table
 from aioqueue.cli.times import moment_text, span_text
 from aioqueue.exceptions import AioQueueError
+from aioqueue.task_info import exception_data
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue

@@ -9,6 +9,7 @@ import click
 from aioqueue.cli.running import FAILED, NOT_ENDED
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, shown
 from aioqueue.cli.times import moment_text, span_text
+from aioqueue.task_info import exception_data, exception_name
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -91,20 +92,6 @@ def as_data(info: TaskInfo) -> dict[str, Any]:
         "group_id": info.group_id,
         "children": info.children,
     }
-
-
-def exception_data(error: BaseException | None) -> dict[str, str] | None:
-    """An exception for JSON."""
-    return None if error is None else {"type": exception_name(error), "message": str(error)}
-
-
-def exception_name(error: BaseException) -> str:
-    """Its class, as its task's module calls it."""
-    named = getattr(error, "exception_type", "")
-    if named:
-        return str(named).replace(":", ".")
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def exception_text(error: BaseException | None) -> str:

@@ -121,12 +121,9 @@ def _pad(cell: str, width: int, to_right: bool) -> str:
 
 def as_json(value: Any) -> str:
     """JSON text; what JSON has no form for is shown as Python would."""
-    import msgspec
+    from aioqueue.payload.json_form import json_text
 
-    try:
-        return msgspec.json.encode(value, enc_hook=repr).decode()
-    except (TypeError, ValueError, RecursionError, OverflowError, UnicodeError):
-        return msgspec.json.encode(_plain(value)).decode()
+    return json_text(value).decode()
 
 
 def say_json(value: Any) -> None:
@@ -137,33 +134,6 @@ def say_json(value: Any) -> None:
 
         text = msgspec.json.format(text, indent=2)
     click.echo(text)
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A value that JSON has a form for: keys become text, the rest becomes what `repr` says."""
-    import msgspec
-
-    if value is None or isinstance(value, bool | int | float | str):
-        return _encodable(value) if isinstance(value, str) else value
-    if depth < 50 and isinstance(value, dict):
-        items: Any = value  # pyright: ignore[reportUnknownVariableType]
-        return {_encodable(str(key)): _plain(item, depth + 1) for key, item in items.items()}
-    if depth < 50 and isinstance(value, list | tuple | set | frozenset):
-        members: Any = value  # pyright: ignore[reportUnknownVariableType]
-        return [_plain(member, depth + 1) for member in members]
-    try:
-        found = msgspec.to_builtins(value)  # the same form as beside good neighbours
-    except (TypeError, ValueError, RecursionError, OverflowError):
-        return _encodable(repr(value))
-    return _encodable(repr(value)) if found is value else _plain(found, depth + 1)
-
-
-def _encodable(text: str) -> str:
-    """Text whose halves of characters, and bytes that were no text, are written as Python would."""
-    try:
-        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    except UnicodeEncodeError:
-        return text.encode(errors="backslashreplace").decode()
 
 
 def shown(value: Any) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import json
+from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ import redis.asyncio as aioredis
 from support.apps import Gate, MakeApp, ended, is_empty, lengths, outcome, registered, working
 from support.waiting import A_MOMENT, PATIENCE, until
 
-from aioqueue import AioQueue, AsyncResult, Ignore, TaskContext, TaskInfo
+from aioqueue import AioQueue, AsyncResult, Ignore, TaskContext, TaskInfo, waiting
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, PayloadError, TaskFailed, TaskRevoked, TimeoutError
 
 from .steps import Fault, Other, WithCode
@@ -206,6 +210,37 @@ async def test_info_of_a_retry(app: AioQueue) -> None:
         assert await result.ready() is await result.failed() is False
 
 
+@dataclass
+class Photo:
+    path: Path
+    taken: datetime
+
+
+async def test_what_is_known_as_plain_data(app: AioQueue) -> None:
+    @app.task(name="photo")
+    async def photo(path: Path) -> Photo:
+        return Photo(path, datetime(2026, 5, 1, tzinfo=UTC))
+
+    @app.task(name="broken")
+    async def broken() -> None:
+        raise Fault("why")
+
+    async with working(app):
+        result, failed = await photo.send(Path("a.png")), await broken.send()
+        await result.get(timeout=PATIENCE)
+        await ended(failed)
+        told, of_failure = (await result.info()).to_dict(), (await failed.info()).to_dict()
+        later = (await photo.options(countdown=60).send(Path("b.png"))).id
+        of_waiting = (await app.result(later).info()).to_dict()
+    assert told["result"] == {"path": "a.png", "taken": "2026-05-01T00:00:00Z"}
+    assert (told["name"], told["state"], told["ready"], told["exception"]) == ("photo", "SUCCESS", True, None)
+    assert datetime.fromisoformat(told["timings"]["ended"]).tzinfo is not None and told["timings"]["run"] >= 0
+    assert of_failure["exception"] == {"type": f"{Fault.__module__}.Fault", "message": "why"}
+    assert "Fault: why" in of_failure["traceback"] and of_failure["ready"]
+    assert (of_waiting["id"], of_waiting["state"], of_waiting["ready"]) == (later, "PENDING", False)
+    json.dumps([told, of_failure, of_waiting], allow_nan=False)
+
+
 # Watching
 
 
@@ -231,6 +266,7 @@ async def test_watch_sees_every_change_until_the_end(app: AioQueue, gate: Gate) 
         async with asyncio.timeout(PATIENCE):
             await watching
     assert [(info.state, info.meta) for info in seen] == [
+        ("SENT", None),
         *[("PROGRESS", {"done": done, "total": 3}) for done in range(3)],
         ("SUCCESS", None),
     ]
@@ -247,6 +283,30 @@ async def test_watching_a_task_that_has_ended(app: AioQueue) -> None:
         await result.get(timeout=PATIENCE)
         assert [(info.state, info.result) async for info in result.watch()] == [("SUCCESS", 1)]
         assert [info.state async for info in app.result(result.id).watch()] == ["SUCCESS"]
+
+
+async def test_watching_begins_at_once_with_how_it_is(
+    app: AioQueue, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "A_MOMENT", 3600.0)
+
+    @app.task(bind=True)
+    async def work(ctx: TaskContext) -> int:
+        await ctx.progress(1, 2)
+        await gate.wait()
+        return 1
+
+    async with app:
+        result = await work.send()
+        async with asyncio.timeout(PATIENCE):
+            async with aclosing(result.watch()) as changes:
+                assert (await anext(changes)).state == "SENT"
+            async with app.worker():
+                await until(lambda: gate.came)
+                for _ in range(2):  # and so the next one begins where another has stopped
+                    async with aclosing(result.watch(timeout=PATIENCE)) as changes:
+                        assert (await anext(changes)).meta == {"done": 1, "total": 2}
+                gate.open()
 
 
 async def test_several_watch_and_wait_for_one_task(app: AioQueue, gate: Gate) -> None:
@@ -501,7 +561,9 @@ async def test_who_waits_by_id_hears_of_an_end_without_a_record(app: AioQueue, g
 
     async with working(app):
         watches = [app.result((await quiet.send(how)).id).watch() for how in ("returns", "is ignored", "fails")]
-        assert [(await anext(watch)).state for watch in watches] == ["STARTED"] * 3
+        for watch in watches:
+            while (await anext(watch)).state != "STARTED":
+                pass  # at first nothing was known of it
         gate.open()
         ends = [await anext(watch) for watch in watches]
         assert [(end.state, type(end.exception)) for end in ends] == [

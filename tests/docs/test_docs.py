@@ -2,7 +2,7 @@
 
 Each page's Python blocks run, in order. A block that cannot is preceded by `<!-- not run: why -->`, one that is
 synchronous by `<!-- in a thread -->`. Blocks titled `test_….py` are given to pytest, with the files that come before
-them.
+them. Pages that are to be followed step by step are: see `reader.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from .pages import ROOT, Block, blocks, pages
+from .pages import DOCS, ROOT, Block, blocks, pages
+from .reader import Reader
 from .stage import Stage
 
 _PATIENCE = 60.0
+_READ = ("start.md", "tutorial.md")
 
 
 def _is_for_pytest(block: Block) -> bool:
@@ -26,7 +28,9 @@ def _is_for_pytest(block: Block) -> bool:
 
 
 def _pages_with(choose: object) -> list[object]:
-    chosen = [page for page in pages() if any(choose(block) for block in blocks(page, "python"))]  # type: ignore[operator]
+    chosen = [
+        page for page in pages() if page.name not in _READ and any(choose(block) for block in blocks(page, "python"))
+    ]  # type: ignore[operator]
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in chosen]
 
 
@@ -65,28 +69,11 @@ def test_tests(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_start_as_a_reader_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first pages' commands, in two terminals, with the private server."""
+@pytest.mark.parametrize("page", _READ)
+def test_pages_as_a_reader_does_them(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that they say, in their order, with the private server."""
     monkeypatch.setenv("AIOQUEUE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("AIOQUEUE_RUNTIME_DIR", str(tmp_path / "runtime"))
-    page = ROOT / "docs" / "start.md"
-    hello = next(block for block in blocks(page, "python") if block.title == "hello.py")
-    (tmp_path / "hello.py").write_text(hello.text)
-    consoles = [block.text for block in blocks(page, "console")]
-    start_worker = next(text for text in consoles if "aioqueue worker" in text).removeprefix("$ ").split()
-    calls = next(text for text in consoles if "aioqueue call" in text)
-    command = [sys.executable, "-m"]
-    with subprocess.Popen([*command, *start_worker], cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
-        try:
-            for line in calls.splitlines():
-                if line.startswith("$ "):
-                    words = line.removeprefix("$ ").split()
-                    run = [sys.executable, *words[1:]] if words[0] == "python" else [*command, *words]
-                    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=_PATIENCE)
-                    said = done.stdout.splitlines()
-                else:
-                    assert said.pop(0) == line
-            assert not said
-        finally:
-            worker.terminate()
-        assert worker.wait(_PATIENCE) == 0
+    (folder := tmp_path / "project").mkdir()
+    with Reader(folder) as reader:
+        reader.read(blocks(DOCS / page))
