@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -64,14 +65,23 @@ class Bench:
         client: for looking at the server.
         repeated: tasks that ran twice.
         tally_folder: where the tasks are counted.
+
+    Args:
+        root: the checkout whose aioqueue is measured.
     """
 
-    def __init__(self, peer: Peer, python: Path, url: str, folder: Path, sizes: Sizes) -> None:
+    def __init__(self, peer: Peer, python: Path, url: str, folder: Path, sizes: Sizes, *, root: Path = ROOT) -> None:
         self.peer, self.sizes, self.repeated = peer, sizes, 0
         self.client = redis.Redis.from_url(url)
         self.python, self._url, self._folder = str(python), url, folder
         self.tally_folder = folder / "tally"
         self.tally_folder.mkdir()
+        self._paths = [ROOT]
+        if root != ROOT:  # its aioqueue, and the suite of this one
+            other = folder / "checkout"
+            other.mkdir()
+            (other / "aioqueue").symlink_to(root / "aioqueue")
+            self._paths.insert(0, other)
 
     def fresh(self) -> None:
         """Nothing in the server, nothing counted."""
@@ -91,7 +101,7 @@ class Bench:
         self, at_once: int | None = None, sleep: float = 0.05, processes: int = 1, *, beat: bool = False
     ) -> dict[str, str]:
         return clean_environment(
-            PYTHONPATH=str(ROOT),
+            PYTHONPATH=os.pathsep.join(map(str, self._paths)),
             BENCHMARK_URL=self._url,
             BENCHMARK_TALLY=str(self.tally_folder),
             BENCHMARK_VARIANT=self.peer.variant,
