@@ -48,6 +48,7 @@ class Arena:
 
     Attributes:
         server: which all of it is about.
+        folder: which all processes share.
         score: what the workers' bodies have written.
         app: sends and reads, over connections of its own to the server.
         workers, schedulers: all that were made.
@@ -55,7 +56,7 @@ class Arena:
 
     def __init__(self, server: DurableServer, nursery: Nursery, folder: Path) -> None:
         self._nursery = nursery
-        self._folder = folder
+        self.folder = folder
         self.server = server
         self.score = Reader(folder)
         self.app = make_app(server.url, send_timeout=PATIENCE)
@@ -126,8 +127,8 @@ class Arena:
         self, name: str, url: str, settings: dict[str, Any], constants: dict[str, float] | None, options: dict[str, Any]
     ) -> dict[str, object]:
         return {
-            "folder": str(self._folder),
-            "log": str(self._folder / f"{name}{len(self.processes) + 1}.log"),
+            "folder": str(self.folder),
+            "log": str(self.folder / f"{name}{len(self.processes) + 1}.log"),
             "url": url or self.server.url,
             "settings": settings,
             "constants": constants or {},

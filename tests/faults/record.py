@@ -43,6 +43,7 @@ class Writer:
 
     def open(self, folder: Path) -> None:
         """Begin to write, in a folder that all processes share."""
+        self.folder = folder
         self._file = os.open(folder / f"{os.getpid()}.record", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def write(self, event: str, ctx: TaskContext | None = None, note: str = "") -> None:

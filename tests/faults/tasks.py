@@ -12,7 +12,7 @@ from typing import Any
 
 from canvas.plays import add_tasks
 
-from aioqueue import AioQueue, Depends, Reject, TaskContext, TaskFailure
+from aioqueue import AioQueue, Depends, Reject, Task, TaskContext, TaskEvent, TaskFailure, current_context
 
 from .record import Writer
 
@@ -40,6 +40,8 @@ def make_app(url: str, **settings: Any) -> AioQueue:
     app.task(bind=True, name="stubborn")(stubborn)
     app.task(bind=True, name="depends")(depends)
     app.task(bind=True, name="depends_thread")(depends_thread)
+    app.task(bind=True, name="told", base=Told)(depends)
+    app.on("task_success", task="told")(told)
     add_tasks(app, played, longest=LONGEST_ACT)
     return app
 
@@ -174,3 +176,28 @@ def depends_thread(ctx: TaskContext, seconds: float, s: None = Depends(session))
         while time.monotonic() < end:
             time.sleep(0.01)
     return outcome(ctx)
+
+
+HELD = "held"
+"""As long as a file of this name is in the folder, hooks wait."""
+
+
+def _is_held() -> bool:
+    return (writer.folder / HELD).exists()
+
+
+class Told(Task[..., Any]):
+    """Writes down what is told of its ends."""
+
+    async def on_success(self, *about: Any) -> None:
+        writer.write("on_success", current_context())
+        while _is_held():  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.01)
+
+    async def after_return(self, *about: Any) -> None:
+        writer.write("after_return", current_context())
+
+
+async def told(event: TaskEvent) -> None:
+    """A handler of the end."""
+    writer.write("task_success", current_context())
