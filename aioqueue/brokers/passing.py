@@ -190,8 +190,8 @@ class PassingConsumer:
     async def leave(self) -> int:
         return await self._inner.leave()
 
-    async def queued(self, ids: Sequence[str]) -> list[bool]:
-        return await self._inner.queued(ids)
+    async def queued(self, ids: Sequence[str], queue: str | None = None) -> list[bool]:
+        return await self._inner.queued(ids, queue)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         return await self._inner.settle(settlements)

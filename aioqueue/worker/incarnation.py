@@ -83,6 +83,9 @@ class Incarnation:
             now=self._broker.now,
             process=self._process,
         )
+        turns = None if worker.is_eager else worker.consuming.turns(runner)
+        if turns is not None:
+            runner.standstill.limits = turns.limits
         fetcher = Fetcher(
             worker.app,
             self._broker,
@@ -93,7 +96,7 @@ class Incarnation:
             prefetch=worker.app.conf.worker_prefetch,
             hostname=worker.hostname,
             burst=self.burst,
-            turns=None if worker.is_eager else worker.consuming.turns(runner),
+            turns=turns,
             max_deliveries=worker.consuming.said("max_deliveries"),
         )
         promoter = Promoter(consumer)

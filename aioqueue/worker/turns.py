@@ -24,6 +24,7 @@ class Turns:
         in_hand: how many there are, of these queues.
 
     Attributes:
+        limits: as given.
         full: a queue has no room, so that nothing of it can be waited for.
     """
 
@@ -36,7 +37,7 @@ class Turns:
     ) -> None:
         self._names = names
         self._weights = weights
-        self._limits = limits
+        self.limits = limits
         self._in_hand = in_hand
         # How far each queue is. Whole numbers: 1 is a step of `_unit`, which all weights divide.
         self._unit = lcm(*weights.values()) if weights else 1
@@ -47,9 +48,9 @@ class Turns:
     def portions(self, limit: int) -> list[Portion]:
         """What is to be fetched next, where there is room for `limit`; empty if no queue has room."""
         rooms = dict.fromkeys(self._names, limit)
-        if self._limits:
-            held = self._in_hand(self._limits)
-            for name, most in self._limits.items():
+        if self.limits:
+            held = self._in_hand(self.limits)
+            for name, most in self.limits.items():
                 rooms[name] = min(limit, most - held.get(name, 0))
         open = [name for name in self._names if rooms[name] > 0]
         self.full = len(open) < len(rooms)

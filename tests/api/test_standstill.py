@@ -12,7 +12,7 @@ import pytest
 from support.apps import Gate, MakeApp, is_empty, working
 from support.waiting import until
 
-from aioqueue import AioQueue, Worker, group
+from aioqueue import AioQueue, Queue, Worker, group
 from aioqueue.worker import standstill
 
 Warnings = Callable[[], list[str]]
@@ -174,6 +174,27 @@ async def test_a_child_that_waits_itself(app: AioQueue, child: Any, warnings: Wa
         assert "middle, parent" in text
 
 
+async def test_a_queue_of_which_only_so_many_may_run(make_app: MakeApp, warnings: Warnings) -> None:
+    app = make_app(task_queues=[Queue("narrow", concurrency=2)])
+
+    @app.task(queue="narrow")
+    async def child() -> None: ...
+
+    @app.task(name="parent", queue="narrow")
+    async def parent() -> None:
+        await child.call()
+
+    async with app:
+        for _ in range(2):
+            await parent.send()
+        async with app.worker(concurrency=5, shutdown_timeout=5.0):
+            await until(warnings)
+            [text] = warnings()
+            assert "stands still in the queue 'narrow': all 2 that" in text and "queued there: parent (2)" in text
+            async with app.worker(queues=["narrow"]):
+                await until(lambda: is_empty(app, "narrow"))
+
+
 # When nothing is said
 
 
@@ -257,6 +278,30 @@ async def test_not_when_one_of_them_will_go_on(app: AioQueue, child: Any, gate: 
         gate.open()
         for one in sent:
             await one
+
+
+async def test_not_of_a_full_queue_whose_tasks_wait_for_others(
+    make_app: MakeApp, gate: Gate, warnings: Warnings
+) -> None:
+    """What they wait for waits as well, but in another queue, and its turn comes."""
+    app = make_app(task_queues=[Queue("narrow", concurrency=1)])
+
+    @app.task
+    async def held() -> None:
+        await gate.wait()
+
+    @app.task(queue="narrow")
+    async def parent() -> None:
+        await held.call()
+
+    async with working(app, concurrency=2):
+        first = await held.send()
+        await until(lambda: gate.came)
+        second = await parent.send()
+        await quiet(app, warnings)
+        gate.open()
+        await first
+        await second
 
 
 async def test_not_of_tasks_that_wait_for_nothing(

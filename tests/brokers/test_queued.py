@@ -64,3 +64,10 @@ async def test_what_is_broken_says_nothing(redis_url: str, broker: Broker, consu
         else:
             client.xadd(key, {"i": "x"}, id="18446744073709551615-18446744073709551615")
     assert await worker.queued(["task", "urgent"]) == [True, kind != "string"]
+
+
+async def test_of_one_queue_alone(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer("q", "other")
+    await send(broker, "here", message("there", queue="other"))
+    assert await worker.queued(["here", "there"], "q") == [True, False]
+    assert await worker.queued(["here", "there"], "other") == [False, True]

@@ -121,9 +121,9 @@ class MemoryConsumer:
         """Which of these have been revoked."""
         return [self._store.is_revoked(id) for id in ids]
 
-    async def queued(self, ids: Sequence[str]) -> list[bool]:
-        """Which of these tasks wait in the worker's queues; an id that ends with a dot stands for a workflow."""
-        waiting = self._store.queues.ids(self._worker.queues)
+    async def queued(self, ids: Sequence[str], queue: str | None = None) -> list[bool]:
+        """Which of these tasks wait in the worker's queues, or in one; an id that ends with a dot is a workflow's."""
+        waiting = self._store.queues.ids(self._worker.queues if queue is None else [queue])
         waiting |= {workflow + "." for workflow, dot, _ in (id.partition(".") for id in waiting) if dot}
         return [id in waiting for id in ids]
 

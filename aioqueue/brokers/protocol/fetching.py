@@ -40,7 +40,7 @@ class Fetching(Protocol):
         """Hand back to the queues' front what is lent to this worker but not among `held`; returns how many."""
         ...
 
-    async def queued(self, ids: Sequence[str]) -> list[bool]:
-        """Which of these tasks wait in the worker's queues, where no worker has them; an id that ends with a dot stands
-        for all tasks of a workflow. In a long queue only the newest ones are looked at."""
+    async def queued(self, ids: Sequence[str], queue: str | None = None) -> list[bool]:
+        """Which of these tasks wait in the worker's queues, or in one of them, where no worker has them; an id that
+        ends with a dot stands for all tasks of a workflow. In a long queue only the newest ones are looked at."""
         ...

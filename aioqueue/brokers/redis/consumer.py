@@ -222,11 +222,12 @@ class RedisConsumer:
             flags += [score is not None for score in scores]
         return flags
 
-    async def queued(self, ids: Sequence[str]) -> list[bool]:
+    async def queued(self, ids: Sequence[str], queue: str | None = None) -> list[bool]:
         flags: list[bool] = []
+        names = self._streams if queue is None else streams([queue])
         for start in range(0, len(ids), _IDS_AT_ONCE):
             part = ids[start : start + _IDS_AT_ONCE]
-            flags += map(bool, await self._run("queued", len(self._streams), *self._streams, *part))
+            flags += map(bool, await self._run("queued", len(names), *names, *part))
         return flags
 
     async def stamps(self) -> list[tuple[bytes, int]]:
