@@ -1,7 +1,7 @@
 """Threads for plain functions.
 
-There are as many as functions run at once. One that does not come back when it is told to is given up, and another
-takes its place: a stuck function costs a thread, not the worker.
+There are as many as functions run at once, and some that are idle. One that does not come back when it is told to is
+given up, and another takes its place: a stuck function costs a thread, not the worker.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from aioqueue.logs import logger
@@ -56,10 +56,16 @@ class Job:
 
 
 class Threads:
-    """A pool that grows to what is asked of it; the runner bounds how much that is."""
+    """A pool that grows to what is asked of it; the runner bounds how much that is.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: what the names of its threads begin with.
+        linger: after so many seconds without work a thread ends; None: when the pool is closed.
+    """
+
+    def __init__(self, name: str, *, linger: float | None = None) -> None:
         self._name = name
+        self._linger = linger
         self._loop = asyncio.get_running_loop()
         self._idle: list[SimpleQueue[Job | None]] = []
         self._count = 0
@@ -68,7 +74,11 @@ class Threads:
     def start(self, call: Callable[[], Any], context: Context) -> Job:
         """Call a function in a thread; its outcome is the job's future."""
         job = Job(call, context, self._loop.create_future())
-        (self._idle.pop() if self._idle else self._new_thread()).put(job)
+        try:
+            inbox = self._idle.pop()  # not looked at before: one that lingers may take itself out
+        except IndexError:
+            inbox = self._new_thread()
+        inbox.put(job)
         return job
 
     def close(self) -> None:
@@ -85,7 +95,7 @@ class Threads:
         return inbox
 
     def _work(self, inbox: SimpleQueue[Job | None]) -> None:
-        while (job := inbox.get()) is not None:
+        while (job := self._next(inbox)) is not None:
             outcome: tuple[Any, BaseException | None] = None, None
             try:
                 with job.lock:
@@ -107,6 +117,20 @@ class Threads:
                 return
             del job, outcome
 
+    def _next(self, inbox: SimpleQueue[Job | None]) -> Job | None:
+        """What a thread does next; None: it ends."""
+        while True:
+            try:
+                return inbox.get(timeout=self._linger)
+            except Empty:
+                if self._loop.is_closed():
+                    return None
+                try:
+                    self._idle.remove(inbox)
+                except ValueError:  # it is being given something
+                    continue
+                return None
+
     def _ended(self, inbox: SimpleQueue[Job | None], job: Job, outcome: tuple[Any, BaseException | None]) -> None:
         if self._closed:
             inbox.put(None)
@@ -127,13 +151,21 @@ class Threads:
             job.future.set_exception(error)
 
 
+_LINGER = 1.0
+_pools: dict[tuple[asyncio.AbstractEventLoop, str], Threads] = {}
+
+
 def in_thread(name: str, call: Callable[[], Any], context: Context) -> asyncio.Future[Any]:
-    """Call a function in a thread of its own, which ends with it; gives what it gives.
+    """Call a function in a thread; gives what it gives. The thread is there for the next one for a moment.
 
     Args:
-        name: of the thread.
+        name: what the name of the thread begins with.
     """
-    threads = Threads(name)
-    job = threads.start(call, context)
-    threads.close()  # it has none but this one, which ends when it comes back
-    return job.future
+    loop = asyncio.get_running_loop()
+    threads = _pools.get((loop, name))
+    if threads is None:
+        for known in list(_pools):
+            if known[0].is_closed():
+                _pools.pop(known, None)
+        threads = _pools[loop, name] = Threads(name, linger=_LINGER)
+    return threads.start(call, context).future
