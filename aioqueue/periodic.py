@@ -21,6 +21,7 @@ from aioqueue.exceptions import AioQueueError, ConfigurationError, NotRegistered
 from aioqueue.kinds import Kind, Seconds
 from aioqueue.options import arguments, checked
 from aioqueue.outgoing import outgoing
+from aioqueue.routing.routes import asks_functions
 from aioqueue.schedules import Schedule, as_schedule
 from aioqueue.schedules.zones import moments, zone
 from aioqueue.task import Task, make_task
@@ -190,7 +191,7 @@ _TERMS: Final[dict[str, Kind]] = {
 }
 
 
-def try_canvas(app: Core, canvas: Canvas[Any], what: str, *, known_only: bool = False) -> None:
+def try_canvas(app: Core, canvas: Canvas[Any], what: str, *, known_only: bool = False, routed: bool = False) -> None:
     """Make the messages of a canvas, and send none of them.
 
     Args:
@@ -198,19 +199,24 @@ def try_canvas(app: Core, canvas: Canvas[Any], what: str, *, known_only: bool = 
         canvas: what is to be sent when it is due.
         what: whose it is, for messages.
         known_only: an app that has tasks knows all that it sends.
+        routed: each of its tasks goes to one queue, as far as that is known before it is due: functions of
+            `task_routes` are not asked.
 
     Raises:
         ConfigurationError: the arguments don't fit a task, or the canvas cannot be sent.
         PayloadError: an argument cannot be sent.
         NotRegistered: there is no such task.
+        RoutingError: no queue is found for a task, or several.
     """
+    routed = routed and not asks_functions(app.conf.task_routes)
     names: list[str] = []
     try:
         if (call := as_message(canvas)) is not None:
             names.append(call.task)
-            outgoing(app, call.target_in(app), call.args, call.kwargs, call.options, 0, again=True, queue="any")
+            queue = None if routed else "any"
+            outgoing(app, call.target_in(app), call.args, call.kwargs, call.options, 0, again=True, queue=queue)
         else:
-            layout = Layout(app, now=0, keep=0, routed=False)
+            layout = Layout(app, now=0, keep=0, routed=routed)
             for _ in layout.parts(canvas, At()):
                 pass
             names += filter(None, layout.shape.tasks)

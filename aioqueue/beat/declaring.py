@@ -11,10 +11,10 @@ from aioqueue.beat_schedule import BeatEntry, entry
 from aioqueue.brokers.protocol import FROM_CODE, Broker, StoredSchedule
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.signatures import Signature
-from aioqueue.exceptions import AioQueueError, ConfigurationError
+from aioqueue.exceptions import AioQueueError, ConfigurationError, RoutingError
 from aioqueue.logs import logger
 from aioqueue.options import checked
-from aioqueue.periodic import Periodic, declared_on, periodic
+from aioqueue.periodic import Periodic, declared_on, periodic, try_canvas
 from aioqueue.schedules import Schedule
 from aioqueue.task import Task
 
@@ -114,6 +114,10 @@ def _take(app: Core, code: Code, found: Periodic, now: int) -> None:
         code.broken[found.name] = str(error) or type(error).__name__
         return
     code.schedules.append(schedule)
+    try:
+        try_canvas(app, found.canvas, f"The schedule {found.name!r}", routed=True)
+    except RoutingError as error:  # where it is fired there may be other queues
+        code.doubts[found.name] = str(error)
 
 
 def _of_entry(app: Core, given: BeatEntry) -> Periodic:

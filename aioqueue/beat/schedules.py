@@ -17,12 +17,13 @@ from aioqueue.beat.running import keeps_schedules
 from aioqueue.beat.ways import with_ways
 from aioqueue.brokers.protocol import FROM_CODE, Broker, StoredSchedule
 from aioqueue.canvas.base import Canvas, check_canvas
-from aioqueue.canvas.carried import headed
+from aioqueue.canvas.carried import as_message, headed
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, ScheduleExists, suggest
 from aioqueue.options import moment
 from aioqueue.periodic import NAME_TO_FIND, Misfire, TermsGiven, When, periodic
 from aioqueue.result import AsyncResult
+from aioqueue.routing.addressing import addressed_once
 from aioqueue.schedules.zones import zone
 
 if TYPE_CHECKING:
@@ -106,12 +107,12 @@ class Schedules:
             ConfigurationError: it could never fire, or a value is wrong.
             NotRegistered: there is no such task.
             PayloadError: an argument cannot be sent.
+            RoutingError: no queue is found for a task, or several, and that is known beforehand.
         """
         app = self._app
         broker = await self._broker()
-        found = periodic(
-            app, name, check_canvas(canvas), schedule, terms, what=f"The schedule {name!r}", known_only=True
-        )
+        what = f"The schedule {name!r}"
+        found = periodic(app, name, check_canvas(canvas), schedule, terms, what=what, known_only=True, routed=True)
         if found.schedule.text() is None:
             raise ConfigurationError(
                 f"The schedule {name!r} is {found.schedule!r}, a class of your own, which has no text that could be "
@@ -192,6 +193,8 @@ class Schedules:
         broker = await self._broker()
         definition = read_definition(await self._stored(name))
         canvas = with_ways(self._app, self._app.signature(definition.canvas), definition.ways)
+        if (call := as_message(canvas)) is not None:  # it goes to one queue, as when it is due
+            addressed_once(self._app, call.target_in(self._app), call.args, call.kwargs, call.options)
         return await headed(canvas, headers_of_due(name, broker.now())).send()
 
     async def upcoming(self, name: str, n: int = 10) -> builtins.list[datetime]:

@@ -68,7 +68,29 @@ async def _has_schedules(app: AioQueue) -> bool:
     return bool(await app.schedules.list())
 
 
-async def test_a_schedule_whose_task_finds_no_queue_says_so(
+async def test_a_schedule_whose_task_finds_no_queue_is_refused(make_app: MakeApp) -> None:
+    one, two = [Queue("a", topic="x")], [Queue("a", topic="x"), Queue("b", topic="x")]
+    app = make_app(task_queues=two)
+
+    @app.task(name="work")
+    async def work() -> None: ...
+
+    async with app:
+        for key, why in (("x", "fits the topics of 2 queues"), ("y", "No queue is found")):
+            for canvas in (work.s().set(routing_key=key), chain(work.s(), work.si().set(routing_key=key))):
+                with pytest.raises(RoutingError, match=why):
+                    await app.schedules.add("late", canvas, 3600)
+        assert await app.schedules.list() == []
+        app.conf.task_queues = one
+        await app.schedules.add("late", work.s().set(routing_key="x"), 3600)
+        await app.schedules.trigger("late")
+        app.conf.task_queues = two
+        with pytest.raises(RoutingError, match="fits the topics of 2 queues"):
+            await app.schedules.trigger("late")
+        assert await waiting(app) == {"a": 1}
+
+
+async def test_a_schedule_of_the_code_whose_task_finds_no_queue_says_so(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(task_queues=[Queue("a", topic="x"), Queue("b", topic="x")])
@@ -76,10 +98,12 @@ async def test_a_schedule_whose_task_finds_no_queue_says_so(
     @app.task(name="work")
     async def work() -> None: ...
 
+    for name, key in (("two", "x"), ("none", "y")):
+        app.conf.beat_schedule[name] = {"task": "work", "schedule": 0.1, "options": {"routing_key": key}}
     async with app, app.worker(queues=["none"], beat=True, shutdown_timeout=2.0):
-        await app.schedules.add("two", work.s().set(routing_key="x"), 0.1)
-        await app.schedules.add("none", work.s().set(routing_key="y"), 0.1)
-        await until(lambda: "fits the topics of 2 queues" in caplog.text and "No queue is found" in caplog.text)
+        await until(lambda: "two cannot be fired: " in caplog.text and "none cannot be fired: " in caplog.text)
+        problems = {info.name: info.problem for info in await app.schedules.list()}
+        assert "fits the topics of 2 queues" in problems["two"] and "No queue is found" in problems["none"]
         assert await waiting(app) == {}
 
 
