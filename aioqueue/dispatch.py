@@ -17,7 +17,7 @@ from aioqueue.around.leaving import OutgoingMessage
 from aioqueue.around.sending import Call, pass_all, pass_one, passage
 from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, Lengths, Outgoing
-from aioqueue.brokers.shares import shares
+from aioqueue.brokers.shares import MOST_ITEMS, shares
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.carried import as_message
 from aioqueue.canvas.layout import At, Layout
@@ -28,8 +28,8 @@ from aioqueue.exceptions import AioQueueError, ConfigurationError, QueueFull
 from aioqueue.family import result_of
 from aioqueue.outgoing import Role, outgoing
 from aioqueue.result import AsyncResult
-from aioqueue.routing.addressing import addressed
-from aioqueue.routing.queue import lengths_of, queue_named
+from aioqueue.routing.addressing import addressed, bound_of
+from aioqueue.routing.queue import lengths_of
 from aioqueue.shape import Shape
 from aioqueue.task import Task
 from aioqueue.workflow import Part
@@ -105,30 +105,41 @@ class Dispatch:
     def __init__(self, app: Core) -> None:
         self._app = app
 
-    async def hand_over(self, batch: Sequence[Posting], give: Callable[[], Awaitable[T]]) -> T:
+    async def hand_over(
+        self, batch: Sequence[Posting], give: Callable[[], Awaitable[T]], *, into: Mapping[str, int] | None = None
+    ) -> T:
         """Give a batch to the broker, once there is room for it, and tell the observers.
 
+        Args:
+            batch: what observers are told of.
+            give: gives it; called again while there is no room.
+            into: how many tasks of it a queue has to have room for at once; one for each of the batch, if not given.
+
         Raises:
-            QueueFull: there is none; where the queue or `queue_full` says "wait", not within `send_timeout` either.
+            QueueFull: there is none; where the queue or `queue_full` says "wait", not within `send_timeout` either. Or
+                there is never room for so many.
         """
-        given = await self._when_there_is_room(give)
+        given = await self._when_there_is_room(give, batch if into is None else into)
         for observer in self._app.observers:
             for posting in batch:
                 observer(posting.target, posting.args, posting.kwargs, posting.options, posting.message)
         return given
 
-    async def _when_there_is_room(self, give: Callable[[], Awaitable[T]]) -> T:
+    async def _when_there_is_room(
+        self, give: Callable[[], Awaitable[T]], into: Sequence[Posting] | Mapping[str, int]
+    ) -> T:
         conf, loop = self._app.conf, asyncio.get_running_loop()
         deadline = loop.time() + conf.send_timeout
         while True:
             try:
                 return await give()
             except QueueFull as error:
-                queue = queue_named(conf.task_queues, error.queue)
-                full = conf.queue_full if queue is None or queue.full is None else queue.full
-                if full == "raise" or loop.time() + _FULL_AGAIN > deadline:
-                    if queue is not None and queue.max_length is not None:
-                        raise QueueFull.of(queue.name, queue.max_length, is_own=True) from None
+                bound = bound_of(conf, error.queue)
+                if bound.most is not None and (count := _how_many(into, error.queue)) > bound.most:
+                    raise QueueFull.of(error.queue, bound.most, is_own=bound.is_own, at_once=count) from None
+                if bound.full == "raise" or loop.time() + _FULL_AGAIN > deadline:
+                    if bound.is_own:
+                        raise QueueFull.of(error.queue, bound.most, is_own=True) from None
                     raise
             await asyncio.sleep(_FULL_AGAIN)
 
@@ -224,13 +235,22 @@ class Dispatch:
                     message = msgspec.structs.replace(posting.message, data=b"")
                     posting = msgspec.structs.replace(posting, message=message, let_go=size)
                 drafts.append(posting)
-        for share in shares(drafts, _weight, _is_copy):  # of a call all leave together, or nothing does
+        most = self._at_once(drafts)
+        for share in shares(drafts, _weight, _is_copy, most):  # of a call all leave together, or nothing does
             batch = [self._made_again(posting, now) if posting.let_go else posting for posting in share]
             try:
                 await self._send(broker, batch)
             except AioQueueError as error:
                 raise error.after([one.id for one in results], len(calls)) from error.__cause__
             results += [self._result(posting) for posting in batch if not posting.is_copy]
+
+    def _at_once(self, drafts: Sequence[Posting]) -> int:
+        """How many messages leave at once: for a queue whose room is waited for, no more than it can ever hold."""
+        conf = self._app.conf
+        if conf.queue_max_length is None and not conf.task_queues:
+            return MOST_ITEMS
+        bounds = [bound_of(conf, queue) for queue in {posting.message.queue for posting in drafts}]
+        return min([MOST_ITEMS, *(one.most for one in bounds if one.full == "wait" and one.most is not None)])
 
     def _made_again(self, posting: Posting, now: int) -> Posting:
         about = posting.target, posting.args, posting.kwargs, posting.options
@@ -262,8 +282,13 @@ class Dispatch:
             parent.children.append(shape.id_of(shape.end))
         return result_of(self._app, shape)
 
-    async def put_workflow(self, canvas: Canvas[Any], at: At, inherited: Role, *, held: bool = False) -> Shape:
-        """Put a canvas into the broker as a workflow; `held` until something else starts it.
+    async def put_workflow(
+        self, canvas: Canvas[Any], at: At, inherited: Role, *, later: list[Posting] | None = None
+    ) -> Shape:
+        """Put a canvas into the broker as a workflow.
+
+        Args:
+            later: given where something else is to start it; what is to be told of then is added to it.
 
         Raises:
             AioQueueError: as `Canvas.send`; then nothing of it is left.
@@ -279,7 +304,7 @@ class Dispatch:
         )
         parts = layout.parts(canvas, at)
         if not app.passes_through:
-            return await self._put(layout, parts, held=held)
+            return await self._put(layout, parts, later)
         for _ in parts:
             pass  # there are none, until all messages have passed
         calls = [Call(call.target, call.args, call.kwargs, call.options) for call in layout.calls]
@@ -297,7 +322,7 @@ class Dispatch:
                 if changed.name != laid.node.task:
                     laid.node.task = layout.shape.tasks[laid.number] = changed.name
                 layout.write(laid._replace(**changed._asdict()))
-            shape = await self._put(layout, layout.written(), held=held)
+            shape = await self._put(layout, layout.written(), later)
             for number in going:
                 laid = layout.calls[number]
                 given.append(AsyncResult(app, shape.id_of(laid.number), name=laid.node.task))
@@ -305,7 +330,7 @@ class Dispatch:
         await pass_all(batch, leave, within=conf.send_timeout, whole=True)
         return layout.shape
 
-    async def _put(self, layout: Layout, parts: Iterable[Part], *, held: bool) -> Shape:
+    async def _put(self, layout: Layout, parts: Iterable[Part], later: list[Posting] | None) -> Shape:
         """Put a workflow into the broker part by part; with the last one it begins."""
         conf, shape = self._app.conf, layout.shape
         broker = await self._app.broker()
@@ -314,22 +339,26 @@ class Dispatch:
             for part in parts:
                 await broker.put_part(shape.id, part, None, timeout=conf.send_timeout)
                 stored = True
-            part, start = layout.last(held=held)
+            part, start = layout.last(held=later is not None)
             lengths = self.lengths(start.queues)
-            sent = [] if held else [Posting(*about) for about in layout.sent]
+            made = [Posting(*about) for about in layout.sent]
             id = await self.hand_over(
-                sent,
+                made if later is None else (),
                 lambda: broker.put_part(shape.id, part, start, timeout=conf.send_timeout, max_length=lengths),
+                into=start.queues,
             )
             if id != shape.id:  # the same canvas under the same ids was sent before, and goes on: it is that one
                 if stored:
                     await broker.discard(shape.id)
-                shape.id, sent = id, []
+                shape.id, made = id, []
         except BaseException:
             if stored:
                 await broker.discard(shape.id)
             raise
-        await tell_sent(self._app, sent)
+        if later is None:
+            await tell_sent(self._app, made)
+        else:
+            later += made
         return shape
 
     # Dead letters
@@ -338,6 +367,13 @@ class Dispatch:
         """Send again what lies among the dead letters. False: it does not, any more."""
         broker = await self._app.broker()
         return await broker.requeue_dead(message)
+
+
+def _how_many(into: Sequence[Posting] | Mapping[str, int], queue: str) -> int:
+    """How many tasks a queue is to take at once."""
+    if isinstance(into, Mapping):
+        return into.get(queue, 0)
+    return sum(posting.message.queue == queue for posting in into)
 
 
 def _is_copy(posting: Posting) -> bool:

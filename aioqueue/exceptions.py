@@ -54,14 +54,27 @@ class QueueFull(AioQueueError):
     queue: str = ""
 
     @classmethod
-    def of(cls, queue: str, most: int | None, *, is_own: bool = False) -> QueueFull:
-        """The error for a queue that may hold so many tasks; `is_own`: its `Queue` says so, and not the setting."""
+    def of(cls, queue: str, most: int | None, *, is_own: bool = False, at_once: int = 0) -> QueueFull:
+        """The error for a queue that may hold so many tasks.
+
+        Args:
+            queue: its name.
+            most: how many it may hold.
+            is_own: its `Queue` says so, and not the setting.
+            at_once: how many were to be sent at once, if that is more than it ever has room for.
+        """
         limit = f"the max_length={most} of its Queue" if is_own else f"its queue_max_length={most} tasks"
         wait = "give its Queue full='wait'" if is_own else "set queue_full='wait'"
-        error = cls(
-            f"The queue {queue!r} is full: what was to be sent does not fit into {limit}. Nothing was sent. Send "
-            f"later, start more workers, or {wait}."
-        )
+        if at_once:
+            error = cls(
+                f"{at_once} tasks were to be sent to the queue {queue!r} at once, which never fit into {limit}, "
+                "however long one waits. Nothing was sent. Send fewer at once, or let it hold more."
+            )
+        else:
+            error = cls(
+                f"The queue {queue!r} is full: what was to be sent does not fit into {limit}. Nothing was sent. Send "
+                f"later, start more workers, or {wait}."
+            )
         error.queue = queue
         return error
 

@@ -92,7 +92,7 @@ def outgoing(
         RoutingError: no queue is found for it, or several.
     """
     if queue is None:
-        queue, options = addressed_once(app, target, args, kwargs, options)
+        queue, options = addressed_once(app, target, args, kwargs, options, role.spread if role is not None else None)
     conf = app.conf
     task = None if isinstance(target, str) else target
     name = target if isinstance(target, str) else target.name

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aioqueue.around.events import ScheduleEvent, TaskEvent
+from aioqueue.canvas.carried import CARRIER, OURS, first_call
 from aioqueue.context import current
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ async def tell_sent(app: Core, batch: Sequence[Sent]) -> None:
     calls: dict[Handler, list[tuple[TaskEvent]]] = {}
     for sent in batch:
         name = _name(sent)
+        if name in OURS:  # of which users know nothing: they are told of what it brings
+            continue
         if handlers := app.signals.of("task_sent", name):
             event = TaskEvent(
                 name="task_sent",
@@ -76,11 +79,18 @@ async def tell_fired(app: Core, schedule: str, batch: Sequence[Sent]) -> None:
         with suppress(KeyError, TypeError, ValueError):
             due = datetime.fromisoformat(headers["due_at"])
             event = ScheduleEvent(
-                name="schedule_fired", schedule=schedule, due_at=due, task=_name(sent), task_id=sent.message.id
+                name="schedule_fired", schedule=schedule, due_at=due, task=_fired(app, sent), task_id=sent.message.id
             )
             await app.signals.tell(
                 event, within=app.conf.signal_timeout, about=f"schedule_fired of {schedule} at {due.isoformat()}"
             )
+
+
+def _fired(app: Core, sent: Sent) -> str:
+    """The name of a schedule's task; of a canvas, that of the first one that is sent."""
+    name = _name(sent)
+    first = first_call(app.signature(sent.args[0])) if name == CARRIER else None
+    return name if first is None else first[0].task
 
 
 def _name(sent: Sent) -> str:

@@ -14,13 +14,17 @@ timeout, and memory holds no more copies than of one share."""
 
 
 def shares(
-    items: Sequence[T], weight: Callable[[T], int], goes_along: Callable[[T], bool] | None = None
+    items: Sequence[T],
+    weight: Callable[[T], int],
+    goes_along: Callable[[T], bool] | None = None,
+    most: int = MOST_ITEMS,
 ) -> Iterator[Sequence[T]]:
     """The items in order, in shares.
 
     Args:
         weight: how many bytes one is.
         goes_along: whether it is to be in one share with the one before it, however large that gets; none is, if None.
+        most: how many there may be in a share.
     """
     if len(items) <= 1:
         if items:
@@ -32,7 +36,7 @@ def shares(
         more = weight(item)
         if goes_along is None or not goes_along(item):
             cut, before = at, size
-        if cut > start and (at - start >= MOST_ITEMS or size + more > MOST_BYTES):
+        if cut > start and (at - start >= most or size + more > MOST_BYTES):
             yield items[start:cut]
             start, size, before = cut, size - before, 0
         size += more

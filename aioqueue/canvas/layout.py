@@ -438,7 +438,7 @@ class Layout:
         number, node, role, target, args, kwargs, options = call
         queue = self._app.conf.task_default_queue
         if self._routed:
-            queue, options = addressed_once(self._app, target, args, kwargs, options)
+            queue, options = addressed_once(self._app, target, args, kwargs, options, role.spread)
         if self._app.conf.task_always_eager:
             options = _undelayed(options)
         message = outgoing(self._app, target, args, kwargs, options, self._now, queue=queue, role=role)

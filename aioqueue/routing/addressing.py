@@ -8,13 +8,14 @@ at once; then the key is data.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from aioqueue.exceptions import RoutingError, suggest
 from aioqueue.options import NOTHING_SENT, OF_CALLS, OF_TASKS, check_limits, over
 from aioqueue.routing.queue import queue_named
-from aioqueue.routing.routes import names_of, route
+from aioqueue.routing.routes import asks_functions, names_of, route
 from aioqueue.routing.topics import queues_for
+from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -30,6 +31,7 @@ def addressed(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: Mapping[str, Any],
+    spread: str | None = None,
 ) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     """The queues of a call, more than one where a topic says so, and its options with those of its route.
 
@@ -38,9 +40,11 @@ def addressed(
         target: a task, or the name of one.
         args, kwargs: its arguments.
         options: checked options of the sending.
+        spread: "map" or "starmap": the first argument is a list of calls, all of which go the same way.
 
     Raises:
-        RoutingError: no queue is found, or one that is not among `task_queues` and has to be.
+        RoutingError: no queue is found, or one that is not among `task_queues` and has to be; or several for what is
+            one message.
         ConfigurationError: `task_routes` has something for it that is not understood.
     """
     conf = app.conf
@@ -54,7 +58,7 @@ def addressed(
     ):
         return (options.get("queue") or (task and task.queue) or conf.task_default_queue,), options
     name = target if isinstance(target, str) else target.name
-    options, place = _worded(conf, task, name, args, kwargs, options)
+    options, place = _worded(conf, task, name, args, kwargs, options, spread)
     return _queues(conf, name, place), options
 
 
@@ -64,6 +68,7 @@ def addressed_once(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: Mapping[str, Any],
+    spread: str | None = None,
 ) -> tuple[str, Mapping[str, Any]]:
     """The same of what can go to one queue only.
 
@@ -71,7 +76,7 @@ def addressed_once(
         RoutingError: its routing key fits the topics of several.
         ConfigurationError: as `addressed`.
     """
-    queues, options = addressed(app, target, args, kwargs, options)
+    queues, options = addressed(app, target, args, kwargs, options, spread)
     if len(queues) == 1:
         return queues[0], options
     name = target if isinstance(target, str) else target.name
@@ -116,6 +121,28 @@ def all_queues(conf: Settings) -> set[str]:
     return {conf.task_default_queue, *names_of(conf.task_routes), *(queue.name for queue in conf.task_queues)}
 
 
+class Bound(NamedTuple):
+    """How many tasks a queue may hold when more are sent, and what is done at that limit.
+
+    Attributes:
+        most: None is any number.
+        full: "raise" or "wait".
+        is_own: its `Queue` says how many, and not the setting.
+    """
+
+    most: int | None
+    full: str
+    is_own: bool
+
+
+def bound_of(conf: Settings, name: str) -> Bound:
+    """That of the queue of that name."""
+    queue = queue_named(conf.task_queues, name)
+    own = None if queue is None else queue.max_length
+    full = conf.queue_full if queue is None or queue.full is None else queue.full
+    return Bound(conf.queue_max_length if own is None else own, full, own is not None)
+
+
 def own_words(task: Task[..., Any] | None) -> dict[str, Any]:
     """What a task says of itself that a call may say too."""
     return {} if task is None else {name: getattr(task, name) for name in _OF_BOTH if task.says(name)}
@@ -128,11 +155,15 @@ def _worded(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     options: Mapping[str, Any],
+    spread: str | None,
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The options of a call and its route, and all words for where it goes. What the task says itself is no option of
     the call, but for its routing key, which travels."""
     own = own_words(task)
-    routed = route(conf.task_routes, name, args, kwargs, options)
+    if spread and asks_functions(conf.task_routes):
+        routed = _route_of_all(conf, own, name, args, kwargs, options, spread)
+    else:
+        routed = route(conf.task_routes, name, args, kwargs, options)
     place = over(over(routed, own), options)
     if routed:
         found = {word: value for word, value in place.items() if word in options or word not in own}
@@ -142,6 +173,34 @@ def _worded(
     if (key := place.get("routing_key")) is not None and options.get("routing_key") is None:
         options = {**options, "routing_key": key}
     return options, place
+
+
+def _route_of_all(
+    conf: Settings,
+    own: Mapping[str, Any],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    options: Mapping[str, Any],
+    spread: str,
+) -> dict[str, Any]:
+    """The route of calls that are one message. Functions are asked of each of them, as of any call.
+
+    Raises:
+        RoutingError: they would not go the same way.
+    """
+    first: dict[str, Any] | None = None
+    for item in each_item(args[0], task=name, kind=spread) if args else ():
+        call = tuple(item) if spread == "starmap" else (item,)
+        routed = route(conf.task_routes, name, call, kwargs, options)
+        if first is None:
+            first = routed
+        elif over(over(routed, own), options) != over(over(first, own), options):
+            raise RoutingError(
+                f"The calls of {name}.{spread}(...) are one message, and task_routes has {first or None} for one of "
+                f"them and {routed or None} for another. Send them as a group, or give it a queue.{NOTHING_SENT}"
+            )
+    return route(conf.task_routes, name, (), kwargs, options) if first is None else first
 
 
 def _queues(conf: Settings, name: str, place: Mapping[str, Any]) -> tuple[str, ...]:

@@ -40,9 +40,10 @@ class Queue(_Named, frozen=True, kw_only=True):
         priorities: how many levels of priority it has, from 1 to 10; a task above them has the highest. True is all
             ten, False is one: first come, first served.
         visibility_timeout: seconds (or a timedelta) for which a worker may be silent before the tasks that it has of
-            this queue are given to others; at least 1.
+            this queue are given to others; at least 1. A lease is a worker's: one that consumes several queues has the
+            shortest of theirs, so give a queue that needs a longer one workers of its own.
         max_deliveries: how often a task of it may take its worker down with it before it goes to the dead letters.
-        concurrency: how many of its tasks a worker process runs at once, at most.
+        concurrency: how many of its tasks a worker process runs at once, at most; each process counts by itself.
         rate_limit: not in this version.
 
     Raises:

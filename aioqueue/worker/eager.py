@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.canvas import Canvas
 from aioqueue.dispatch import BareCall, Dispatch, postings
@@ -51,8 +50,7 @@ class Eager(Dispatch):
         app = self._app
         broker = await _broker(app)
         batch = postings(app, target, args, kwargs, {**options, "countdown": None, "eta": None}, broker.now())
-        await broker.send([posting.message for posting in batch], timeout=app.conf.send_timeout)
-        await tell_sent(app, batch)
+        await self._send(broker, batch)
         await _work(app, broker)
         # One that raised Ignore has left no record, nor one that is to be ignored and returned what cannot be sent.
         id = batch[0].message.id

@@ -82,7 +82,9 @@ async def _store(app: Core, run: Run, canvas: Canvas[Any], at: At) -> Shape:
     if _ends_in_group(canvas):  # which has no record of its own that somebody could wait for
         collect: Signature[Any] = Signature(app, COLLECT, options={"queue": message.queue})
         canvas = cast("Canvas[Any]", chain(canvas, collect))
-    return await Dispatch(app).put_workflow(canvas, at, inherited, held=True)
+    if run.begins is None:
+        run.begins = []
+    return await Dispatch(app).put_workflow(canvas, at, inherited, later=run.begins)
 
 
 def _ends_in_group(canvas: Canvas[Any]) -> bool:

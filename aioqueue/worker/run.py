@@ -10,6 +10,7 @@ import msgspec
 
 from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
+from aioqueue.dispatch import Posting
 from aioqueue.message import Message
 from aioqueue.settings import Settings
 from aioqueue.task import Task
@@ -79,6 +80,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         job: the thread's job that runs it.
         partial: its arguments as they came, when a value is to come before them.
         additions: what it has added to its group.
+        begins: of what it has put in its place or into its group, what is told when that begins.
     """
 
     delivery: Delivery
@@ -100,6 +102,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     job: Any = None
     partial: Partial | None = None
     additions: list[Addition] = []
+    begins: list[Posting] | None = None
 
 
 def run_of(

@@ -12,12 +12,14 @@ from functools import partial
 from logging import INFO
 from typing import TYPE_CHECKING
 
+from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
+from aioqueue.dispatch import Posting
 from aioqueue.logs import logger
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.afterwards import After, Afterwards
 from aioqueue.worker.beside import Beside
-from aioqueue.worker.committer import Committer
+from aioqueue.worker.committer import Committer, Settled
 from aioqueue.worker.execution import Execution
 from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
@@ -171,6 +173,8 @@ class Runner(Slots):
         if run is None or run.task.surroundings is not None:
             after = self.afterwards.of(outcome, run or ran, self._now())
             settled = settled if after is None else partial(settled, after=after)
+        if run is not None and run.begins:
+            settled = partial(self._settled_and_begun, settled, run.begins, contextvars.copy_context())
         if run is None or run.ack is None:
             self._committer.add(settlement, settled)
         else:
@@ -191,6 +195,21 @@ class Runner(Slots):
                 return
         self.unsettled -= 1
         self.changed.set()
+
+    def _settled_and_begun(
+        self,
+        settled: Settled,
+        begins: Sequence[Posting],
+        context: contextvars.Context,
+        settlement: Settlement,
+        verdict: Verdict,
+    ) -> None:
+        """The same; with the end begins what its task has put in its place or into its group, unless it has failed."""
+        settled(settlement, verdict)
+        step = settlement.step
+        if verdict is _APPLIED and step is not None and (step.graft or step.additions):
+            place = self.beside.expect(settlement.delivery.id)
+            self.beside.add(place, partial(tell_sent, self._app, begins), context)
 
     def _is_through(self, _: object) -> None:
         """One that was settled before has been told of, too."""

@@ -9,7 +9,7 @@ import pytest
 from support.apps import working
 from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Middleware, Worker, every
+from aioqueue import AioQueue, Middleware, Worker, chain, every
 from aioqueue.around.events import BeatEvent, ScheduleEvent, TaskEvent, WorkerEvent
 from aioqueue.around.middleware import Next
 from aioqueue.exceptions import ConfigurationError
@@ -148,3 +148,23 @@ async def test_a_schedule_that_fires_in_a_test(app: AioQueue) -> None:
     async with app.testing() as t:
         await t.clock.advance(minutes=25)
     assert len(fired) == 2
+
+
+async def test_a_schedules_canvas_is_told_as_its_tasks(app: AioQueue) -> None:
+    fired: list[ScheduleEvent] = []
+    sent: list[TaskEvent] = []
+    app.on("schedule_fired")(fired.append)
+    app.on("task_sent")(sent.append)
+
+    @app.task(name="first")
+    async def first() -> None: ...
+
+    @app.task(name="second")
+    async def second() -> None: ...
+
+    async with app.testing() as t:
+        await app.schedules.add("both", chain(first.s(), second.si()), every(minutes=10))
+        await t.clock.advance(minutes=15)
+        await t.drain()
+    assert [event.task for event in fired] == ["first"]
+    assert [event.task for event in sent] == ["first", "second"]

@@ -555,7 +555,43 @@ async def test_of_a_canvas_each_task_is_told(app: AioQueue, in_testing: bool) ->
         replaced = await work.send(13)
         async with app.worker():
             assert await replaced.get(timeout=PATIENCE) == 14
-    assert [event.args for event in events] == [(13,)], "what stands in its place was not sent by anybody"
+    assert [event.args for event in events] == [(13,), (14,)]
+    assert not events[0].worker and events[1].worker, "what stands in its place is sent by the worker"
+
+
+async def test_what_a_task_puts_in_its_place_or_adds_is_told_when_that_begins(app: AioQueue) -> None:
+    events = listening(app, "task_sent")
+
+    @app.task(name="work")
+    async def work(x: int) -> int:
+        return x
+
+    @app.task(name="grows", bind=True, max_retries=1)
+    async def grows(ctx: TaskContext, how: str) -> int:
+        await ctx.add_to_group(work.s(ctx.retries))
+        match how:
+            case "fail":
+                raise Fault
+            case "retry" if not ctx.retries:
+                raise ctx.retry(countdown=0)
+            case "replace":
+                raise ctx.replace(group(work.s(7), work.s(8)))
+            case _:
+                return 0
+
+    found: dict[str, list[Any]] = {}
+    async with app.testing() as t:
+        for how in ("return", "fail", "retry", "replace"):
+            await group(grows.s(how)).send()
+            await t.drain()
+            found[how] = [(event.task, *event.args) for event in events]
+            events.clear()
+    assert found == {
+        "return": [("grows", "return"), ("work", 0)],
+        "fail": [("grows", "fail")],
+        "retry": [("grows", "retry"), ("work", 1)],
+        "replace": [("grows", "replace"), ("work", 0), ("work", 7), ("work", 8)],
+    }
 
 
 async def test_of_a_canvas_that_runs_where_it_is_sent_each_task_is_told(make_app: MakeApp) -> None:

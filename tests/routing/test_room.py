@@ -9,7 +9,7 @@ import pytest
 from support.apps import MakeApp
 from support.waiting import A_MOMENT, PATIENCE, until
 
-from aioqueue import Queue
+from aioqueue import Queue, group
 from aioqueue.brokers.memory import MemoryBroker
 from aioqueue.brokers.protocol import Capabilities
 from aioqueue.exceptions import ConfigurationError, QueueFull
@@ -51,8 +51,6 @@ async def test_a_canvas_counts_its_first_tasks(make_app: MakeApp) -> None:
     @app.task(name="later", queue="free")
     async def later(*_: Any) -> None: ...
 
-    from aioqueue import group
-
     async with app:
         await (group(first.si(), first.si()) | later.si()).send()
         with pytest.raises(QueueFull, match="'short' is full") as full:
@@ -66,8 +64,9 @@ async def test_a_topic_goes_to_all_or_none(make_app: MakeApp) -> None:
     app = make_app(task_queues=[Queue("free", topic="#"), Queue("short", topic="#", max_length=1)])
     async with app:
         await app.send_task("a", routing_key="x")
-        with pytest.raises(QueueFull, match="'short' is full"):
-            await app.send_task("a", routing_key="x")
+        for argument in (1, b"x" * 3_000_000):  # two of these are more than goes at once
+            with pytest.raises(QueueFull, match="'short' is full"):
+                await app.send_task("a", [argument], routing_key="x")
         assert await waiting(app) == {"free": 1, "short": 1}
 
 
@@ -98,6 +97,37 @@ async def test_a_full_queue_is_waited_for(make_app: MakeApp, own: Any, setting: 
         assert not sending.done()
         async with app.worker(queues=["short"]):
             assert await (await sending).get(timeout=PATIENCE) == 2
+
+
+async def test_what_can_never_fit_is_not_waited_for(make_app: MakeApp) -> None:
+    app = make_app(
+        task_queues=[Queue("own", max_length=2)], queue_max_length=3, queue_full="wait", send_timeout=PATIENCE
+    )
+
+    @app.task
+    async def work(x: int) -> int:
+        return x
+
+    async with app, asyncio.timeout(PATIENCE / 2):
+        for queue, limit in (("own", "the max_length=2 of its Queue"), ("other", "its queue_max_length=3 tasks")):
+            with pytest.raises(
+                QueueFull, match=rf"^4 tasks .* {queue!r} at once, .* fit into {limit}.* Nothing was sent"
+            ) as full:
+                await group(work.s(x).set(queue=queue) for x in range(4)).send()
+            assert full.value.queue == queue
+        assert await waiting(app) == {}
+
+
+async def test_many_go_into_a_short_queue_as_there_is_room(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=3, full="wait")], send_timeout=PATIENCE)
+
+    @app.task(queue="short")
+    async def work(x: int) -> int:
+        return x
+
+    async with app, app.worker(queues=["short"]):
+        results = await app.send_many([work.s(x) for x in range(10)])
+        assert [await result.get(timeout=PATIENCE) for result in results] == list(range(10))
 
 
 async def test_a_queue_that_is_not_waited_for_though_others_are(make_app: MakeApp) -> None:
@@ -137,3 +167,24 @@ async def test_a_broker_that_bounds_no_queues(make_app: MakeApp, monkeypatch: py
     app = AioQueue("tests", broker="memory://", task_queues=["a", Queue("b", max_length=5)])
     with pytest.raises(ConfigurationError, match=r"Queue\('b', max_length=5\): .* cannot bound its queues"):
         await app.open()
+
+
+@pytest.mark.parametrize("kind", ["task", "canvas"])
+async def test_what_runs_where_it_is_sent_finds_a_full_queue_too(make_app: MakeApp, kind: str) -> None:
+    app = make_app(task_always_eager=True, queue_max_length=1)
+
+    @app.task
+    async def inner() -> int:
+        return 1
+
+    @app.task
+    async def outer() -> str:
+        try:
+            await (inner.send() if kind == "task" else (inner.si() | inner.si()).send())
+        except QueueFull as error:
+            return error.queue
+        return "there was room"
+
+    async with app:
+        assert await (await inner.send()).get() == 1
+        assert await (await outer.send()).get() == "default", "it runs, and so it is in the queue"

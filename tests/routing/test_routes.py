@@ -286,3 +286,29 @@ async def test_the_sync_way(make_app: MakeApp) -> None:
 
     await asyncio.to_thread(work.sync.send)
     assert sent.queues == ["q"]
+
+
+async def test_functions_are_asked_of_each_call_that_is_in_one_message(make_app: MakeApp) -> None:
+    asked: list[Any] = []
+
+    def by_first(name: str, args: Any, kwargs: Any, options: Any) -> Any:
+        asked.append(args)
+        return f"q{args[0] % 2}" if args else None
+
+    app = make_app(task_routes=by_first)
+
+    @app.task(name="work")
+    async def work(x: int, y: int = 0) -> int:
+        return x
+
+    async with app:
+        await work.map([1, 3]).send()
+        await work.starmap([(2, 1), (4, 1)]).send()
+        await work.chunks([(6, 1)], 5).send()
+        assert asked == [(1,), (3,), (2, 1), (4, 1), (6, 1)]
+        assert await waiting(app) == {"q1": 1, "q0": 2}
+        with pytest.raises(RoutingError, match=r"work\.map.* 'q1'.* 'q0'.* group.* Nothing was sent"):
+            await work.map([1, 2]).send()
+        await work.map([1, 2]).set(queue="mine").send()
+        await work.map([]).send()
+        assert await waiting(app) == {"q1": 1, "q0": 2, "mine": 1, "default": 1}

@@ -12,7 +12,7 @@ class Sending(Protocol):
     """How tasks come into the queues."""
 
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None = None) -> None:
-        """Put all of the messages into their queues, or none (per 1,000).
+        """Put all of the messages into their queues, or none. Many are cut into shares before that; see `shares`.
 
         Raises:
             QueueFull: a queue would hold more than `max_length` messages.

@@ -23,7 +23,7 @@ from aioqueue.brokers.redis import plans
 from aioqueue.brokers.redis.link import Argument, Backoff, Link, is_transient
 from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.brokers.redis.server import NotTrusted
-from aioqueue.brokers.shares import MOST_BYTES, MOST_ITEMS, shares
+from aioqueue.brokers.shares import MOST_BYTES, MOST_ITEMS
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, DuplicateTask, QueueFull
 from aioqueue.shortcuts import nothing_beside
 
@@ -79,18 +79,19 @@ class Outbox:
         self._known_queues: set[str] = set()
 
     async def send(self, messages: Sequence[Outgoing], *, timeout: float, max_length: Lengths | None) -> None:
-        """Send messages, share by share, each whole or not at all."""
-        loop = asyncio.get_running_loop()
-        for share in shares(messages, weight_of):
-            if self._over:
-                raise _never_sent()
-            parcel = _Parcel(share, max_length or 0, timeout, monotonic() + timeout, loop.create_future())
-            if self._busy or self._waiting or self._unfinished is not None or not self._link.connected:
-                self._waiting.append(parcel)
-                self._wake.set()
-            else:
-                await self._send_alone(parcel)
-            await parcel.sent
+        """Send messages, all of them or none."""
+        if not messages:
+            return
+        if self._over:
+            raise _never_sent()
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        parcel = _Parcel(messages, max_length or 0, timeout, monotonic() + timeout, sent)
+        if self._busy or self._waiting or self._unfinished is not None or not self._link.connected:
+            self._waiting.append(parcel)
+            self._wake.set()
+        else:
+            await self._send_alone(parcel)
+        await sent
 
     async def _send_alone(self, parcel: _Parcel) -> None:
         """Try once, and leave the rest to `run`."""
