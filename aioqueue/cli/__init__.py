@@ -9,6 +9,13 @@ ended (yet); 130 interrupted.
 
 from __future__ import annotations
 
-from aioqueue.cli.root import main
+try:
+    from aioqueue.cli.root import main
+except ModuleNotFoundError as error:
+    if error.name not in ("click", "rich_click", "rich"):
+        raise
+    raise SystemExit(
+        f"The command needs the package {error.name}, which is not installed here: pip install click rich-click."
+    ) from None
 
 __all__ = ["main"]

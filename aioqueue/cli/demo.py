@@ -21,9 +21,7 @@ def demo(ctx: click.Context) -> None:
         command: click.Command = import_module("aioqueue.demo.cli").demo
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("aioqueue.demo"):
-            raise click.ClickException(
-                f"The demo needs the module {error.name!r}: pip install 'aioqueue[demo]'."
-            ) from error
+            raise click.ClickException(f"The demo needs the module {error.name!r}, which is not installed.") from error
         raise click.ClickException("This installation of aioqueue comes without the demo.") from error
     with command.make_context("demo", list(ctx.args), parent=ctx.parent) as inner:
         inner.command.invoke(inner)
