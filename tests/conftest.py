@@ -1,8 +1,9 @@
-"""A private Redis server for each pytest process."""
+"""A private Redis server for each pytest process, and compiled modules for the processes that tests start."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,14 @@ import pytest
 import pytest_asyncio
 import redis.asyncio as aioredis
 from support.server import RedisServer
+
+# Where the environment says that no bytecode is to be written, each of the hundreds of processes that the tests start
+# would compile the package anew, which is half of what it does. They share what pytest keeps beside its own cache.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(
+        Path(__file__).parents[1] / ".pytest_cache" / "bytecode"
+    )
+    sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:

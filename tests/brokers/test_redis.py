@@ -462,3 +462,17 @@ async def test_renewing_at_a_demoted_master_connects_again(redis_url: str) -> No
             assert await asyncio.to_thread(worker.renew)
             assert client.info("stats")["total_connections_received"] == before + 2
         await worker.close()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [("", b"redis-py(aioqueue_v"), ("?lib_name=shop&protocol=2", b"lib-name=shop ")]
+)
+async def test_the_server_knows_whose_connections_they_are(
+    redis_url: str, client: Any, option: str, told: bytes
+) -> None:
+    connection = await Server(redis_url + option).connect()
+    try:
+        await connection.send_command("CLIENT", "INFO")
+        assert told in await connection.read_response()
+    finally:
+        await connection.disconnect()
