@@ -25,6 +25,7 @@ from aioqueue.options import TaskOptions
 from aioqueue.result_of_id import ResultOfId
 from aioqueue.settings import Settings
 from aioqueue.task import BoundDecorator, Decorator, Task, build_from_class, class_of_tasks, make_task
+from aioqueue.wording import counted
 
 if TYPE_CHECKING:
     from aioqueue.beat.schedules import Schedules
@@ -364,9 +365,9 @@ class AioQueue(Core):
         @asynccontextmanager
         async def both(program: Any) -> AsyncGenerator[Any]:
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self)
-                if worker:
+                if worker:  # first, since it may wait for the broker
                     await stack.enter_async_context(self.worker(**options))
+                await stack.enter_async_context(self)
                 yield await stack.enter_async_context(lifespan(program)) if lifespan is not None else None
 
         return both
@@ -378,7 +379,7 @@ class AioQueue(Core):
         return Testing(self, broker)
 
     def __repr__(self) -> str:
-        return f"<AioQueue {self.name!r}, {len(self.tasks)} tasks>"
+        return f"<AioQueue {self.name!r}, {counted(len(self.tasks), 'task')}>"
 
 
 def _modules(given: Any) -> tuple[str, ...]:

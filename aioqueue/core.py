@@ -93,9 +93,11 @@ class Core(ABC):
         overrides: dependencies, and what is called in their place; the last word counts.
         scope: what all of its workers here share, if they do; else each has its own.
         declared: what `@app.periodic` has declared; None where there is nothing.
+        reached_by: the options by which the command was told of it, for advice; empty in other programs.
     """
 
     declared: Declarations | None = None
+    reached_by: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -37,7 +37,14 @@ class ConfigurationError(AioQueueError):
 
 
 class BrokerUnavailable(AioQueueError):
-    """The broker gave no usable answer in the time allowed."""
+    """The broker gave no usable answer in the time allowed.
+
+    Attributes:
+        is_away: it gave none at all, and may yet be there. Else what is wrong does not go away by itself: it lets
+            nobody in, say.
+    """
+
+    is_away: bool = False
 
 
 class RoutingError(AioQueueError):

@@ -49,6 +49,8 @@ class Settings(msgspec.Struct, kw_only=True):
         visibility_timeout: for how long a worker may be silent before its tasks are given to others; at least 1.
         max_deliveries: how often a task may take its worker down with it before it goes to the dead letters.
         send_timeout: for how long `send` tries to reach the broker before it raises `BrokerUnavailable`.
+        broker_connection_retry_on_startup: a worker or `aioqueue beat` that finds its broker away waits for it; else it
+            gives up after `send_timeout`. A burst never waits.
         max_payload_size: of a task's arguments or its result, encoded and also decompressed.
         queue_max_length: tasks that may wait or run in one queue when more are sent; None is no limit.
         queue_full: what `send` does at that limit: "raise" `QueueFull`, or "wait" for up to `send_timeout`.
@@ -96,6 +98,7 @@ class Settings(msgspec.Struct, kw_only=True):
     visibility_timeout: float = 30.0
     max_deliveries: int = 5
     send_timeout: float = 5.0
+    broker_connection_retry_on_startup: bool = True
     max_payload_size: int = 8 * _MIB
     queue_max_length: int | None = None
     queue_full: Literal["raise", "wait"] = "raise"

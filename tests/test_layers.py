@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("what tests of an app take in their hands", ("aioqueue.testing",)),
     ("middlewares that come with it", ("aioqueue.middlewares",)),
     ("the app's public face", ("aioqueue.app", "aioqueue.sync_app")),
-    ("the loops that run for as long as a process does", ("aioqueue.worker", "aioqueue.beat")),
+    ("the loops that run for as long as a process does", ("aioqueue.worker", "aioqueue.beat", "aioqueue.startup")),
     ("the way out", ("aioqueue.dispatch",)),
     (
         "what is made of those: messages, nodes, data, schedules, results",
@@ -57,6 +57,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "what every room needs of an app",
         (
+            "aioqueue.advice",
             "aioqueue.around.dependencies",
             "aioqueue.around.opening",
             "aioqueue.around.scopes",
@@ -72,6 +73,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.canvas.parts",
             "aioqueue.graph",
             "aioqueue.revoking",
+            "aioqueue.stop_signals",
             "aioqueue.threads",
             "aioqueue.waiting",
         ),
@@ -114,6 +116,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.task_failure",
             "aioqueue.task_info",
             "aioqueue.url",
+            "aioqueue.wording",
             "aioqueue.workflow",
         ),
     ),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aioqueue.around.events import BeatEvent
@@ -12,6 +11,8 @@ from aioqueue.beat.scheduler import Scheduler
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.logs import logger
+from aioqueue.startup import StoppedBefore, connected
+from aioqueue.stop_signals import on_stop_signals
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -45,23 +46,25 @@ async def beat_until(app: Core, broker: Broker, stop: asyncio.Event) -> None:
         await asyncio.wait({running, stopping})
 
 
-async def beat(app: Core) -> int:
-    """`aioqueue beat`: run a scheduler until SIGTERM or SIGINT; returns the exit code.
+async def beat(app: Core, on_connected: Callable[[Broker], Awaitable[None]] | None = None) -> int:
+    """`aioqueue beat`: run a scheduler until SIGTERM, SIGINT or SIGHUP; returns the exit code.
+
+    Args:
+        app: whose schedules.
+        on_connected: awaited when the broker is there, before it begins.
 
     Raises:
         ConfigurationError: the broker keeps no schedules.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
+    with on_stop_signals(lambda _: stop.set()):
         app.import_tasks()
-        async with app:
-            await beat_until(app, keeps_schedules(await app.broker()), stop)
+        try:
+            async with connected(app, "Beat", stop) as broker:
+                if on_connected is not None:
+                    await on_connected(broker)
+                await beat_until(app, keeps_schedules(broker), stop)
             logger.info("Beat has stopped")
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        except StoppedBefore as error:
+            logger.info("%s", error)
     return 0

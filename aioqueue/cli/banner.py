@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aioqueue._version import __version__
+from aioqueue.advice import command
 from aioqueue.cli.terminal import bold, dim, facts, is_fancy, one_line, printable, say
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def show_banner(worker: Worker, broker: str, loop: str, schedules: str) -> None:
     width = _width()
     tasks = [one_line(f"{name}{app.tasks[name].parameters.text}", width) for name in names[:_MOST_TASKS]]
     if len(names) > _MOST_TASKS:
-        tasks.append(f"… and {len(names) - _MOST_TASKS} more, see `aioqueue tasks`")
+        tasks.append(f"… and {len(names) - _MOST_TASKS} more, see `{printable(command(app, 'tasks'))}`")
     facts(
         [
             ("app", printable(app.name if app.namespace == app.name else f"{app.name}, namespace {app.namespace}")),

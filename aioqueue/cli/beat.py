@@ -15,6 +15,7 @@ from aioqueue.cli.target import target, target_options
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.brokers.protocol import Broker
 
 _logger = logging.getLogger("aioqueue.beat")
 
@@ -48,11 +49,11 @@ def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | N
 async def _beat(app: AioQueue) -> int:
     from aioqueue.beat.running import beat as run_beat
 
-    async with app:
-        broker = await app.broker()
+    async def tell(broker: Broker) -> None:
         known = await known_schedules(app)
         _logger.info("Beat of the app %s starts on %s, with %s", app.name, broker.description, known)
-        return await run_beat(app)
+
+    return await run_beat(app, tell)
 
 
 async def known_schedules(app: AioQueue) -> str:

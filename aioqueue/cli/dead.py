@@ -12,7 +12,7 @@ from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.outcome import exception_text
 from aioqueue.cli.running import FAILED, end, run
-from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.target import command, json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, facts, note, one_line, printable, say, say_json, table
 from aioqueue.cli.times import moment_text, span_text
 from aioqueue.exceptions import AioQueueError
@@ -107,7 +107,7 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
         say()
         say(printable(letter.traceback.rstrip()))
     if letter.name:
-        note(f"\nSend it again with `aioqueue dead requeue {printable(letter.id)}`.")
+        note(f"\nSend it again with `{printable(command('dead', 'requeue', letter.id))}`.")
 
 
 @dead.command()

@@ -16,6 +16,8 @@ import threading
 import time
 from types import FrameType
 
+from aioqueue.stop_signals import HANGUP, stop_signals
+
 _logger = logging.getLogger("aioqueue.worker")
 
 MOMENT = 2.0
@@ -70,9 +72,11 @@ class Exit:
             if now - self._signalled_at < _SAME_SIGNAL:
                 return
             again, self._signalled_at = self._signalled_at > 0, now
+            if again and number == HANGUP:
+                return
             self.within(HANDING_BACK + (0 if again else shutdown_timeout), 1)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             signal.signal(number, told)
 
     def _watch(self) -> None:

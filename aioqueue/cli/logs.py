@@ -18,6 +18,7 @@ _COLOURS = {"DEBUG": "cyan", "INFO": "green", "WARNING": "yellow", "ERROR": "red
 _OURS = "aioqueue"
 _C = TypeVar("_C", bound=Callable[..., Any])
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_CELERYS = frozenset({"task_name", "task_queue", "task_retries"})
 
 
 def log_options(command: _C) -> _C:
@@ -64,6 +65,9 @@ def set_up_logging(level: str, form: str = "text", file: str | None = None) -> N
         handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     except OSError as error:
         raise click.FileError(str(file), error.strerror) from error
+    from aioqueue.task_logger import TaskFields  # which --help does without
+
+    handler.addFilter(TaskFields())
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter(None if file else sys.stderr))
     root.addHandler(handler)
     root.setLevel(level.upper())
@@ -84,13 +88,15 @@ class TextFormatter(logging.Formatter):
         level = f"{record.levelname:<8}"
         message = record.getMessage()
         name = "" if record.name.partition(".")[0] == _OURS else f"[{record.name}] "
+        task = _task_of(record, message)
         if self._colours:
             time = click.style(time, dim=True)
             level = click.style(level, fg=_COLOURS.get(record.levelname), bold=record.levelno >= logging.WARNING)
             name = click.style(name, dim=True) if name else ""
-        line = f"{time} {level} {name}{message}"
-        if record.exc_info and record.exc_info[0] is not None:
-            line += "\n" + self.formatException(record.exc_info)
+            task = click.style(task, dim=True) if task else ""
+        line = f"{time} {level} {name}{task}{message}"
+        if traceback := _traceback_of(self, record):
+            line += "\n" + traceback
         if record.stack_info:
             line += "\n" + record.stack_info
         return line
@@ -107,7 +113,32 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
-        if record.exc_info and record.exc_info[0] is not None:
-            entry["exception"] = self.formatException(record.exc_info)
+        left_out = _STANDARD | _said_twice(record)
+        entry.update((name, value) for name, value in vars(record).items() if name not in left_out)
+        if traceback := _traceback_of(self, record):
+            entry["exception"] = traceback
         return json.dumps(entry, default=repr, ensure_ascii=False)
+
+
+def _traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The traceback that goes with a record, in the words of who has logged it, if it has brought some."""
+    if record.exc_text:
+        return record.exc_text
+    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] is not None else ""
+
+
+def _task_of(record: logging.LogRecord, message: str) -> str:
+    """The task that wrote it, to be put before a message that does not name it."""
+    fields = vars(record)
+    id = fields.get("task_id")
+    if not id or str(id) in message:
+        return ""
+    return f"{fields.get('task') or fields.get('task_name') or '?'}[{id}]: "
+
+
+def _said_twice(record: logging.LogRecord) -> frozenset[str]:
+    """Celery's names for fields that are there under ours, and those that are empty outside of tasks."""
+    fields = vars(record)
+    if "task_name" in fields and fields["task_name"] == fields.get("task"):
+        return _CELERYS
+    return _CELERYS | {"task_id"} if fields.get("task_id") == fields.get("task_name") == "" else frozenset()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aioqueue.cli.running import FAILED, NOT_ENDED
+from aioqueue.cli.target import command
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, shown
 from aioqueue.cli.times import moment_text, span_text
 from aioqueue.task_info import exception_data, exception_name
@@ -55,7 +56,8 @@ async def warn_without_worker(app: AioQueue, queue: str) -> None:
     await asyncio.sleep(_WARN_AFTER)
     workers = await (await app.broker()).workers()
     if not any(queue in worker.queues for worker in workers):
-        note(f"No worker consumes the queue {queue!r} so far; this waits for one: aioqueue worker … -Q {queue}")
+        one = printable(command("worker", "-Q", queue))
+        note(f"No worker consumes the queue {queue!r} so far; this waits for one: {one}")
 
 
 def exit_code(info: TaskInfo) -> int:
@@ -141,7 +143,7 @@ def _arguments(info: TaskInfo) -> str:
 
 def _more(info: TaskInfo) -> str:
     if info.dead:
-        return f"  among the dead letters, see `aioqueue dead show {info.id}`"
+        return f"  among the dead letters, see `{printable(command('dead', 'show', info.id))}`"
     if info.state == "PENDING":
         return "  nothing is known of it: not sent, still waiting, or its result has expired"
     return ""
@@ -159,4 +161,5 @@ def show_end(info: TaskInfo) -> None:
         complain(error)
     else:
         complain(f"Task {info.id} has not ended yet (its state is {info.state}). It goes on.")
-        note(f"Wait again with `aioqueue result {info.id} --wait`, or end it with `aioqueue revoke {info.id}`.")
+        again, end = command("result", info.id, "--wait"), command("revoke", info.id)
+        note(f"Wait again with `{printable(again)}`, or end it with `{printable(end)}`.")

@@ -12,7 +12,7 @@ from aioqueue.cli.calls import CallCommand, check_call, find_task, unmarked
 from aioqueue.cli.groups import Group
 from aioqueue.cli.outcome import STATE_COLOURS
 from aioqueue.cli.running import FAILED, end, run
-from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.target import command, json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, say_json, table
 from aioqueue.cli.times import moment_text, read_moment, span_option, span_text
 from aioqueue.cli.values import parse_list, parse_object, split
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aioqueue.schedules import Schedule
 
 _MOST = 10_000
-_NO_SCHEDULER = "No scheduler is alive, so nothing fires: run `aioqueue beat`, or a worker with --beat."
 
 
 @click.group(cls=Group, default="list")
@@ -65,7 +64,7 @@ def list_schedules(words: tuple[str, ...], as_json: bool) -> None:
     if unknown:
         note(f"In the code, but not taken up by any scheduler yet: {printable(', '.join(unknown))}.")
     if not alive and (found or unknown):
-        note(_NO_SCHEDULER)
+        note(_no_scheduler())
 
 
 @schedule.command()
@@ -103,7 +102,7 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
         ]
     )
     if not alive:
-        note(_NO_SCHEDULER)
+        note(_no_scheduler())
 
 
 @schedule.command("next")
@@ -438,3 +437,8 @@ def _as_data(info: ScheduleInfo, record: Record | None) -> dict[str, Any]:
         "last_state": record.state if record is not None else None,
         "last_seconds": _ran(record) if record is not None else None,
     }
+
+
+def _no_scheduler() -> str:
+    beat = printable(command("beat"))
+    return f"No scheduler is alive, so nothing fires: run `{beat}`, or a worker with --beat."

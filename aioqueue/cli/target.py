@@ -52,6 +52,14 @@ class Target:
         words = [word for option, value in given.items() if value for word in (option, value)]
         return [*words, "--debug"] if self.debug else words
 
+    def shown(self) -> tuple[str, ...]:
+        """The same for advice: without the broker's password."""
+        from aioqueue.advice import without_password
+
+        broker = self.broker and without_password(self.broker)
+        given = {"-A": self.app_place, "-b": broker, "--namespace": self.namespace}
+        return tuple(word for option, value in given.items() if value for word in (option, value))
+
     def app(self) -> AioQueue:
         """The app, with its tasks.
 
@@ -64,6 +72,7 @@ class Target:
         app = find_app(place)
         changes = {"broker": self.broker, "namespace": self.namespace}
         app.conf.update({name: value for name, value in changes.items() if value})
+        app.reached_by = self.shown()
         return app
 
     def connection(self) -> AioQueue:
@@ -83,7 +92,9 @@ class Target:
                 f"{_NO_APP} Without its code: --namespace NAME (the app's name, if its settings don't say otherwise), "
                 "and --broker URL or $AIOQUEUE_BROKER."
             )
-        return AioQueue(namespace, broker=self.broker, namespace=namespace)
+        app = AioQueue(namespace, broker=self.broker, namespace=namespace)
+        app.reached_by = self.shown()
+        return app
 
 
 def target_options(function: _F) -> _F:
@@ -106,6 +117,13 @@ def _option(attribute: str, *names: str, **settings: Any) -> Callable[[_F], _F]:
 def target() -> Target:
     """The target of the command that is being run."""
     return click.get_current_context().ensure_object(Target)
+
+
+def command(*words: str) -> str:
+    """Another command about the same app, for advice: it can be pasted as it stands."""
+    from aioqueue.advice import command_line
+
+    return command_line(target().shown(), words)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -19,6 +21,7 @@ from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
+    from aioqueue.brokers.protocol import Broker
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -98,9 +101,9 @@ def worker(
 ) -> None:
     """Run the app's tasks until stopped.
 
-    SIGTERM or Ctrl-C: it takes nothing new and lets what runs end, for --shutdown-timeout at most; what has not ended
-    then goes back to its queue at once. The second one: all of it goes back now. What does not end though it is told to
-    is named in the log and left behind.
+    SIGTERM, Ctrl-C, or the end of its terminal: it takes nothing new and lets what runs end, for --shutdown-timeout at
+    most; what has not ended then goes back to its queue at once. The second SIGTERM or Ctrl-C: all of it goes back now.
+    What does not end though it is told to is named in the log and left behind.
 
     Exit codes: 0 after a clean stop; 1 an error, or tasks had to be handed back or left behind; 2 there is no such app;
     3 --burst=now has left retries, or tasks of other workers.
@@ -152,36 +155,41 @@ def _joined(option: str, given: tuple[str, ...]) -> str | None:
 
 
 async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str | None, *, burst: bool) -> int:
+    import asyncio
+
     from aioqueue.cli.leaving import HANDING_BACK, MOMENT
+    from aioqueue.startup import StoppedBefore, connected
+    from aioqueue.stop_signals import on_stop_signals
     from aioqueue.worker import Worker
     from aioqueue.worker.supervisor import Supervisor
 
     # What none of the processes could work with is told once, before any is started.
     params = click.get_current_context().params
     values = {name: params[name] for name in ("concurrency", "shutdown_timeout")}
-    Worker(app, hostname=f"{_hostname()}/{count}")
-    it = Worker(app, queues=queues, exclude=exclude, hostname=_hostname(), **values)
+    it = Worker(app, queues=queues, exclude=exclude, hostname=params["hostname"], **values)
+    Worker(app, hostname=f"{it.hostname}/{count}")
     app.import_tasks()
-    it.consuming.tell(_hostname())
-    async with app:  # the embedded server, if it is that one, outlives each of them
-        broker = await app.broker()
+    it.consuming.tell(it.hostname)
+    stop = asyncio.Event()
+    patience = it.shutdown_timeout + HANDING_BACK + 2 * MOMENT
+    async with AsyncExitStack() as stack:  # the embedded server, if it is that one, outlives each of them
+        try:
+            with on_stop_signals(lambda _: stop.set()):
+                broker = await stack.enter_async_context(connected(app, "The worker", stop, patient=not burst))
+        except StoppedBefore as error:
+            _logger.info("%s", error)
+            return 0
         _logger.info("%d worker processes of the app %s start on %s", count, app.name, broker.description)
-        given = click.get_current_context().params["shutdown_timeout"]
-        patience = app.conf.worker_shutdown_timeout if given is None else given
-        return await Supervisor(_command, count, once=burst, patience=patience + HANDING_BACK + 2 * MOMENT).run()
+        command = partial(_command, params["hostname"] or it.hostname)
+        return await Supervisor(command, count, once=burst, patience=patience).run()
 
 
-def _hostname() -> str:
-    given = click.get_current_context().params["hostname"]
-    return "worker@%h" if given is None else given
-
-
-def _command(number: int) -> list[str]:
+def _command(hostname: str, number: int) -> list[str]:
     """The command of one of several processes: this one's, with a name of its own."""
     context = click.get_current_context()
     words = [sys.executable, "-m", "aioqueue", *target().words(), "worker", "--supervised"]
     given = context.params
-    words += ["--hostname", f"{_hostname()}/{number}"]
+    words += ["--hostname", f"{hostname}/{number}"]
     for name in ("concurrency", "loglevel", "logformat", "logfile", "shutdown_timeout"):
         if given[name] is not None:
             words += [f"--{name.replace('_', '-')}", str(given[name])]
@@ -213,7 +221,6 @@ async def _work(
 
     def ready() -> None:
         leaving.on_signals(it.shutdown_timeout)
-        _logger.info("Worker %s is ready", it.hostname)
 
     it = Worker(
         app,
@@ -227,8 +234,8 @@ async def _work(
         beat=beat,
     )
     it.consuming.told = supervised  # what started it has said it
-    async with app:
-        broker = await app.broker()
+
+    async def tell(broker: Broker) -> None:
         if banner:
             from aioqueue.cli.banner import show_banner
             from aioqueue.cli.beat import known_schedules
@@ -237,7 +244,9 @@ async def _work(
             show_banner(it, broker.description, loop, await known_schedules(app) if beat else "")
         else:
             _logger.info("Worker %s of the app %s starts on %s", it.hostname, app.name, broker.description)
-        code = await it.run(install_signals=True)
+
+    it.on_connected = tell
+    code = await it.run(install_signals=True)
     leaving.within(MOMENT, code)
     if it.left_behind:
         leaving.now(code)

@@ -11,7 +11,7 @@ import click
 from aioqueue.cli.drawing import counts_text, draw
 from aioqueue.cli.groups import Group
 from aioqueue.cli.running import FAILED, NOT_ENDED, end, run
-from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.target import command, json_option, target, target_options
 from aioqueue.cli.terminal import note, printable, say, say_json, screen_width
 from aioqueue.exceptions import AioQueueError
 
@@ -96,7 +96,7 @@ def resume(words: tuple[str, ...], as_json: bool) -> None:
         say_json({"workflow": found, "resumed": count})
     elif count:
         say(f"{printable(found)}  resumed")
-        note(f"{count} of its tasks and groups are to run again: aioqueue workflow show {found} --watch")
+        note(f"{count} of its tasks and groups are to run again: {command('workflow', 'show', found, '--watch')}")
     if not count:
         raise AioQueueError(
             f"Nothing of the workflow {found} can be resumed: nothing in it has failed or was revoked. Nothing was "

@@ -200,5 +200,5 @@ def _report_once() -> None:
 
 def _not_twice(event: Any, hint: Any) -> Any:
     text = str(event["logentry"]["message"]) if event.get("logentry") else ""
-    is_end = event.get("logger") == "aioqueue" and text.startswith("Task %s[%s] failed")
+    is_end = event.get("logger") == "aioqueue" and text.startswith(("Task %s[%s] failed", "Task %s[%s] was rejected"))
     return None if is_end and _is_dealt_with.get() else event

@@ -7,14 +7,14 @@ That is done by a filter of handlers, the way that the documentation of `logging
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from aioqueue import kinds
 from aioqueue.around.middleware import Middleware, Next
 from aioqueue.context import TaskContext
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.task_logger import TaskFields, chosen
 
 if TYPE_CHECKING:
     from aioqueue.worker import Worker
@@ -31,25 +31,6 @@ _FIELDS: dict[str, Callable[[TaskContext], Any]] = {
     "parent_id": lambda ctx: ctx.parent_id,
     "group_id": lambda ctx: ctx.group_id,
 }
-_current: ContextVar[Mapping[str, Any] | None] = ContextVar("aioqueue_log_fields", default=None)
-
-
-class TaskFields(logging.Filter):
-    """Adds the fields of the task that a record is written in; for handlers, which then may format them.
-
-    `StructuredLogging` gives it to those that there are when a worker starts. A handler that comes later, or one that
-    is set up by `dictConfig`, can have it as well: `"filters": {"task": {"()": "aioqueue.middlewares.TaskFields"}}`.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, with the fields that it has not got already."""
-        if (fields := _current.get()) is not None:
-            own = vars(record)
-            for name, value in fields.items():
-                own.setdefault(name, value)
-        return True
-
-
 _filter = TaskFields()
 
 
@@ -88,7 +69,7 @@ class StructuredLogging(Middleware):
         if self._headers:
             given = ctx.headers
             fields.update((name, given[name]) for name in self._headers if name in given)
-        _current.set({**(_current.get() or {}), **fields})
+        chosen.set({**(chosen.get() or {}), **fields})
         return await next(ctx)
 
     async def around_worker(self, worker: Worker, next: Next) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aioqueue.advice import command
 from aioqueue.brokers.protocol import Delivery
 from aioqueue.exceptions import NotRegistered, PayloadError, PayloadTooLarge, WorkerLost
 from aioqueue.message import Message, decode_message, headers_of, stamps_of
@@ -64,7 +65,7 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None 
     if task is None:
         error = NotRegistered(
             f"{app.not_registered(message.task)} Its message was moved to the dead letters, nothing is lost: deploy "
-            f"the task to this worker, then `aioqueue dead requeue {delivery.id}`."
+            f"the task to this worker, then `{command(app, 'dead', 'requeue', delivery.id)}`."
         )
         return ends.buried(delivery, message, error, now)
     try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aioqueue.advice import command
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError
 from aioqueue.logs import logger
@@ -59,8 +60,9 @@ async def _warn_unserved(app: Core, broker: Broker, hostname: str) -> None:
         return
     if alone:
         logger.warning(
-            "Worker %s: nobody serves the schedules of the app %s, so none of them fires. Run `aioqueue beat`, or a "
-            "worker with --beat",
+            "Worker %s: nobody serves the schedules of the app %s, so none of them fires. Run `%s`, or a worker "
+            "with --beat",
             hostname,
             app.name,
+            command(app, "beat"),
         )

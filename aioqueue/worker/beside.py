@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from aioqueue.logs import logger
+from aioqueue.wording import counted, few
 
 # With so many times as many waiting as may go on at once, whoever adds is to wait as well.
 _FAR_BEHIND = 10
@@ -104,9 +105,9 @@ class Beside:
         if len(self):
             ids = sorted({*self._doing.values(), *(turn.place.id for turn in self._waiting)})
             logger.error(
-                "The worker leaves, and what is called of the moments of %d tasks is not, or not to its end: %s",
-                len(ids),
-                ", ".join(ids[:10]) + (", …" if len(ids) > 10 else ""),
+                "The worker leaves, and what is called of the moments of %s is not, or not to its end: %s",
+                counted(len(ids), "task"),
+                few(ids),
             )
         for turn in self._waiting:
             self.drop(turn.place)

@@ -7,6 +7,7 @@ import logging
 
 from aioqueue.brokers.protocol import Consumer, Left
 from aioqueue.logs import logger
+from aioqueue.wording import counted, span
 from aioqueue.worker.supervisor import LEFT
 
 _LOOK_AGAIN = 0.25
@@ -61,9 +62,9 @@ class Burst:
             if end > self._ends.setdefault(worker, end):
                 self._alive.add(worker)
         silent = left.holders.keys() - self._alive
-        found = [f"{left.retries} retries, the first of them in {left.due:.1f} s"] if left.retries else []
+        found = [f"{_retries(left)}, the first in {span(left.due)}"] if left.retries else []
         if silent:
-            found.append(f"the tasks of {len(silent)} workers that may be dead")
+            found.append(f"the tasks of {counted(len(silent), 'worker')} that may be dead")
         return found
 
     def code(self, hostname: str) -> int:
@@ -74,10 +75,18 @@ class Burst:
         impatient = not self._patient and bool(left.retries or left.held)
         logger.log(
             logging.WARNING if impatient else logging.INFO,
-            "Worker %s leaves in its queues: %d retries, %d tasks that wait for their time, %d that other workers hold",
+            "Worker %s leaves in its queues: %s",
             hostname,
-            left.retries,
-            left.delayed,
-            left.held,
+            ", ".join(
+                [
+                    *([_retries(left)] if left.retries else []),
+                    *([f"{counted(left.delayed, 'task')} for later"] if left.delayed else []),
+                    *([f"{counted(left.held, 'task')} in the hands of other workers"] if left.held else []),
+                ]
+            ),
         )
         return LEFT if impatient else 0
+
+
+def _retries(left: Left) -> str:
+    return counted(left.retries, "retry", "retries")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from aioqueue.brokers.protocol import Consumer, Delivery, Settlement, Verdict
 from aioqueue.logs import logger
+from aioqueue.wording import counted
 
 MOST = 1000
 # By a name of its own: to look up a member of an enum takes longer.
@@ -93,5 +94,5 @@ class Committer:
             try:
                 return await self._consumer.settle(settlements)
             except Exception:
-                logger.exception("The ends of %d tasks could not be settled; tried again", len(settlements))
+                logger.exception("The end of %s could not be settled; tried again", counted(len(settlements), "task"))
                 await asyncio.sleep(1.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
+from aioqueue.wording import counted
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
@@ -181,13 +182,15 @@ class Incarnation:
             await self._until_ended(runner, 2.0)
             await self._leave(runner)
             return False
+        if self._stop.is_set():
+            worker.life.stops()
         worker.life.tell("worker_shutting_down")
         if dropped := runner.drop_ready():
-            logger.info("%d tasks that had not started go back to their queues", dropped)
+            worker.life.say(" hands back what had not started: %s", counted(dropped, "task"))
         await self._try(self._consumer.hand_back(runner.held()), "hand back what had not started")
         clean = await self._until_ended(runner, self._worker.shutdown_timeout)
         if not clean:
-            logger.warning("%d tasks are still running; they are cancelled and handed back", len(runner.running))
+            worker.life.hands_back(runner.running)
             runner.cancel_all(Cut.HANDED_BACK)
             await self._until_ended(runner, 2.0, cold=False)
         await self._leave(runner, until)

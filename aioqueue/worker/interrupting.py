@@ -7,9 +7,11 @@ cancellation goes on to what closes its dependencies, and lets it run once more.
 from __future__ import annotations
 
 import asyncio
+from logging import WARNING
 
-from aioqueue.logs import logger
+from aioqueue.logs import log_with_fields
 from aioqueue.threads import Job
+from aioqueue.worker.fields import about
 from aioqueue.worker.limits import GRACE
 from aioqueue.worker.run import Run
 
@@ -33,9 +35,11 @@ async def interrupted(run: Run) -> None:
         return
     job.future.cancel()
     if run.cut is None:
-        logger.warning(
+        log_with_fields(
+            WARNING,
             "Task %s[%s] was cancelled by what is around it, and what it does in a thread did not end; that is given "
             "up, and may run on unheard",
             run.task.name,
             run.delivery.id,
+            fields=about(run),
         )

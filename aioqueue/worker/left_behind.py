@@ -7,9 +7,8 @@ import ctypes
 from collections.abc import Collection
 
 from aioqueue.logs import logger
+from aioqueue.wording import counted, few
 from aioqueue.worker.run import Run
-
-_FEW = 10
 
 
 def names_of(stuck: Collection[Run]) -> list[str]:
@@ -23,12 +22,11 @@ def leave_behind(hostname: str, stuck: Collection[Run]) -> None:
         return
     names = sorted(names_of(stuck))
     logger.warning(
-        "Worker %s leaves %d tasks behind that did not end when they were told to: %s%s. They were handed back, or "
-        "their end is recorded; what they still do counts for nothing",
+        "Worker %s leaves %s behind, which did not end when told to: %s. What runs on was handed back, or its end is "
+        "recorded; what it still does counts for nothing",
         hostname,
-        len(names),
-        ", ".join(names[:_FEW]),
-        ", …" if len(names) > _FEW else "",
+        counted(len(names), "task"),
+        few(names),
     )
     for run in stuck:
         if run.coroutine is not None:

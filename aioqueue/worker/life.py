@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Awaitable, Callable
+import signal
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.events import WorkerEvent
 from aioqueue.around.middleware import steps, through
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.logs import logger
+from aioqueue.wording import counted, few, span
+from aioqueue.worker.left_behind import names_of
+from aioqueue.worker.run import Run
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
@@ -28,7 +33,50 @@ class Life:
         self._worker = worker
         self._app = worker.app
         self._told: set[str] = set()
+        self._stops = False
         self._telling: set[asyncio.Task[None]] = set()
+
+    def say(self, text: str, *arguments: object, level: int = logging.INFO) -> None:
+        """Say something of the worker to the log; the text goes on after its name."""
+        if not self.silent:
+            logger.log(level, "Worker %s" + text, self._worker.hostname, *arguments)
+
+    def stops(self, why: signal.Signals | None = None, *, may_be_hurried: bool = False) -> None:
+        """Say once that it was told to stop, what it waits for, and for how long. In a program that has set up no
+        logging this is heard as well: else nobody would know why that does not end.
+
+        Args:
+            why: the signal, if it was one; without, nothing is said if there is nothing to wait for.
+            may_be_hurried: Ctrl-C ends the waiting.
+        """
+        worker = self._worker
+        running = worker.incarnation.runner.running if worker.incarnation and worker.incarnation.runner else ()
+        if self._stops or not (running or why):
+            return
+        self._stops = True
+        text = f": {why.name}, it stops" if why is not None else " stops"
+        if not running:
+            self.say(text)
+            return
+        self.say(
+            text + "; %s %s %s to end: %s%s",
+            counted(len(running), "task"),
+            "has" if len(running) == 1 else "have",
+            span(worker.shutdown_timeout),
+            few(names_of(running)),
+            " (Ctrl-C: it leaves now, and hands back what runs)" if may_be_hurried else "",
+            level=logging.WARNING if worker.is_embedded else logging.INFO,
+        )
+
+    def hands_back(self, running: Collection[Run]) -> None:
+        """Say what is cancelled, to be run again by others; of the rest its end is told."""
+        if names := names_of([run for run in running if run.ack is None]):
+            self.say(
+                " cancels and hands back what has not ended, %s: %s",
+                counted(len(names), "task"),
+                few(names),
+                level=logging.WARNING,
+            )
 
     async def lead(self, work: Callable[[], Awaitable[int]]) -> int:
         """Tell that it begins, work inside of the middlewares, and tell that it has ended.

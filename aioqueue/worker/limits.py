@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from logging import INFO, WARNING
 
 from aioqueue.exceptions import LeaseLost, SoftTimeLimitExceeded, TaskRevoked, TimeLimitExceeded
-from aioqueue.logs import logger
+from aioqueue.logs import log_with_fields
 from aioqueue.worker.deadlines import Deadlines
+from aioqueue.worker.fields import about
 from aioqueue.worker.run import CALLED, GIVEN_UP, Cut, Run
 
 # For how long a cancelled task may clean up before it is given up.
@@ -56,8 +58,13 @@ class Limits:
     def _soften(self, run: Run) -> None:
         if run.phase is CALLED:  # a replacement that is stored, the settlement: none of it is the task's own
             return
-        logger.info(
-            "Task %s[%s] has run for its soft limit of %g s", run.task.name, run.delivery.id, run.soft_time_limit
+        log_with_fields(
+            INFO,
+            "Task %s[%s] has run for its soft limit of %g s",
+            run.task.name,
+            run.delivery.id,
+            run.soft_time_limit,
+            fields=about(run),
         )
         if run.job is not None:
             run.soft_due = not run.job.soften(_too_long_softly(run))
@@ -70,11 +77,13 @@ class Limits:
         self.cancel(run, Cut.TIME_LIMIT)
 
     def _too_late(self, run: Run) -> None:
-        logger.warning(
+        log_with_fields(
+            WARNING,
             "Task %s[%s] did not end when it was told to (%s); it is given up, and may run on unheard",
             run.task.name,
             run.delivery.id,
             run.cut.value if run.cut is not None else "",
+            fields=about(run),
         )
         self._give_up(run)
 

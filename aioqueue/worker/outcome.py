@@ -25,6 +25,7 @@ class Outcome(msgspec.Struct, frozen=True):
         settlement: what is recorded of it, and how it is acknowledged; a dead letter among it if one is kept.
         message: whose end it is; None if it cannot be read.
         why: the reason, where it is not the error alone: of a revocation, of a dead letter.
+        limit: how often it is retried at most, of one that is; None is without end.
     """
 
     state: str
@@ -32,3 +33,4 @@ class Outcome(msgspec.Struct, frozen=True):
     settlement: Settlement
     message: Message | None
     why: str = ""
+    limit: int | None = None

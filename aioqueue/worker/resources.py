@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aioqueue.exceptions import ConfigurationError
-from aioqueue.logs import logger
+from aioqueue.wording import counted
 from aioqueue.worker.runner import Runner
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ async def stop_when_used_up(worker: Worker, runner: Runner, stop: asyncio.Event)
         return
     while not stop.is_set():
         if conf.worker_max_tasks is not None and runner.started_count >= conf.worker_max_tasks:
-            logger.info("Worker %s has run %d tasks, its limit; it stops", worker.hostname, runner.started_count)
+            worker.life.say(" has run %s, its limit; it stops", counted(runner.started_count, "task"))
             stop.set()
         if conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
-            logger.info("Worker %s has %d bytes of memory, over its limit; it stops", worker.hostname, memory)
+            worker.life.say(" has %d MB of memory, over its limit; it stops", memory // 1_000_000)
             stop.set()
         await asyncio.sleep(_LOOK_EVERY)

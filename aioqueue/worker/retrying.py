@@ -9,6 +9,7 @@ from aioqueue.exceptions import Retry
 from aioqueue.kinds import seconds
 from aioqueue.options import milliseconds
 from aioqueue.payload.failure import Failure
+from aioqueue.wording import counted
 from aioqueue.worker.run import Run
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def limit_of(run: Run) -> int | None:
 
 def used_up(retries: int, error: BaseException) -> str:
     """Why it is not retried any more."""
-    return f"failed after {retries} retries: {brief(error)}"
+    return f"failed after {counted(retries, 'retry', 'retries')}: {brief(error)}"
 
 
 def brief(error: BaseException) -> str:

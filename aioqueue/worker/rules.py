@@ -140,7 +140,7 @@ class Rules(Ends):
             record = self.record(run, State.RETRY)
             record.failure = Failure.of(cause or error)
             settlement.record = encode_record(record)
-        return Outcome(State.RETRY, cause or error, settlement, run.message)
+        return Outcome(State.RETRY, cause or error, settlement, run.message, limit=limit)
 
     def failed(self, run: Run, error: BaseException, now: int, *, dead: str | None = None) -> Outcome:
         """The task has failed for good; `dead` is the reason to put it among the dead letters, if there is another

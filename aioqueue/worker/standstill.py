@@ -135,7 +135,8 @@ class Standstill:
         names = Counter(run.task.name for run in full.runs)
         tasks = ", ".join(f"{name} ({many})" if many > 1 else name for name, many in sorted(names.items()))
         if full.queue is None:
-            what = f"stands still: all of its {self._concurrency} slots are taken by tasks that wait"
+            slots = f"all of its {self._concurrency} slots are" if self._concurrency > 1 else "its only slot is"
+            what = f"stands still: {slots} taken by tasks that wait"
             which = "queued and need a slot"
         else:
             most = self.limits[full.queue]

@@ -9,6 +9,9 @@ import signal
 import threading
 from collections.abc import Callable
 
+from aioqueue.stop_signals import HANGUP, on_stop_signals
+from aioqueue.wording import counted
+
 _logger = logging.getLogger("aioqueue.worker")
 
 # A process that ends sooner than this, in seconds, is replaced after a pause that grows.
@@ -46,14 +49,8 @@ class Supervisor:
 
     async def run(self) -> int:
         """Supervise; returns the exit code: 0 if all processes ended well."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
-        try:
+        with on_stop_signals(self._signalled):
             return max(await asyncio.gather(*[self._keep(number) for number in range(1, self._count + 1)]))
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
     async def _keep(self, number: int) -> int:
         loop, failures = asyncio.get_running_loop(), 0
@@ -104,8 +101,11 @@ class Supervisor:
 
     def _signalled(self, number: signal.Signals) -> None:
         if not self._stop.is_set():
-            _logger.info("%s: %d worker processes are told to stop", number.name, len(self._processes))
-        self._stop_all(number)
+            processes = counted(len(self._processes), "worker process", "worker processes")
+            _logger.info("%s: it tells %s to stop", number.name, processes)
+        elif number == HANGUP:
+            return
+        self._stop_all(signal.SIGTERM if number == HANGUP else number)
 
     def _stop_all(self, number: signal.Signals) -> None:
         self._stop.set()

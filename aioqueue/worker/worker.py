@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
-import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic
 from types import TracebackType
@@ -19,13 +20,15 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
+from aioqueue.startup import StoppedBefore, connected
+from aioqueue.stop_signals import HANGUP, on_stop_signals, overheard
 from aioqueue.worker.acceptance import check_serializers
 from aioqueue.worker.beating import beating
 from aioqueue.worker.consuming import Consuming, Queues
 from aioqueue.worker.incarnation import Incarnation
 from aioqueue.worker.left_behind import names_of
 from aioqueue.worker.life import Life
-from aioqueue.worker.naming import name_of
+from aioqueue.worker.naming import name_of, new_name
 from aioqueue.worker.process import living
 from aioqueue.worker.resources import check_memory
 
@@ -48,7 +51,8 @@ class Worker:
             tasks name or are routed to.
         exclude: which of those not.
         concurrency: how many tasks at once; by default `worker_concurrency`.
-        hostname: its name; `%h` stands for the host's, `%p` for the process id.
+        hostname: its name; `%h` stands for the host's, `%p` for the process id. By default `worker-%p@%h`, and
+            `worker-%p-2@%h` for the second one of a process.
         shutdown_timeout: seconds that running tasks have to end when it stops; by default `worker_shutdown_timeout`.
         burst: stop when there is nothing left to do. True stays for what waits for its retry, and for what dead workers
             hold, until that can be taken over; "now" leaves both.
@@ -59,6 +63,7 @@ class Worker:
         id: new for each start; the name may come again.
         hostname, concurrency: as in the arguments, with the defaults filled in.
         consuming: what it consumes.
+        on_connected: awaited when its broker is there, before it begins.
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class Worker:
             raise ConfigurationError(f"A worker's burst is True, False or 'now', not {burst!r}.")
         self.app = app
         self.id = short_id()
-        self.hostname = name_of("worker@%h" if hostname is None else hostname)
+        self.hostname = new_name() if hostname is None else name_of(hostname)
         self.consuming = Consuming(app, queues, exclude)
         self.concurrency = concurrency or conf.worker_concurrency
         self.shutdown_timeout = (
@@ -99,15 +104,22 @@ class Worker:
         self._stop = asyncio.Event()
         self._cold = asyncio.Event()
         self._signalled_at = float("-inf")
+        self._in_vain: StoppedBefore | None = None
         self._background: asyncio.Task[int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.incarnation: Incarnation | None = None
+        self.on_connected: Callable[[Broker], Awaitable[None]] | None = None
         self.life = Life(self, silent=is_eager)
 
     @property
     def left_behind(self) -> list[str]:
         """The tasks that were told to end and have not, as `name[id]`: their code may run on, unheard."""
         return names_of(self.incarnation.runner.stuck) if self.incarnation and self.incarnation.runner else []
+
+    @property
+    def is_embedded(self) -> bool:
+        """It works in a program that does something else beside."""
+        return self._started is not None
 
     @property
     def queues(self) -> list[str]:
@@ -118,30 +130,28 @@ class Worker:
         """Work until stopped.
 
         Args:
-            install_signals: SIGTERM and SIGINT stop it; the second one at once. In a thread other than the main one
-                there are none to be had, and `stop` does it.
+            install_signals: SIGTERM and SIGINT stop it, the second one at once, and so does the SIGHUP of a terminal
+                that was closed. In a thread other than the main one there are none to be had, and `stop` does it.
 
         Returns:
             0 after a clean stop, 1 when running tasks had to be handed back or were left behind, 3 when a burst "now"
             has left retries, or what other workers hold.
         """
-        removed: list[signal.Signals] = []
-        loop = self._loop = asyncio.get_running_loop()
-        if install_signals and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._signalled, number)
-                removed.append(number)
-        try:
+        self._loop = asyncio.get_running_loop()
+        with on_stop_signals(self._signalled) if install_signals else nullcontext():
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
             check_serializers(self.app) if not self.is_eager else None
             self.consuming.tell(self.hostname)
-            async with self.app:
-                broker = await self.app.broker()
-                return await self.life.lead(partial(self._live, broker))
-        finally:
-            for number in removed:
-                loop.remove_signal_handler(number)
+            try:
+                async with connected(self.app, f"Worker {self.hostname}", self._stop, patient=not self.burst) as broker:
+                    if self.on_connected is not None:
+                        await self.on_connected(broker)
+                    return await self.life.lead(partial(self._live, broker))
+            except StoppedBefore as error:
+                self._in_vain = error
+                logger.info("%s", error)
+                return 0
 
     async def _live(self, broker: Broker) -> int:
         async with living(self.app, self._cold, self.shutdown_timeout) as process, beating(self, broker, self._stop):
@@ -150,7 +160,7 @@ class Worker:
                 incarnation = self.incarnation = Incarnation(self, broker, status, process, self._stop, self._cold)
                 clean = await incarnation.run(self._ready)
                 if not incarnation.lease_lost:
-                    logger.info("Worker %s has stopped", self.hostname)
+                    self.life.say(" has stopped")
                     code = incarnation.burst.code(self.hostname) if incarnation.burst is not None else 0
                     return code if clean else 1
                 # Another name: what was delivered under the old one belongs to others.
@@ -167,6 +177,7 @@ class Worker:
         on_ready, self._on_ready = self._on_ready, None
         if on_ready is not None:
             on_ready()
+        self.life.say(" is ready")
         self.life.tell("worker_ready")
         self._started.set() if self._started is not None else None
 
@@ -199,22 +210,19 @@ class Worker:
 
     def _signalled(self, number: signal.Signals) -> None:
         now = monotonic()
-        if now - self._signalled_at < _SAME_SIGNAL:
+        if now - self._signalled_at < _SAME_SIGNAL or (number == HANGUP and self._stop.is_set()):
             return
         self._signalled_at = now
         if self._stop.is_set():
-            logger.warning("Worker %s: %s again, it leaves now and hands its tasks back", self.hostname, number.name)
-            self.stop(now=True)
+            self._leave_now(number)
         else:
-            runner = self.incarnation and self.incarnation.runner
-            logger.info(
-                "Worker %s: %s, it stops; %d running tasks have %g s to end",
-                self.hostname,
-                number.name,
-                len(runner.running) if runner is not None else 0,
-                self.shutdown_timeout,
-            )
+            self.life.stops(number, may_be_hurried=number == signal.SIGINT)
             self.stop()
+
+    def _leave_now(self, number: signal.Signals) -> None:
+        if not self._cold.is_set():
+            self.life.say(": %s, it leaves now and hands its tasks back", number.name, level=logging.WARNING)
+            self.stop(now=True)
 
     # In a program of one's own
 
@@ -223,10 +231,12 @@ class Worker:
     async def __aenter__(self) -> Worker:
         self._started = asyncio.Event()
         self._background = asyncio.create_task(self.run(install_signals=False), name=f"aioqueue {self.hostname}")
-        self._background.add_done_callback(_report)
+        self._background.add_done_callback(partial(_report, self.hostname))
         started = asyncio.create_task(self._started.wait())
         try:
-            await asyncio.wait({self._background, started}, return_when=asyncio.FIRST_COMPLETED)
+            # It may wait for its broker, and a web server heeds no signal before its lifespan has begun.
+            with overheard((signal.SIGINT, signal.SIGTERM), lambda _: self.stop()):
+                await asyncio.wait({self._background, started}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:
             self._background.cancel()
             raise
@@ -234,17 +244,21 @@ class Worker:
             started.cancel()
         if self._background.done():
             self._background.result()  # why it could not start
+            if self._in_vain is not None:
+                raise self._in_vain
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._background is not None:
-            self.stop()
-            await self._background
+            with overheard((signal.SIGINT,), self._leave_now) as hears:
+                self.life.stops(may_be_hurried=hears)
+                self.stop()
+                await self._background
 
 
-def _report(background: asyncio.Task[int]) -> None:
+def _report(hostname: str, background: asyncio.Task[int]) -> None:
     """The program may be far from the end of its `async with`, where it would hear of it."""
     if not background.cancelled() and (error := background.exception()) is not None:
-        logger.error("The worker has failed: %s", error, exc_info=error)
+        logger.error("Worker %s has failed: %s", hostname, error, exc_info=error)

@@ -381,7 +381,7 @@ async def test_what_ran_out_of_its_tries_is_kept_however_it_says_so(app: AioQueu
     async with working(app):
         await work.send()
         (letter,) = await until(app.dead_letters.list)
-        assert letter.reason.startswith("failed after 1 retries")
+        assert letter.reason.startswith("failed after 1 retry:")
         assert isinstance(letter.exception, kinds.get(how, Fault))
 
 

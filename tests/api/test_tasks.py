@@ -103,7 +103,7 @@ def test_a_task_looks_like_its_function(app: AioQueue) -> None:
     assert "module_level" in repr(task) and "x: int" in repr(task)
     assert app.tasks == {task.name: task}
     assert app.find(task.name) is task
-    assert "1 tasks" in repr(app)
+    assert "1 task>" in repr(app)
 
 
 async def test_a_name_of_its_own(app: AioQueue) -> None:

@@ -71,7 +71,7 @@ async def test_each_end_of_a_run(app: AioQueue, heard: Callable[[str], Heard]) -
         "retry": [("RETRY", "", "work", True, False), success],
         "use up": [
             ("RETRY", "", "work", True, False),
-            ("FAILURE", "failed after 1 retries: api.steps.Fault: again", "work", True, True),
+            ("FAILURE", "failed after 1 retry: api.steps.Fault: again", "work", True, True),
         ],
         "fail": [("FAILURE", "", "work", True, False)],
         "ignore": [("IGNORED", "", "work", True, False)],

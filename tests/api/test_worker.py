@@ -234,7 +234,9 @@ def test_wrong_options(app: AioQueue, options: dict[str, Any], message: str) -> 
 
 def test_names_of_workers(app: AioQueue) -> None:
     host, pid = socket.gethostname(), str(os.getpid())
-    assert app.worker().hostname == f"worker@{host}"
+    names = [app.worker().hostname, app.worker().hostname]
+    assert names[0] != names[1], "two of one host"
+    assert all(re.fullmatch(rf"worker-{pid}(-\d+)?@{re.escape(host)}", name) for name in names)
     assert app.worker(hostname="w1@%h").hostname == f"w1@{host}"
     assert app.worker(hostname="w1@%n-%p").hostname == f"w1@{host.partition('.')[0]}-{pid}"
     assert app.worker(hostname="plain").hostname == "plain"

@@ -13,6 +13,7 @@ from support.waiting import eventually
 
 SHOP = """
 import asyncio
+from pathlib import Path
 
 from aioqueue import AioQueue, Reject
 
@@ -45,7 +46,10 @@ async def fail(text: str = "no") -> None:
 
 @app.task(queue="slow")
 async def sleep(seconds: float) -> str:
-    await asyncio.sleep(seconds)
+    Path("sleeps").touch()
+    until = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until and not Path("wake").exists():
+        await asyncio.sleep(0.02)
     return "slept"
 
 

@@ -85,9 +85,9 @@ def began(shell: Shell, count: int = 1) -> None:
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("stubborn", "leaves 1 tasks behind that did not end when they were told to: shop.stubborn["),
+        ("stubborn", "leaves 1 task behind, which did not end when told to: shop.stubborn["),
         ("children", "a child of mine"),
-        ("thread", "leaves 1 tasks behind that did not end when they were told to: shop.thread["),
+        ("thread", "leaves 1 task behind, which did not end when told to: shop.thread["),
         ("left_thread", "left over"),
         ("hook", ""),
     ],
@@ -117,7 +117,7 @@ def test_a_burst_leaves_behind_what_was_given_up(shell: Shell) -> None:
     id = shell("call", "shop", "limited").out.strip()
     run = shell("worker", "shop", "--burst")
     assert run.code == 1, run.err
-    assert f"shop.limited[{id}]" in run.err.split("leaves 1 tasks behind")[1]
+    assert f"shop.limited[{id}]" in run.err.split("leaves 1 task behind")[1]
     shown = shell("result", id, "-A", "shop")
     assert "TimeLimitExceeded" in shown.out + shown.err
 
@@ -132,7 +132,7 @@ def test_processes_leave_and_are_replaced(shell: Shell) -> None:
     began(shell, 2)  # the same task, handed back
     worker.signal(signal.SIGTERM)
     worker.wait()
-    assert "worker processes are told to stop" in worker.err
+    assert "SIGTERM: it tells " in worker.err
 
 
 def test_asyncio_run_ends_as_well(shell: Shell) -> None:

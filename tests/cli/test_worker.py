@@ -105,12 +105,16 @@ async def threshold() -> tuple[int, bool]:
     assert folder_shell("result", "-A", "rare", sent.out.strip(), "--json").json["result"] == [10_000, True]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
     worker = aioqueue.worker()
-    id = aioqueue("call", "shop", "sleep", "4").out.strip()  # longer than a command takes to look
-    eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    id = aioqueue("call", "shop", "sleep", "1000").out.strip()
+    eventually((aioqueue.folder / "sleeps").exists, "the task runs")
     worker.signal(number)
+    worker.wait_for(f"{number.name}, it stops; 1 task has 30 s to end: shop.sleep[{id}]")
+    if number == signal.SIGHUP:
+        worker.signal(number)  # they come in numbers, and are no haste
+    (aioqueue.folder / "wake").touch()
     assert worker.wait() == 0
     assert "Traceback" not in worker.err
     assert aioqueue("result", "shop:app", id, "--json").json["result"] == "slept"
@@ -119,10 +123,11 @@ def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signa
 
 def test_what_does_not_end_in_time_goes_back(aioqueue: Shell) -> None:
     worker = aioqueue.worker("--shutdown-timeout", "200ms")
-    aioqueue("call", "shop", "sleep", "1000")
-    eventually(lambda: any(queue["running"] for queue in aioqueue("queues", "shop", "--json").json), "the task runs")
+    id = aioqueue("call", "shop", "sleep", "1000").out.strip()
+    eventually((aioqueue.folder / "sleeps").exists, "the task runs")
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 1
+    assert f"cancels and hands back what has not ended, 1 task: shop.sleep[{id}]" in worker.err
     (queue,) = [queue for queue in aioqueue("queues", "shop", "--json").json if queue["queue"] == "slow"]
     assert (queue["waiting"], queue["running"]) == (1, 0)
 
@@ -130,8 +135,8 @@ def test_what_does_not_end_in_time_goes_back(aioqueue: Shell) -> None:
 def test_a_failing_task_is_logged_with_its_traceback(aioqueue: Shell) -> None:
     aioqueue("call", "shop", "fail", "oh dear")
     run = aioqueue("worker", "shop", "--burst")
-    assert re.search(r"ERROR +Task shop\.fail\[.*\] failed", run.err)
-    assert "raise ValueError(text)" in run.err
+    assert re.search(r"ERROR +Task shop\.fail\[.*\] failed in \S+ ms: ValueError: oh dear$", run.err, re.MULTILINE)
+    assert run.err.count("raise ValueError(text)") == 1
 
 
 def test_json_logs(aioqueue: Shell) -> None:
@@ -146,10 +151,8 @@ _LOGGED = """
 import logging
 
 from aioqueue import AioQueue
-from aioqueue.middlewares import StructuredLogging
 
 app = AioQueue("shop")
-app.add_middleware(StructuredLogging())
 
 
 @app.task(name="logged", queue="low")
@@ -158,8 +161,12 @@ def logged() -> None:
 """
 
 
-def test_json_logs_tell_which_task_wrote_a_line(aioqueue: Shell) -> None:
+def test_logs_tell_which_task_wrote_a_line(aioqueue: Shell) -> None:
     (aioqueue.folder / "logged.py").write_text(_LOGGED)
+    id = aioqueue("call", "logged", "logged").out.strip()
+    run = aioqueue("worker", "logged", "--burst")
+    assert re.search(rf"WARNING +\[mail\] logged\[{id}\]: sent it$", run.err, re.MULTILINE)
+    assert re.search(rf"INFO +Task logged\[{id}\] succeeded in (<1|\d+) ms$", run.err, re.MULTILINE)
     id = aioqueue("call", "logged", "logged").out.strip()
     run = aioqueue("worker", "logged", "--burst", "--log-format", "json")
     (line,) = [entry for line in run.err.splitlines() if (entry := json.loads(line))["logger"] == "mail"]
@@ -167,7 +174,8 @@ def test_json_logs_tell_which_task_wrote_a_line(aioqueue: Shell) -> None:
     told = {"task_id": id, "task": "logged", "queue": "low", "attempt": 1}
     assert line == {"level": "warning", "logger": "mail", "message": "sent it", **told}
     (end,) = [entry for line in run.err.splitlines() if "succeeded" in (entry := json.loads(line))["message"]]
-    assert end["task_id"] == id
+    assert end.pop("duration") >= 0
+    assert {name: end[name] for name in (*told, "outcome")} == {**told, "outcome": "success"}
 
 
 def test_the_level_and_the_file(aioqueue: Shell) -> None:
@@ -180,7 +188,8 @@ def test_the_level_and_the_file(aioqueue: Shell) -> None:
 
 
 def test_errors_at_the_start_are_one_line(folder_shell: Shell) -> None:
-    unreachable = folder_shell("worker", "shop", "-b", "redis://127.0.0.1:1", AIOQUEUE_SEND_TIMEOUT="1")
+    gives_up = {"AIOQUEUE_SEND_TIMEOUT": "1", "AIOQUEUE_BROKER_CONNECTION_RETRY_ON_STARTUP": "false"}
+    unreachable = folder_shell("worker", "shop", "-b", "redis://127.0.0.1:1", **gives_up)
     assert (unreachable.code, "Traceback" in unreachable.err) == (1, False)
     assert unreachable.err.startswith("Error: ")
     for words in (["-c", "0"], ["-Q", ","], ["-l", "loud"], ["more", "words"]):
@@ -240,7 +249,7 @@ async def fails() -> None:
     assert aioqueue("call", "later", "fails").code == 0
     run = aioqueue("worker", "later", "--burst=now")
     assert run.code == 3
-    assert "leaves in its queues: 1 retries" in run.err
+    assert "leaves in its queues: 1 retry\n" in run.err
     assert aioqueue("worker", "later", "--burst=now", "--processes", "2").code == 3
     wrong = aioqueue("worker", "later", "--burst=later")
     assert wrong.code == 2 and "--burst takes no value but --burst=now, not 'later'" in wrong.err

@@ -84,7 +84,7 @@ async def test_a_task_that_fails_is_drained_like_others(app: AioQueue, t: Testin
         await result
     (dead,) = await app.dead_letters.list()
     assert dead.queue == "default"
-    assert "after 1 retries" in dead.reason
+    assert "after 1 retry:" in dead.reason
 
 
 async def test_what_tasks_send_is_drained_too(app: AioQueue, t: Testing) -> None:

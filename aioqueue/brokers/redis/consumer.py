@@ -28,6 +28,7 @@ from aioqueue.exceptions import PayloadError
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, encode_record
 from aioqueue.payload.failure import Failure
+from aioqueue.wording import counted
 from aioqueue.workflow import KEEP_BROKEN, FailedCall, NoValue, Value, told
 
 _T = TypeVar("_T")
@@ -119,7 +120,7 @@ class RedisConsumer:
             *self._worker.queues,
         )
         if moved:
-            logger.warning("Took over %d tasks of workers that have been silent for longer than their lease.", moved)
+            logger.warning("Took over %s of workers silent for longer than their lease.", counted(moved, "task"))
         if problem:
             self._complaints.tell(
                 "What a dead worker held cannot be queued again: %s. It stays where it is, and is tried again.",

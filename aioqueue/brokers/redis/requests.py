@@ -81,7 +81,9 @@ class Requests:
                 if not is_transient(error):
                     raise AioQueueError(f"{self._label} answered: {error}") from error
                 if loop.time() >= deadline:
-                    raise BrokerUnavailable(
+                    away = BrokerUnavailable(
                         f"No answer from {self._label} in {timeout:g} s ({error}). Is the server running?"
-                    ) from None
+                    )
+                    away.is_away = True
+                    raise away from None
             await backoff.wait()

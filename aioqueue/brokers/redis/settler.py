@@ -22,6 +22,7 @@ from aioqueue.brokers.redis.scripts import Script, script
 from aioqueue.brokers.redis.server import Server
 from aioqueue.logs import logger
 from aioqueue.shortcuts import nothing_beside
+from aioqueue.wording import counted
 from aioqueue.workflow import FAILED, REVOKED, WRECKED, Step, encode_node
 
 # How many entries a worker may hold in one stream is not limited by this, only one look-up's answer.
@@ -97,8 +98,8 @@ class Settler:
                     return await self._settle_apart(settlements[:count], error)
                 if backoff.failures in (1, 5) or backoff.failures % 20 == 19:
                     logger.warning(
-                        "The ends of %d tasks wait for the broker: %s. They are kept, and tried again.",
-                        count,
+                        "The end of %s waits for the broker: %s. It is kept, and tried again.",
+                        counted(count, "task"),
                         str(error).rstrip("."),
                     )
                 await backoff.wait()

@@ -1,0 +1,66 @@
+"""Signals that ask a program to end: for programs of our own, and for those of others that have a worker in them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from types import FrameType
+
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""The terminal was closed. It comes more than once, so it never says that somebody is in a hurry."""
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Those that end a program in good order: SIGTERM, SIGINT, and SIGHUP unless it is ignored, as `nohup` has it."""
+    found = [signal.SIGTERM, signal.SIGINT]
+    if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
+        found.append(HANGUP)
+    return found
+
+
+@contextmanager
+def on_stop_signals(call: Callable[[signal.Signals], object]) -> Generator[None]:
+    """Call it in the running event loop for each of them. In a thread other than the main one there are none."""
+    loop = asyncio.get_running_loop()
+    numbers = stop_signals() if _is_main_thread() else []
+    for number in numbers:
+        loop.add_signal_handler(number, call, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def overheard(numbers: Iterable[signal.Signals], call: Callable[[signal.Signals], object]) -> Generator[bool]:
+    """Call it in the running event loop for each of these signals, beside what the program itself does on them.
+
+    Yields:
+        Whether any is heard: not in a thread other than the main one, nor what the program ignores or dies of.
+    """
+    loop = asyncio.get_running_loop()
+    before: dict[int, Callable[[int, FrameType | None], object]] = {}
+
+    def told(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(call, signal.Signals(number))
+        before[number](number, frame)
+
+    for number in numbers if _is_main_thread() else ():
+        theirs = signal.getsignal(number)
+        if callable(theirs):
+            before[number] = theirs
+            signal.signal(number, told)
+    try:
+        yield bool(before)
+    finally:
+        for number, theirs in before.items():
+            if signal.getsignal(number) is told:
+                signal.signal(number, theirs)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
