@@ -124,6 +124,10 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     # Imported when asked for: `aioqueue --help` needs none of it.
     if name not in _HOMES:
+        from aioqueue.other_words import NAMES
+
+        if name in NAMES:  # an AttributeError would be told as one that knows nothing more, by `from aioqueue import`
+            raise ImportError(f"Celery's {name} is {NAMES[name]} in aioqueue", name=name)
         raise AttributeError(f"module 'aioqueue' has no attribute {name!r}")
     from importlib import import_module
 

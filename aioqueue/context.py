@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from datetime import datetime
@@ -16,6 +16,7 @@ from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retr
 from aioqueue.kinds import Seconds
 from aioqueue.message import Message, State
 from aioqueue.options import checked_retry, moment
+from aioqueue.other_words import OF_CONTEXTS, instead
 from aioqueue.request import OfMessage, Request
 
 if TYPE_CHECKING:
@@ -155,6 +156,11 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         return None if limit < 0 else limit
 
     @property
+    def default_retry_delay(self) -> float:
+        """Seconds between its retries where there is no backoff."""
+        return self.task.in_force("default_retry_delay")
+
+    @property
     def queue(self) -> str:
         """The queue that it came from."""
         return self._message.queue
@@ -246,6 +252,10 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         countdown: Seconds | None = None,
         eta: datetime | None = None,
         max_retries: int | None = None,
+        *,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        throw: bool = True,
     ) -> Retry:
         """A `Retry` to raise. A task that makes one, raises nothing and returns has failed: nothing else would tell.
 
@@ -254,12 +264,32 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
             countdown: seconds to wait; else the task's backoff or `default_retry_delay`.
             eta: when to run again.
             max_retries: in place of the task's own.
+            args, kwargs: all that it is called with then, in place of what it was called with now; a result that a
+                workflow put before its arguments is one of them.
+            throw: Celery's word; it is raised by you, in any case.
 
         Raises:
             ConfigurationError: a value that one of them cannot have.
+            ArgumentsError: the arguments do not fit the task.
         """
-        self.asked = retry = checked_retry(Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries))
+        asked = Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries, args=args, kwargs=kwargs)
+        retry = checked_retry(asked)
+        if args is not None or kwargs is not None:
+            self._check_again(retry)
+        self.asked = retry
         return retry
+
+    def _check_again(self, retry: Retry) -> None:
+        """Whether it can be called with other arguments."""
+        if self._message.spread is not None or self._message.handles:
+            what = "an error handler" if self._message.handles else f"a {self._message.spread}"
+            raise ConfigurationError(
+                f"{self.name}[{self.id}] runs as {what}, whose arguments a retry cannot change: leave args and kwargs "
+                "out of ctx.retry()."
+            )
+        args = self.args if retry.new_args is None else tuple(retry.new_args)
+        kwargs = self.kwargs if retry.new_kwargs is None else dict(retry.new_kwargs)
+        self.task.parameters.check(args, kwargs, task_name=self.name)
 
     def replace(self, canvas: Canvas[Any]) -> Replace:
         """A `Replace` to raise: the canvas goes on in the place of this task.
@@ -307,8 +337,9 @@ class BoundContext(TaskContext[T_co]):
                 if getattr(error, "name", name) != name:
                     raise  # of a property's own code
                 known = [one for one in (*dir(TaskContext), *dir(self.task)) if one[:1] != "_"]
+                hint = instead(OF_CONTEXTS, name) or suggest(name, known)
                 raise AttributeError(
-                    f"Neither the context nor the class of the task {self.name} has {name!r}.{suggest(name, known)}"
+                    f"Neither the context nor the class of the task {self.name} has {name!r}.{hint}"
                 ) from error
 
         def __setattr__(self, name: str, value: Any) -> None:

@@ -5,10 +5,12 @@ A message says what was wrong, with the value; what happened to the task; and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any, NoReturn, Self
+
+from aioqueue import other_words
 
 
 class AioQueueError(Exception):
@@ -111,6 +113,10 @@ class PayloadError(AioQueueError):
     """An argument or a result cannot be encoded, or a message cannot be decoded."""
 
 
+class ArgumentsError(PayloadError, TypeError):
+    """A call doesn't fit the signature of its task; nothing was sent, or its message was moved to the dead letters."""
+
+
 class PayloadTooLarge(PayloadError):
     """An argument list, a result or a message is larger than `max_payload_size`."""
 
@@ -181,6 +187,7 @@ class Retry(AioQueueError):
         countdown: seconds to wait; None leaves it to the task's own rule.
         eta: when to run again, instead of `countdown`.
         max_retries: replaces the task's own limit for this and later retries.
+        new_args, new_kwargs: what it is called with then; None is what it was called with now.
     """
 
     def __init__(
@@ -191,12 +198,16 @@ class Retry(AioQueueError):
         countdown: float | timedelta | None = None,
         eta: datetime | None = None,
         max_retries: int | None = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message or (f"retry: {exc!r}" if exc is not None else "retry"))
         self.exc = exc
         self.countdown = countdown
         self.eta = eta
         self.max_retries = max_retries
+        self.new_args = args
+        self.new_kwargs = kwargs
 
 
 class Reject(AioQueueError):
@@ -233,3 +244,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """A sentence part that names what `name` was probably meant to be, or nothing."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def __getattr__(name: str) -> NoReturn:
+    if (here := other_words.EXCEPTIONS.get(name)) is not None:
+        raise ImportError(f"Celery's {name} is {here} here: from aioqueue.exceptions import {here}", name=name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}.{suggest(name, globals())}")

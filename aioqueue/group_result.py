@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from aioqueue.answers import Children
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.graph import Graph
 from aioqueue.kinds import Seconds
 from aioqueue.message import FINAL_STATES, Record, State, read_record
+from aioqueue.payload.upstream import as_its_cause
 from aioqueue.result import AsyncResult
 from aioqueue.revoking import revoke
 from aioqueue.shape import Kinship
@@ -45,7 +47,7 @@ class GroupResult(AsyncResult[list[T]]):
 
     def __init__(
         self,
-        app: Core,
+        app: Core | None,
         id: str,
         results: Sequence[AsyncResult[T]] | None = None,
         *,
@@ -63,6 +65,19 @@ class GroupResult(AsyncResult[list[T]]):
             self._results = [family.result(number) for number in family.shape.joins[self._node]]
         return self._results
 
+    @property
+    def children(self) -> Children[AsyncResult[Any]]:
+        """Its members; awaited, those that joined it later as well."""
+
+        async def ask() -> list[AsyncResult[Any]]:
+            return [member async for members in self._all_members() for member in members]
+
+        return Children(self.results, ask)
+
+    def names(self) -> list[Any]:
+        """What names it where it is an argument, or is returned by a task."""
+        return [*super().names(), [member.names() for member in self.results]]
+
     def __len__(self) -> int:
         return len(self.results)
 
@@ -76,18 +91,22 @@ class GroupResult(AsyncResult[list[T]]):
     def __iter__(self) -> Iterator[AsyncResult[T]]:
         return iter(self.results)
 
-    async def get(self, timeout: Seconds | None = None, return_exceptions: bool = False) -> list[T]:
+    async def get(
+        self, timeout: Seconds | None = None, return_exceptions: bool = False, *, propagate: bool = True
+    ) -> list[T]:
         """Wait for all members and return their results, in order.
 
         Args:
             timeout: seconds, or a timedelta, for all of them; None waits for as long as it takes.
             return_exceptions: put what members raised into the places of their results.
+            propagate: False is the same, in Celery's word.
 
         Raises:
             TimeoutError: not all have ended in that time; they go on.
             Exception: what a member raised.
         """
-        return await self._in_time(timeout, lambda: self._gathered(return_exceptions))
+        lenient = return_exceptions or not propagate
+        return await self._in_time(timeout, lambda: self._gathered(lenient))
 
     async def _too_late(self, after: float) -> TimeoutError:
         done = await self.completed_count()
@@ -142,7 +161,8 @@ class GroupResult(AsyncResult[list[T]]):
             raise
         except Exception as error:
             kind = ChordError if isinstance(before, GroupResult) else UpstreamFailed
-            raise kind(f"{before!r} failed ({type(error).__name__}: {error}); this group comes after it.") from error
+            what = f"{before!r} failed ({type(error).__name__}: {error}); this group comes after it."
+            raise as_its_cause(kind(what), error) from error
 
     async def as_completed(self) -> AsyncIterator[tuple[int, T]]:
         """The members' results as they come: (index, value). Those that joined the group later come last.

@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Final
+from typing import Any, Final, Self
 
+from aioqueue import other_words
 from aioqueue.exceptions import ConfigurationError
+
+
+class ExceptionInfo(str):
+    """The traceback of what a task raised, as text, as hooks are given it; with the names that Celery's `einfo` has.
+
+    Attributes:
+        exception: what it raised; None after a success.
+    """
+
+    exception: BaseException | None
+
+    @classmethod
+    def of(cls, exception: object, traceback: str) -> Self:
+        """That of an exception; of a result it is empty."""
+        found = cls(traceback)
+        found.exception = exception if isinstance(exception, BaseException) else None
+        return found
+
+    @property
+    def traceback(self) -> str:
+        """The text."""
+        return str(self)
 
 
 class Hooks:
@@ -18,17 +41,33 @@ class Hooks:
         """Called when the function has returned."""
 
     def on_failure(
-        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+        self,
+        exception: BaseException,
+        task_id: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        traceback: ExceptionInfo,
     ) -> Any:
         """Called when the task has failed for good; not for a `Reject`."""
 
     def on_retry(
-        self, exception: BaseException, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+        self,
+        exception: BaseException,
+        task_id: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        traceback: ExceptionInfo,
     ) -> Any:
         """Called when the task is to be run again."""
 
     def after_return(
-        self, state: str, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], traceback: str
+        self,
+        state: str,
+        result: Any,
+        task_id: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        traceback: ExceptionInfo,
     ) -> Any:
         """Called once, at the end: after `on_success` or `on_failure`, and after a `Reject` that ends it."""
 
@@ -68,8 +107,9 @@ def hooks_of(task: Hooks, name: str) -> frozenset[str]:
             pass
     for attribute in _NOT_HERE:
         if hasattr(kind, attribute):
+            instead = other_words.instead(other_words.OF_TASKS, attribute)
             raise ConfigurationError(
-                f"{kind.__name__}.{attribute} is nothing that aioqueue looks at in this version. The task {name} was "
-                f"not made: take the attribute out, or give it another name if it is of your own."
+                f"{kind.__name__}.{attribute} is nothing that aioqueue looks at in this version.{instead} The task "
+                f"{name} was not made: take the attribute out, or give it another name if it is of your own."
             )
     return found

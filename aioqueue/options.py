@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
-from aioqueue import kinds
+from aioqueue import kinds, other_words
 from aioqueue.around.layer import LAYERS, Layer
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
-from aioqueue.payload.compression import COMPRESSIONS, missing
+from aioqueue.payload.compression import ALIASES, COMPRESSIONS, missing
 from aioqueue.payload.serializers import PICKLE, read_serializer
 from aioqueue.workflow import node_of
 
@@ -34,6 +34,8 @@ class TaskOptions(TypedDict, total=False):
         retry_backoff: True for 1, 2, 4, … seconds, a number for multiples of it, False for `default_retry_delay`.
         retry_backoff_max: seconds; the longest backoff.
         retry_jitter: draw each backoff between 0 and its full length.
+        retry_kwargs: of retries without being asked, in place of the above: `max_retries`, `countdown` (where there is
+            no backoff), `eta`.
         soft_time_limit: seconds, after which `SoftTimeLimitExceeded` is raised inside the task.
         time_limit: seconds, after which it is ended.
         acks_late: acknowledge at the end (at least once) or before the start (at most once).
@@ -59,6 +61,7 @@ class TaskOptions(TypedDict, total=False):
     retry_backoff: bool | Seconds
     retry_backoff_max: Seconds
     retry_jitter: bool
+    retry_kwargs: Mapping[str, Any]
     soft_time_limit: Seconds | None
     time_limit: Seconds | None
     acks_late: bool | None
@@ -126,7 +129,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in options.items():
         if (kind := OF_CALLS.get(name)) is None:
-            raise ConfigurationError(f"There is no option {name!r} for sending a task.{suggest(name, OF_CALLS)}")
+            if name in other_words.OF_CALLS and (value is None or (name == "retry" and value is True)):
+                continue  # it says what is done anyway
+            hint = other_words.instead(other_words.OF_CALLS, name) or suggest(name, OF_CALLS)
+            raise ConfigurationError(f"There is no option {name!r} for sending a task.{hint} Nothing was sent.")
         if value is not None:
             found[name] = kind.of(f"The option {name}", value, NOTHING_SENT)
     if "countdown" in found and "eta" in found:
@@ -191,7 +197,7 @@ def checked_retry(asked: Retry) -> Retry:
         ConfigurationError: a value that one of them cannot have.
     """
     for name, kind in _RETRYING.items():
-        setattr(asked, name, kind.of(f"The option {name} of ctx.retry()", getattr(asked, name)))
+        setattr(asked, name, kind.of(f"The option {name.removeprefix('new_')} of ctx.retry()", getattr(asked, name)))
     return asked
 
 
@@ -258,13 +264,31 @@ class Option(NamedTuple):
     travels: bool = False
 
 
+_RETRYING: Final[dict[str, Kind]] = {
+    "exc": kinds.EXCEPTION.or_none(),
+    "countdown": kinds.DELAY.or_none(),
+    "eta": kinds.MOMENT.or_none(),
+    "max_retries": kinds.COUNT.or_none(),
+    "new_args": kinds.ARGUMENTS.or_none(),
+    "new_kwargs": kinds.MAPPING.or_none(),
+}
+_OF_ITSELF: Final = ("countdown", "eta", "max_retries")
+
+
+def _retry_kwargs(value: Any) -> dict[str, Any]:
+    found = dict(kinds.MAPPING.read(value))
+    if unknown := [name for name in found if name not in _OF_ITSELF]:
+        raise ValueError(f"it has {unknown[0]!r}{suggest(unknown[0], _OF_ITSELF)}")
+    return {name: _RETRYING[name].of(f"The {name} of retry_kwargs", one) for name, one in found.items()}
+
+
 _FLAG: Final = kinds.FLAG.or_none()
 _LIMIT: Final = kinds.LIMIT.or_none()
 SERIALIZER: Final = Kind("the name of a serializer, such as 'msgpack' or 'json'", read_serializer)
 
 
 def _compression(value: Any) -> str:
-    name = _COMPRESSIONS.read(value)
+    name = _COMPRESSIONS.read(ALIASES.get(value, value) if isinstance(value, str) else value)
     if (why := missing(name)) is not None:
         raise kinds.NotHere(why)
     return name
@@ -302,6 +326,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "retry_backoff": Option(kinds.BACKOFF),
     "retry_backoff_max": Option(kinds.LIMIT),
     "retry_jitter": Option(kinds.FLAG),
+    "retry_kwargs": Option(Kind("a dict of what ctx.retry() takes: max_retries, countdown, eta", _retry_kwargs)),
     # What is kept of its end, and what is called then.
     "ignore_result": Option(_FLAG, kinds.FLAG, "task_ignore_result", travels=True),
     "store_errors_even_if_ignored": Option(_FLAG, setting="task_store_errors_even_if_ignored"),
@@ -312,10 +337,3 @@ OPTIONS: Final[dict[str, Option]] = {
 OF_TASKS: Final[dict[str, Kind]] = {name: option.task for name, option in OPTIONS.items() if option.task}
 OF_CALLS: Final[dict[str, Kind]] = {name: option.call for name, option in OPTIONS.items() if option.call}
 TRAVELLING: Final = tuple(name for name, option in OPTIONS.items() if option.travels)
-
-_RETRYING: Final[dict[str, Kind]] = {
-    "exc": kinds.EXCEPTION.or_none(),
-    "countdown": kinds.DELAY.or_none(),
-    "eta": kinds.MOMENT.or_none(),
-    "max_retries": kinds.COUNT.or_none(),
-}

@@ -21,6 +21,7 @@ from aioqueue.payload.signature import Parameters
 from aioqueue.routing.addressing import addressed_once
 from aioqueue.routing.queue import priority_in
 from aioqueue.spread import each_item
+from aioqueue.task_failure import places_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -114,7 +115,7 @@ def outgoing(
         compression=compression,
         max_size=conf.max_payload_size,
         task_name=name,
-        start=int(role is not None and _takes_first(role)),
+        start=0 if role is None else _places(parameters, role, args, kwargs),
     )
     if queue not in _good_queues:
         if len(_good_queues) >= _MOST_REMEMBERED:
@@ -171,15 +172,14 @@ def _check_role(parameters: Parameters, role: Role, args: tuple[Any, ...], kwarg
     if role.spread:  # without arguments it takes the list of the node before it
         for item in each_item(args[0], task=name, kind=role.spread) if args else ():
             parameters.check(item if role.spread == "starmap" else (item,), kwargs, task_name=name)
-    elif _takes_first(role):
-        parameters.check((None, *args), kwargs, task_name=name)
     else:
-        parameters.check(args, kwargs, task_name=name)
+        before = (None,) * _places(parameters, role, args, kwargs)
+        parameters.check((*before, *args), kwargs, task_name=name)
 
 
-def _takes_first(role: Role) -> bool:
-    """Whether its first argument comes later."""
-    return role.takes is not None or role.handles
+def _places(parameters: Parameters, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How many of its arguments come later, before these."""
+    return places_of(parameters, args, kwargs) if role.handles else int(role.takes is not None)
 
 
 def _put(message: Message, role: Role) -> None:

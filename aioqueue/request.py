@@ -44,7 +44,7 @@ class OfMessage:
 
 
 class Request(OfMessage):
-    """A task's context under Celery's names.
+    """A task's context under Celery's names; what the sender put into its headers is found by its name, too.
 
     Attributes:
         id, correlation_id: the task's id.
@@ -62,10 +62,10 @@ class Request(OfMessage):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
-        hostname: str,
-        deliveries: int,
-        is_eager: bool,
-        children: Sequence[str],
+        hostname: str = "",
+        deliveries: int = 1,
+        is_eager: bool = False,
+        children: Sequence[str] = (),
     ) -> None:
         self._message = message
         self._deliveries = deliveries
@@ -132,6 +132,8 @@ class Request(OfMessage):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
+            if name[:1] != "_" and name in (headers := self.headers):
+                return headers[name]
             known = sorted(one for one in {*vars(self), *dir(type(self))} if not one.startswith("_"))
             raise AttributeError(f"ctx.request has no {name!r}; it has {', '.join(known)}")
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+from aioqueue.answers import Answer, Children
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.context import waiting_for
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ResultExpired, TimeoutError
@@ -14,9 +15,11 @@ from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, read_record
-from aioqueue.payload.codec import decode
+from aioqueue.payload.codec import decode, is_marked
+from aioqueue.payload.handles import Handle
 from aioqueue.revoking import revoke
 from aioqueue.shape import Kinship
+from aioqueue.shared import current_app, using
 from aioqueue.task_info import TaskInfo, exception_of, info_of
 from aioqueue.task_info import Timings as Timings  # version 0.1.0 has it here
 from aioqueue.waiting import Allowance, OutOfTime, news, nothing_goes_on, within
@@ -38,7 +41,7 @@ async def value_of(sent: Any, timeout: Seconds | None = None) -> Any:
     return await cast("AsyncResult[Any]", sent).get(timeout=timeout)
 
 
-class AsyncResult(Generic[R]):
+class AsyncResult(Handle, Generic[R]):
     """A task that was sent: wait for it, look at it, revoke it.
 
     Attributes:
@@ -48,7 +51,7 @@ class AsyncResult(Generic[R]):
 
     def __init__(
         self,
-        app: Core,
+        app: Core | None,
         id: str,
         *,
         name: str = "",
@@ -58,7 +61,7 @@ class AsyncResult(Generic[R]):
         family: Kinship[AsyncResult[Any]] | None = None,
         node: int = 0,
     ) -> None:
-        self._app = app
+        self._own_app = app
         self.id = id
         self.name = name
         self._convert = convert
@@ -70,17 +73,29 @@ class AsyncResult(Generic[R]):
         self._node = node
 
     @property
+    def _app(self) -> Core:
+        """The app; of a result that has arrived where it was not known which, the current one when it is used."""
+        if self._own_app is None:
+            self._own_app = current_app()
+        return self._own_app
+
+    def names(self) -> list[Any]:
+        """What names it where it is an argument, or is returned by a task."""
+        return [self.id, self.name]
+
+    @property
     def sync(self) -> SyncResult[R]:
         """The same for threads and programs without an event loop: `app.result(id).sync.get(timeout=10)`."""
         from aioqueue.sync import SyncResult
 
         return SyncResult.of(self._app.portal, self)
 
-    async def get(self, timeout: Seconds | None = None) -> R:
+    async def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
         """Wait for the task's end and return its result.
 
         Args:
             timeout: seconds, or a timedelta; None waits for as long as it takes.
+            propagate: False returns what the task raised, in place of raising it.
 
         Raises:
             TimeoutError: it has not ended in that time; it goes on.
@@ -91,7 +106,12 @@ class AsyncResult(Generic[R]):
         """
         if self.keeps_nothing:
             return None  # type: ignore[return-value]
-        return self.value_of(await self._in_time(timeout, self._end))
+        return self._value_or_error(await self._in_time(timeout, self._end), propagate)
+
+    def _value_or_error(self, record: Record, propagate: bool) -> R:
+        if not propagate and record.state != State.SUCCESS:
+            return cast("R", exception_of(self.id, record, self.name))
+        return self.value_of(record)
 
     async def _in_time(self, timeout: Seconds | None, work: Callable[[], Awaitable[T]]) -> T:
         """What it gives within the timeout of a `get()`."""
@@ -211,7 +231,7 @@ class AsyncResult(Generic[R]):
     def _result(self, record: Record) -> Any:
         if record.result is None:
             return None
-        value = decode(record.result, record.content, max_size=2**31, accept=self._app.accepts(record.content))
+        value = self._decoded(record.result, record.content)
         convert = self._convert or self._app.result_converter(record.task or self.name)
         if convert is None:
             return value
@@ -220,6 +240,13 @@ class AsyncResult(Generic[R]):
         except Exception as error:  # the task said it returns something else: what it did return is better than nothing
             logger.warning("The result of task %s does not fit its annotation: %s", self.id, error)
             return value
+
+    def _decoded(self, data: bytes, content: str) -> Any:
+        accept = self._app.accepts(content)
+        if not is_marked(content):
+            return decode(data, content, max_size=2**31, accept=accept)
+        with using(self._app):  # there may be results of tasks in it
+            return decode(data, content, max_size=2**31, accept=accept)
 
     async def _record(self) -> Record | None:
         data = (await (await self._app.broker()).records([self.id]))[0]
@@ -245,6 +272,31 @@ class AsyncResult(Generic[R]):
         """All that is known of the task."""
         record = await self._record()
         return self._info(record) if record is not None else await self._nothing_known()
+
+    @property
+    def status(self) -> Answer[str]:
+        """Celery's word for the state: `await result.status`."""
+        return Answer("status", self.state)
+
+    @property
+    def result(self) -> Answer[Any]:
+        """What it returned, or raised; while it runs, what it said of its progress: `await result.result`, as in
+        Celery. `info` has all of it."""
+
+        async def ask() -> Any:
+            info = await self.info()
+            return info.result if info.state == State.SUCCESS else info.exception or info.meta
+
+        return Answer("result", ask)
+
+    @property
+    def traceback(self) -> Answer[str | None]:
+        """Where it failed, as text: `await result.traceback`, as in Celery."""
+
+        async def ask() -> str | None:
+            return (await self.info()).traceback
+
+        return Answer("traceback", ask)
 
     async def _unknown_now(self) -> str:
         """The same, asked for anew: others may have forgotten it, or its time is over."""
@@ -377,11 +429,17 @@ class AsyncResult(Generic[R]):
         return family.result(before) if family is not None and before else None
 
     @property
-    def children(self) -> list[AsyncResult[Any]]:
-        """The results of what comes directly after it in its workflow, where that was sent by this process. What the
-        task has sent while it ran is in `info().children`."""
+    def children(self) -> Children[AsyncResult[Any]]:
+        """The results of what comes directly after it in its workflow, where that was sent by this process; and
+        awaited, `await result.children`, those of the tasks that it has sent while it ran, too."""
         family = self._family
-        return [family.result(node) for node in family.behind(self._node)] if family is not None else []
+        behind = [family.result(node) for node in family.behind(self._node)] if family is not None else []
+
+        async def ask() -> list[AsyncResult[Any]]:
+            known = {one.id for one in behind}
+            return [*behind, *(self._app.result(id) for id in (await self.info()).children if id not in known)]
+
+        return Children(behind, ask)
 
     async def place(self) -> tuple[str, int] | None:
         """The workflow that the task belongs to, and its node there; None when it belongs to none."""

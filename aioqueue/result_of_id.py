@@ -6,12 +6,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
+from aioqueue.answers import Children
 from aioqueue.exceptions import AioQueueError, ResultIgnored
 from aioqueue.group_result import GroupResult, group_at
 from aioqueue.ids import is_new_id
 from aioqueue.kinds import Seconds
 from aioqueue.message import Record, State
+from aioqueue.payload.handles import made_by
 from aioqueue.result import AsyncResult
+from aioqueue.shared import app_in_use
 from aioqueue.task_info import TaskInfo
 
 R = TypeVar("R")
@@ -27,15 +30,15 @@ class ResultOfId(AsyncResult[R]):
         place = await self.place()
         return await group_at(self._app, self.id, place, self._convert) if place is not None else None
 
-    async def get(self, timeout: Seconds | None = None) -> R:
+    async def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
         """Wait for its end and return its result; see `AsyncResult.get`."""
-        found = await self._in_time(timeout, self._group_or_end)
-        return self.value_of(found) if isinstance(found, Record) else cast("R", found)
 
-    async def _group_or_end(self) -> list[Any] | Record:
-        """What the group gave that it is, or else the record of the task's end."""
-        group = await self._group()
-        return await (self._end() if group is None else group.get())
+        async def group_or_end() -> list[Any] | Record:
+            group = await self._group()
+            return await (self._end() if group is None else group.get(propagate=propagate))
+
+        found = await self._in_time(timeout, group_or_end)
+        return self._value_or_error(found, propagate) if isinstance(found, Record) else cast("R", found)
 
     @property
     def _was_sent(self) -> bool:
@@ -113,6 +116,17 @@ class ResultOfId(AsyncResult[R]):
             "id of a task that has not run yet."
         )
 
+    @property
+    def children(self) -> Children[AsyncResult[Any]]:
+        """Awaited, the members of the group that it is, or the tasks that the task has sent while it ran."""
+        behind = super().children
+
+        async def ask() -> list[AsyncResult[Any]]:
+            group = await self._group()
+            return await (behind if group is None else group.children)
+
+        return Children(behind, ask)
+
     async def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""
         group = await self._group()
@@ -122,3 +136,14 @@ class ResultOfId(AsyncResult[R]):
         """End it now, unless it has ended; see `AsyncResult.revoke`."""
         group = await self._group()
         return await (super().revoke(terminate, reason) if group is None else group.revoke(terminate, reason))
+
+
+def _arrived(id: str, name: str, members: list[Any] | None) -> AsyncResult[Any]:
+    """A result that has come as an argument, or as what a task has returned."""
+    app = app_in_use()
+    if members is None:
+        return ResultOfId(app, id, name=name)
+    return GroupResult(app, id, members)
+
+
+made_by(_arrived)

@@ -279,7 +279,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if name == "task_serializer":
         SERIALIZER.of(f"The setting {where}", value)
     if name in ("task_compression", "result_compression"):
-        COMPRESSION.or_none().of(f"The setting {where}", value)
+        value = COMPRESSION.or_none().of(f"The setting {where}", value)
     if name == "accept_content":
         _SERIALIZERS.or_none().of(f"The setting {where}", value)
     if name == "beat_schedule" and value:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakSet
 
@@ -20,6 +22,7 @@ T = TypeVar("T", bound="Task[..., Any]")
 
 _tasks: dict[str, Task[..., Any]] = {}
 _apps: WeakSet[Core] = WeakSet()
+_used: ContextVar[Core | None] = ContextVar("aioqueue_app", default=None)
 
 
 @overload
@@ -55,15 +58,32 @@ def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = F
     return make(function) if function is not None else make
 
 
+@contextmanager
+def using(app: Core) -> Generator[None]:
+    """Let an app be the current one inside of a `with` block, also where a task of another one runs."""
+    token = _used.set(app)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
+def app_in_use() -> Core | None:
+    """The app of the task that runs here, or of the worker; None where there is none."""
+    if (app := _used.get()) is not None:
+        return app
+    context = current.get()
+    return context.task.app if context is not None else None
+
+
 def current_app() -> Core:
-    """The app of the task that runs here, else the one that there is.
+    """The app of the task that runs here, or of the worker; else the one that there is.
 
     Raises:
         ConfigurationError: there is none, or more than one.
     """
-    context = current.get()
-    if context is not None:
-        return context.task.app
+    if (app := app_in_use()) is not None:
+        return app
     apps = list(_apps)
     if len(apps) == 1:
         return apps[0]

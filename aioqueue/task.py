@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -20,7 +21,7 @@ from typing import (
     overload,
 )
 
-from aioqueue import kinds
+from aioqueue import kinds, other_words
 from aioqueue.around.dependencies import Dependencies, dependencies_of
 from aioqueue.around.layer import Layer
 from aioqueue.context import BoundContext, T_co, TaskContext, context_of, current
@@ -86,6 +87,7 @@ class Task(Hooks, Generic[P, R]):
     retry_backoff: bool | float = False
     retry_backoff_max: float = 600.0
     retry_jitter: bool = True
+    retry_kwargs: Mapping[str, Any] = MappingProxyType({})
     soft_time_limit: float | None = None
     time_limit: float | None = None
     acks_late: bool | None = None
@@ -148,9 +150,8 @@ class Task(Hooks, Generic[P, R]):
 
     def _set(self, option: str, value: Any) -> None:
         if (kind := OF_TASKS.get(option)) is None:
-            raise ConfigurationError(
-                f"@app.task has no option {option!r} (task {self.name}).{suggest(option, OF_TASKS)}"
-            )
+            hint = other_words.instead(other_words.OF_TASKS, option) or suggest(option, OF_TASKS)
+            raise ConfigurationError(f"@app.task has no option {option!r} (task {self.name}).{hint}")
         value = kind.of(f"The option {option} of the task {self.name}", value)
         if option == "pool" and value is not None and self.is_coroutine:
             raise ConfigurationError(f"{self.name} is a coroutine: it runs on the event loop, not in a pool.")
@@ -257,9 +258,13 @@ class Task(Hooks, Generic[P, R]):
         countdown: Seconds | None = None,
         eta: datetime | None = None,
         max_retries: int | None = None,
+        *,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        throw: bool = True,
     ) -> Retry:
         """A `Retry` to raise; see `TaskContext.retry`."""
-        return context_of(self, (), {}).retry(exc, countdown, eta, max_retries)
+        return context_of(self, (), {}).retry(exc, countdown, eta, max_retries, args=args, kwargs=kwargs, throw=throw)
 
     async def send(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Send the task to its queue.

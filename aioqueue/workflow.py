@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from aioqueue.exceptions import ChordError, PayloadError, TaskRevoked, UpstreamFailed
-from aioqueue.message import Record, State, encode_record
+from aioqueue.message import Message, Record, State, encode_record
 from aioqueue.payload.codec import decode
 from aioqueue.payload.failure import Failure
 from aioqueue.shortcuts import nothing_beside
@@ -196,6 +196,8 @@ class FailedCall(msgspec.Struct, omit_defaults=True, kw_only=True):
         failure: what it raised.
         retries: how often it had been retried.
         state: FAILURE or REVOKED.
+        message: its message, without the arguments.
+        hostname: the worker that ran it.
     """
 
     id: str
@@ -205,6 +207,8 @@ class FailedCall(msgspec.Struct, omit_defaults=True, kw_only=True):
     content: str = "msgpack"
     retries: int = 0
     state: str = State.FAILURE
+    message: Message | None = None
+    hostname: str = ""
 
 
 encode_failed = msgspec.msgpack.Encoder().encode

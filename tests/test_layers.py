@@ -86,6 +86,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "aioqueue._version",
             "aioqueue.around.events",
+            "aioqueue.answers",
             "aioqueue.arguments",
             "aioqueue.around.layer",
             "aioqueue.around.leaving",
@@ -105,6 +106,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.message",
             "aioqueue.options",
             "aioqueue.origin",
+            "aioqueue.other_words",
             "aioqueue.payload",
             "aioqueue.request",
             "aioqueue.routing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from aioqueue.canvas.writing import plain_options
 from aioqueue.exceptions import ConfigurationError
@@ -166,15 +166,31 @@ class Canvas(ABC, Generic[R_co]):
         self.link_error(errback)
         return self
 
-    def stamp(self, visitor: StampingVisitor | None = None, **stamps: Any) -> Self:
+    @overload
+    def stamp(self, visitor: StampingVisitor | None = None, **stamps: Any) -> Self: ...
+    @overload
+    def stamp(self, name: str, /, *value: Any, **parts: Any) -> Self: ...
+    def stamp(self, visitor: StampingVisitor | str | None = None, *value: Any, **stamps: Any) -> Self:
         """Mark all its tasks, and all that comes of them, in place; read as `ctx.stamps`.
+
+            canvas.stamp(customer=7)
+            canvas.stamp("customer", 7)  # the same
+            canvas.stamp("retry", most=3)  # a stamp that is a dict
 
         Of two stamps of one name the later word counts. Where parts have stamps of their own, these count for more.
 
         Args:
-            visitor: computes more stamps for each part.
+            visitor: computes more stamps for each part; or the name of one stamp.
+            value: of that one.
             stamps: values of the types that need no annotation; they arrive as what they were.
+
+        Raises:
+            ConfigurationError: it is no visitor, or a stamp has a name and no value.
         """
+        if isinstance(visitor, str):
+            visitor, stamps = None, {visitor: _stamp_value(visitor, value, stamps)}
+        elif value:
+            raise ConfigurationError(f"stamp() takes one visitor, not {len(value) + 1}.")
         if stamps:
             self.options["stamps"] = {**self.options.get("stamps", {}), **stamps}
         if visitor is not None:
@@ -247,20 +263,35 @@ class Canvas(ABC, Generic[R_co]):
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.to_dict() == cast("Canvas[Any]", other).to_dict()
 
-    if not TYPE_CHECKING:  # to type checkers it is wrong as it is
+    if not TYPE_CHECKING:
 
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            """Celery's way to send it, which cannot be awaited for you.
-
-            Raises:
-                ConfigurationError: always.
-            """
-            raise ConfigurationError(
-                f"A {type(self).__name__} is not sent by calling it: use `await {type(self).__name__}(...).send()`, or "
-                ".sync.send() where there is no event loop. Nothing was sent."
-            )
+        def __getattr__(self, name: str) -> Any:
+            if name in _OF_RESULTS:
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"This {kind} has not been sent, so it has no {name!r}: result = await {kind}(...).send(), or "
+                    ".sync.send() where there is no event loop; the result has it.",
+                    name=name,
+                    obj=self,
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+_OF_RESULTS = frozenset(
+    ("id", "get", "state", "status", "result", "results", "info", "ready", "successful", "failed", "revoke", "children")
+)
+
+
+def _stamp_value(name: str, value: tuple[Any, ...], parts: dict[str, Any]) -> Any:
+    """The value of a stamp that is given by its name."""
+    if len(value) + bool(parts) != 1:
+        raise ConfigurationError(
+            f"stamp({name!r}, …) takes one value, as stamp({name!r}, 7), or the parts of one by name, as "
+            f"stamp({name!r}, most=3)."
+        )
+    return parts if parts else value[0]
 
 
 def canvases(given: Any) -> list[Canvas[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
@@ -14,6 +14,7 @@ from aioqueue.spread import each_item
 
 if TYPE_CHECKING:
     from aioqueue.group_result import GroupResult
+    from aioqueue.result import AsyncResult
     from aioqueue.sync import SyncGroup
     from aioqueue.task import Task
 
@@ -60,6 +61,10 @@ class chain(Canvas[R]):
         super().__init__()
         self.tasks: list[Canvas[Any]] = list(_listed(tasks))
         self.set(**options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, AsyncResult[R]]:
+        """Celery's way to send it: `await chain(...)()`."""
+        return self.send(*args, **kwargs)
 
     def contents(self) -> Iterable[Canvas[Any]]:
         """Its tasks."""
@@ -115,6 +120,10 @@ class group(Canvas[list[T]]):
         else:
             self._tasks = list(_listed(tasks))
         self.set(**options)
+
+    def __call__(self, *args: Any, **options: Any) -> Coroutine[Any, Any, GroupResult[T]]:
+        """Celery's way to send it, with options: `await group(...)()`."""
+        return self.apply_async(args, **options)
 
     @property
     def tasks(self) -> list[Canvas[T]]:
@@ -241,19 +250,19 @@ class chord(Canvas[R]):
         self.allow_failures = allow_failures
         self.set(**options)
 
-    if TYPE_CHECKING:
+    @overload
+    def __call__(self, body: Canvas[U], **options: Any) -> chord[U]: ...
+    @overload
+    def __call__(self, body: None = None, **options: Any) -> Self: ...
+    def __call__(self, body: Canvas[U] | None = None, **options: Any) -> chord[Any]:
+        """The same with a body, to be sent: `await chord(header)(body)`, as in Celery, sends it."""
+        other = self if self.header.is_stream else self.clone()
+        other.body = self.body if body is None else check_canvas(body)
+        return other.set(**options) if options else other
 
-        def __call__(self, body: Canvas[U]) -> chord[U]: ...
-
-    else:
-
-        def __call__(self, *body: Canvas[U]) -> chord[U]:
-            """The same with a body."""
-            if len(body) != 1:
-                return super().__call__(*body)
-            other = self if self.header.is_stream else self.clone()
-            other.body = check_canvas(body[0])
-            return other
+    def __await__(self) -> Generator[Any, Any, AsyncResult[R]]:
+        """Send it; gives its result, which is to be waited for by itself."""
+        return self.send().__await__()
 
     def contents(self) -> Iterable[Canvas[Any]]:
         """Its body and its header."""
@@ -327,6 +336,10 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         self._items: Iterable[Iterable[Any]] | None = items
         self.size = size
         self.set(**options)
+
+    def __call__(self, **options: Any) -> Coroutine[Any, Any, GroupResult[list[T]]]:
+        """Celery's way to send it, with options: `await task.chunks(...)()`."""
+        return self.apply_async(**options)
 
     def contents(self) -> Iterable[Canvas[Any]]:
         """The signature of its task."""

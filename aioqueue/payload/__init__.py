@@ -8,6 +8,6 @@ from __future__ import annotations
 from aioqueue.payload.codec import decode, encode
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.naming import importable_name
-from aioqueue.payload.signature import ArgumentsError, Parameters
+from aioqueue.payload.signature import Parameters
 
-__all__ = ["ArgumentsError", "Failure", "Parameters", "decode", "encode", "importable_name"]
+__all__ = ["Failure", "Parameters", "decode", "encode", "importable_name"]

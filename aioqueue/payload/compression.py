@@ -11,6 +11,9 @@ from aioqueue.exceptions import ConfigurationError, PayloadError, PayloadTooLarg
 
 COMPRESSIONS: Final = ("zlib", "gzip", "bz2", "lzma", "zstd")
 
+ALIASES: Final = {"bzip2": "bz2", "bzip": "bz2", "xz": "lzma", "zstandard": "zstd"}
+"""Celery's other words for them."""
+
 MIN_SIZE: Final = 1024
 """Smaller payloads are sent as they are: there is little to gain."""
 

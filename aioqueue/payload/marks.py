@@ -10,6 +10,7 @@ by its content tag (see `codec`).
     $k a key that JSON has no form for: a number, true, false or null
     $t tuple      $s set     $z frozenset  $m dict, as keys and values in turn      $E Enum: class, name, value
     $o OrderedDict, $C Counter, as $m      $f defaultdict: what it makes, then as $m  $n namedtuple: class, items
+    $r the result of a task that was sent: its id, its task, and those of its members if it is a group's
 
 Reading makes values of these types and nothing else. The names that are looked up, those of an Enum and of a
 namedtuple, are looked up among the classes that are loaded; where there is none the value arrives as the plain one.
@@ -43,6 +44,7 @@ from aioqueue.payload.boxes import (
     of_another_class,
 )
 from aioqueue.payload.fields import CHANGED_BY_MSGSPEC, Fields, fields_of, lower
+from aioqueue.payload.handles import Handle, handle_of
 from aioqueue.payload.limits import MAX_CONTAINERS, MAX_DEPTH
 from aioqueue.payload.naming import loaded_classes
 from aioqueue.payload.plain import Known, Unsendable, type_name
@@ -172,6 +174,9 @@ class Marker:
         return f"$k{repr(key) if kind in (int, float) else _KEY_WORDS[key]}"
 
     def _other(self, value: Any, depth: int) -> Any:
+        if isinstance(value, Handle):
+            self.used = True
+            return ["$r", *value.names()]
         if isinstance(value, Enum):
             self.used = True
             return ["$E", class_name(type(value)), value._name_ or "", self.mark(value._value_, depth + 1)]
@@ -426,4 +431,5 @@ _BOXES: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "$f": lambda value: defaultdict_of(value[1], _read_pairs(value[1:])),
     "$n": lambda value: named_tuple_of(value[1], tuple(map(unmark, value[2:]))),
     "$E": _read_enum,
+    "$r": lambda value: handle_of(value[1:]),
 }

@@ -7,11 +7,11 @@ derives from: no `__new__`, `__init__`, `__setattr__` or `__getattr__` of anybod
 
 from __future__ import annotations
 
-import builtins
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aioqueue.exceptions import Ignore, Reject, Retry, TaskFailed
+from aioqueue.exceptions import ChordError, Ignore, Reject, Retry, TaskFailed, UpstreamFailed
 from aioqueue.payload.naming import loaded_classes
+from aioqueue.payload.upstream import as_its_cause, builtin_base
 
 if TYPE_CHECKING:
     from aioqueue.payload.failure import Failure
@@ -23,10 +23,6 @@ _MAX_FAILURES: Final = 1000
 # Raised out of `get()`, these would mean something else: they end iterations and coroutines, or steer the task that
 # waits for the result.
 _CONTROL_FLOW: Final = (StopIteration, StopAsyncIteration, Retry, Reject, Ignore)
-
-_BUILTIN: Final = frozenset(
-    value for value in vars(builtins).values() if isinstance(value, type) and issubclass(value, BaseException)
-)
 
 
 def rebuild(failure: Failure) -> BaseException:
@@ -43,6 +39,8 @@ def _chain(failure: Failure, depth: int, left: list[int]) -> Exception:
         cause = _one(link, depth, left)
         _set(BaseException, "__cause__", current, cause)
         current, link = cause, link.cause
+    if type(first) in (UpstreamFailed, ChordError) and first.__cause__ is not None:
+        return as_its_cause(first, first.__cause__)
     return first
 
 
@@ -68,7 +66,7 @@ def _single(failure: Failure) -> Exception | None:
     cls = find_class(failure.type)
     if cls is None or issubclass(cls, BaseExceptionGroup):
         return None
-    base = _builtin_base(cls)
+    base = builtin_base(cls)
     arguments, attributes = failure.given()
     args = tuple(arguments)
     exc = cast("Exception", base.__new__(cls, *args))
@@ -107,11 +105,6 @@ def find_class(name: str) -> type[Exception] | None:
         if Exception in mro and not any(steering in mro for steering in _CONTROL_FLOW):
             return cast("type[Exception]", found)
     return None
-
-
-def _builtin_base(cls: type) -> Any:
-    """The nearest base that Python itself defines: its `__new__` and `__init__` are known."""
-    return next(base for base in type.__dict__["__mro__"].__get__(cls) if base in _BUILTIN)
 
 
 def _set(owner: type, name: str, exc: BaseException, value: Any) -> None:

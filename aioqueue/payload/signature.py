@@ -8,7 +8,7 @@ from functools import cached_property
 from inspect import Parameter
 from typing import Any, Final, NamedTuple, NoReturn
 
-from aioqueue.exceptions import PayloadError, PayloadTooLarge
+from aioqueue.exceptions import ArgumentsError, PayloadError, PayloadTooLarge
 from aioqueue.payload.codec import decode_call, encode, encode_call, is_marked, is_textual
 from aioqueue.payload.conversion import conversion_for
 from aioqueue.payload.convert import NONE, Conversion, Convert, describe
@@ -22,10 +22,6 @@ from aioqueue.payload.serializers import BUILT_IN, PICKLE
 _NO_LIMIT: Final = sys.maxsize
 _MOST_SHAPES: Final = 256
 """How many shapes of calls that fit are remembered."""
-
-
-class ArgumentsError(PayloadError, TypeError):
-    """A call doesn't fit the signature of its task."""
 
 
 class _Conversions(NamedTuple):
@@ -147,6 +143,10 @@ class Parameters:
             f"{annotation_text(annotation)} it is, as all of them travel as a dict, or it names what is not found. "
             "Annotate it with one class, or send msgspec Structs with a tag"
         )
+
+    def fits(self, args: Collection[Any], kwargs: dict[str, Any]) -> bool:
+        """Whether a call fits the signature."""
+        return ((len(args), *kwargs) if kwargs else len(args)) in self._fitting or self._misfit(args, kwargs) is None
 
     def _misfit(self, args: Collection[Any], kwargs: dict[str, Any]) -> str | None:
         """Why a call doesn't fit; the shape of one that does is remembered."""

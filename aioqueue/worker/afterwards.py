@@ -18,6 +18,7 @@ from aioqueue.around.surroundings import Surroundings
 from aioqueue.brokers.protocol import Verdict
 from aioqueue.context import current
 from aioqueue.exceptions import Reject
+from aioqueue.hooks import ExceptionInfo
 from aioqueue.message import Message, State, headers_of
 from aioqueue.payload.codec import decode_call
 from aioqueue.payload.failure import Failure
@@ -144,11 +145,12 @@ class Afterwards:
         if name is None:
             return
         about = f"{run.task.name}[{id}]"
-        how = (traceback,) if state != State.SUCCESS else ()
+        about_error = ExceptionInfo.of(value, traceback)
+        how = (about_error,) if state != State.SUCCESS else ()
         if not (name == "on_failure" and isinstance(value, Reject)):  # it has no task_failure, either
             await around.call_hook(name, about, value, id, run.args, run.kwargs, *how)
         if state != State.RETRY:
-            await around.call_hook("after_return", about, state, value, id, run.args, run.kwargs, traceback)
+            await around.call_hook("after_return", about, state, value, id, run.args, run.kwargs, about_error)
 
     async def _signals(self, after: After, outcome: Outcome, traceback: str) -> None:
         signals, conf = self._app.signals, self._app.conf

@@ -11,7 +11,8 @@ from aioqueue.exceptions import ChordError, PayloadError, UpstreamFailed
 from aioqueue.logs import logger
 from aioqueue.message import Message
 from aioqueue.payload.codec import decode_call, joined
-from aioqueue.task_failure import TaskFailure
+from aioqueue.payload.upstream import as_its_cause
+from aioqueue.task_failure import TaskFailure, first_arguments
 from aioqueue.worker.run import Partial, Run
 from aioqueue.workflow import NoValue, Value, decode_failed, explanation, unpack_value
 
@@ -64,8 +65,8 @@ def complete(
     if value is None:
         return parameters.arrived(partial.args, partial.kwargs, content=content, task_name=task.name)
     if isinstance(value, NoValue):
-        first: Any = _failure(app, value)
-        return parameters.arrived([first, *partial.args], partial.kwargs, content=content, task_name=task.name)
+        before = first_arguments(_failure(app, value), parameters, partial.args, partial.kwargs)
+        return parameters.arrived([*before, *partial.args], partial.kwargs, content=content, task_name=task.name)
     first, tags = _decoded(app, value)
     content = joined({content, *tags})
     try:
@@ -131,17 +132,14 @@ def _exception(value: NoValue) -> BaseException:
     error = failed.failure.rebuild()
     if not value.kind:
         return error
-    upstream = explanation(failed, ChordError if value.kind == "chord" else UpstreamFailed)
-    upstream.__cause__ = error
-    return upstream
+    return as_its_cause(explanation(failed, ChordError if value.kind == "chord" else UpstreamFailed), error)
 
 
 def _failure(app: Core, value: NoValue) -> TaskFailure:
     failed = decode_failed(value.failure)
     error = failed.failure.rebuild()
     if value.kind == "chord":
-        body = explanation(failed, ChordError)
-        body.__cause__ = error
+        body = as_its_cause(explanation(failed, ChordError), error)
         return TaskFailure(
             task_id=value.id, name=value.task, exception=body, traceback=failed.failure.report(), retries=0
         )
@@ -162,4 +160,6 @@ def _failure(app: Core, value: NoValue) -> TaskFailure:
         exception=error,
         traceback=failed.failure.report(),
         retries=failed.retries,
+        message=failed.message,
+        hostname=failed.hostname,
     )

@@ -27,6 +27,18 @@ def backoff(task: Task[..., Any], retries: int) -> float:
     return random.uniform(0, longest) if task.retry_jitter else longest
 
 
+def of_itself(run: Run, error: BaseException) -> Retry | None:
+    """The retry that a task wants without asking for it; None: by its other rules alone."""
+    if not run.task.retry_kwargs:
+        return None
+    said = dict(run.task.retry_kwargs)
+    if run.task.retry_backoff:
+        said.pop("countdown", None)
+    if run.message.max_retries is not None:
+        said.pop("max_retries", None)  # the call has said it, or the retry before
+    return Retry(exc=error, **said)
+
+
 def delay_of(run: Run, asked: Retry | None) -> tuple[int | None, int | None]:
     """ms to wait before the next retry, or when it is."""
     if asked is not None and asked.eta is not None:

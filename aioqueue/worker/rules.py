@@ -31,7 +31,7 @@ from aioqueue.payload.serializers import PICKLE
 from aioqueue.worker.ends import Ends, cut_off, too_long
 from aioqueue.worker.leaves import is_retried
 from aioqueue.worker.outcome import IGNORED, REPLACED, REQUEUED, SUCCESS, Outcome
-from aioqueue.worker.retrying import brief, delay_of, limit_of, used_up
+from aioqueue.worker.retrying import brief, delay_of, limit_of, of_itself, used_up
 from aioqueue.worker.run import Cut, Run
 from aioqueue.worker.undone import COLLECTIONS, undone, undone_within
 from aioqueue.workflow import WAITING, Step, failed_step, pack_value
@@ -124,6 +124,7 @@ class Rules(Ends):
                 error.args = (f"soft_time_limit={run.soft_time_limit or 0:g} s",)
             if not is_retried(run.task, error):
                 return self.failed(run, error, now)
+            asked = of_itself(run, error)
         cause = asked.exc if asked is not None else error
         limit = asked.max_retries if asked is not None and asked.max_retries is not None else limit_of(run)
         retries = run.message.retries
@@ -133,9 +134,7 @@ class Rules(Ends):
             )
             return self.failed(run, error, now, dead=used_up(retries, error) if retries else None)
         delay, due = (None, None) if self._retry_now else delay_of(run, asked)
-        settlement = self.again(
-            run, retries + 1, delay, due, max_retries=asked.max_retries if asked is not None else None
-        )
+        settlement = self.again(run, retries + 1, delay, due, asked)
         if not run.ignore_result:
             record = self.record(run, State.RETRY)
             record.failure = Failure.of(cause or error)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from aioqueue.arguments import arguments_text, calls_text
 from aioqueue.brokers.protocol import UNKEPT, Delivery, Outgoing, Settlement
-from aioqueue.exceptions import AioQueueError, PayloadError
+from aioqueue.exceptions import AioQueueError, PayloadError, Retry
 from aioqueue.message import DeadLetter, Message, Record, encode_message, encode_record
 from aioqueue.payload.codec import encode_call, to_marked
 from aioqueue.payload.failure import Failure
@@ -103,7 +105,14 @@ class Settlements:
     def failed_call(self, run: Run, error: BaseException) -> FailedCall:
         """The failed task, as its error handlers are to see it."""
         message = run.message
-        call = FailedCall(id=run.delivery.id, task=run.task.name, failure=Failure.of(error), retries=message.retries)
+        call = FailedCall(
+            id=run.delivery.id,
+            task=run.task.name,
+            failure=Failure.of(error),
+            retries=message.retries,
+            message=msgspec.structs.replace(message, body=b""),
+            hostname=self._hostname,
+        )
         # What came as objects is told as objects: the app accepts them, or it would not have run.
         serializer = PICKLE if serializer_of(message.content) == PICKLE else "msgpack"
         try:
@@ -154,21 +163,37 @@ class Settlements:
         return record
 
     def again(
-        self, run: Run, retries: int, delay: int | None, due: int | None, max_retries: int | None = None
+        self, run: Run, retries: int, delay: int | None, due: int | None, asked: Retry | None = None
     ) -> Settlement:
-        """The settlement that puts the message back into its queue, now or for later."""
-        message = run.message
-        before = message.retries, message.eta, message.max_retries
-        message.retries, message.eta = retries, due
-        if max_retries is not None:
-            message.max_retries = max_retries
+        """The settlement that puts the message back into its queue, now or for later.
+
+        Raises:
+            PayloadError: the arguments that were asked for cannot be sent.
+        """
+        message = msgspec.structs.replace(run.message, retries=retries, eta=due)
+        if asked is not None and asked.max_retries is not None:
+            message.max_retries = asked.max_retries
+        if asked is not None and (asked.new_args is not None or asked.new_kwargs is not None):
+            self._write(message, run, asked)
         data = encode_message(message)
-        message.retries, message.eta, message.max_retries = before
         settlement = self.settlement(run, None, None, final=False)
         settlement.sends = (
             Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
         )
         return settlement
+
+    def _write(self, message: Message, run: Run, asked: Retry) -> None:
+        """Put other arguments into a message, in place of those that the run had."""
+        conf, task = self._app.conf, run.task
+        message.body, message.content = task.parameters.encode(
+            run.args if asked.new_args is None else tuple(asked.new_args),
+            run.kwargs if asked.new_kwargs is None else dict(asked.new_kwargs),
+            serializer=serializer_of(message.content),
+            compression=task.compression or conf.task_compression,
+            max_size=conf.max_payload_size,
+            task_name=task.name,
+        )
+        message.takes = None  # what came before the arguments is one of them now
 
 
 def step_of(delivery: Delivery, message: Message | None) -> Step | None:

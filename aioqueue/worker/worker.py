@@ -20,6 +20,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
+from aioqueue.shared import using
 from aioqueue.startup import StoppedBefore, connected
 from aioqueue.stop_signals import HANGUP, on_stop_signals, overheard
 from aioqueue.worker.acceptance import check_serializers
@@ -147,7 +148,8 @@ class Worker:
                 async with connected(self.app, f"Worker {self.hostname}", self._stop, patient=not self.burst) as broker:
                     if self.on_connected is not None:
                         await self.on_connected(broker)
-                    return await self.life.lead(partial(self._live, broker))
+                    with using(self.app):
+                        return await self.life.lead(partial(self._live, broker))
             except StoppedBefore as error:
                 self._in_vain = error
                 logger.info("%s", error)

@@ -69,10 +69,6 @@ MADE: dict[str, tuple[Callable[[Stage], Any], str]] = {
         "how many calls go into one message, at least 1, not '1'",
     ),
     "an immutable chain": (lambda s: chain(s.same.s()).set(immutable=True), r"not a chain: give task\.si\(\.\.\.\)"),
-    "a called chain": (lambda s: chain(s.same.s(1))(), r"use `await chain\(\.\.\.\)\.send\(\)`, or \.sync\.send\(\)"),
-    "a called group": (lambda s: group(s.same.s())(1), r"A group is not sent by calling it.*Nothing was sent"),
-    "a called chord": (lambda s: chord([s.same.s(1)], s.tsum.s())(), r"`await chord\(\.\.\.\)\.send\(\)`"),
-    "called chunks": (lambda s: s.add.chunks([(1, 2)], 1)(), r"`await chunks\(\.\.\.\)\.send\(\)`"),
     "a number as a link": (lambda s: s.same.s().set(link=5), "not of 5"),
 }
 

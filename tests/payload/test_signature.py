@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aioqueue.exceptions import PayloadError, PayloadTooLarge
-from aioqueue.payload import ArgumentsError, Parameters, decode, encode
+from aioqueue.exceptions import ArgumentsError, PayloadError, PayloadTooLarge
+from aioqueue.payload import Parameters, decode, encode
 
 from .models import Event, User
 

@@ -1,0 +1,65 @@
+"""What is known of a task, asked for as an attribute: Celery's way, where an attribute may wait for the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from typing import Any, Generic, NoReturn, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Answer(Generic[T_co]):
+    """`await result.status` asks the broker; without the `await` it is no answer, and to take it for one raises.
+
+    Args:
+        name: how the attribute is called.
+        ask: asks.
+    """
+
+    __slots__ = ("_ask", "_name")
+
+    def __init__(self, name: str, ask: Callable[[], Coroutine[Any, Any, T_co]]) -> None:
+        self._name = name
+        self._ask = ask
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        return self._ask().__await__()
+
+    @property
+    def _advice(self) -> str:
+        return (
+            f"result.{self._name} is asked of the broker: write `await result.{self._name}`, or `await result.info()`, "
+            f"which has all of it. Where there is no event loop, `result.sync.{self._name}` waits for it."
+        )
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(self._advice)
+
+    def __bool__(self) -> bool:
+        self._refuse()
+
+    def __eq__(self, other: object) -> bool:
+        self._refuse()
+
+    def __hash__(self) -> int:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<{self._advice}>"
+
+
+class Children(list[T]):
+    """Results that are known here, as a list. Awaited, all that the broker knows of: `await result.children`.
+
+    Args:
+        known: those.
+        ask: asks for all.
+    """
+
+    def __init__(self, known: Iterable[T], ask: Callable[[], Coroutine[Any, Any, list[T]]]) -> None:
+        super().__init__(known)
+        self._ask = ask
+
+    def __await__(self) -> Generator[Any, Any, list[T]]:
+        return self._ask().__await__()
