@@ -25,8 +25,8 @@ async def test_each_task_after_a_failed_one_ends_at_once_with_its_cause(stage: S
     assert len(tasks) == 5
     for node in tasks[1:]:
         error = (await stage.app.result(node.id).info()).exception
-        assert type(error) is UpstreamFailed
-        assert isinstance(error.__cause__, Expected)
+        assert isinstance(error, UpstreamFailed) and not isinstance(error, ChordError)
+        assert isinstance(error, Expected) and isinstance(error.__cause__, Expected)
         assert error.__cause__.args == ("as asked", "x")
         assert tasks[0].id in str(error)
         assert "fail" in str(error)
