@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from aioqueue.answers import Children
+from aioqueue.attributes import KnownResults
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.graph import Graph
@@ -66,13 +66,13 @@ class GroupResult(AsyncResult[list[T]]):
         return self._results
 
     @property
-    def children(self) -> Children[AsyncResult[Any]]:
+    def children(self) -> KnownResults[AsyncResult[Any]]:
         """Its members; awaited, those that joined it later as well."""
 
         async def ask() -> list[AsyncResult[Any]]:
             return [member async for members in self._all_members() for member in members]
 
-        return Children(self.results, ask)
+        return KnownResults(self.results, ask)
 
     def names(self) -> list[Any]:
         """What names it where it is an argument, or is returned by a task."""

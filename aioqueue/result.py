@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from aioqueue.answers import Answer, Children
+from aioqueue.attributes import AwaitedAttribute, KnownResults
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.context import waiting_for
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ResultExpired, TimeoutError
@@ -274,12 +274,12 @@ class AsyncResult(Handle, Generic[R]):
         return self._info(record) if record is not None else await self._nothing_known()
 
     @property
-    def status(self) -> Answer[str]:
+    def status(self) -> AwaitedAttribute[str]:
         """Celery's word for the state: `await result.status`."""
-        return Answer("status", self.state)
+        return AwaitedAttribute("status", self.state)
 
     @property
-    def result(self) -> Answer[Any]:
+    def result(self) -> AwaitedAttribute[Any]:
         """What it returned, or raised; while it runs, what it said of its progress: `await result.result`, as in
         Celery. `info` has all of it."""
 
@@ -287,16 +287,16 @@ class AsyncResult(Handle, Generic[R]):
             info = await self.info()
             return info.result if info.state == State.SUCCESS else info.exception or info.meta
 
-        return Answer("result", ask)
+        return AwaitedAttribute("result", ask)
 
     @property
-    def traceback(self) -> Answer[str | None]:
+    def traceback(self) -> AwaitedAttribute[str | None]:
         """Where it failed, as text: `await result.traceback`, as in Celery."""
 
         async def ask() -> str | None:
             return (await self.info()).traceback
 
-        return Answer("traceback", ask)
+        return AwaitedAttribute("traceback", ask)
 
     async def _unknown_now(self) -> str:
         """The same, asked for anew: others may have forgotten it, or its time is over."""
@@ -429,7 +429,7 @@ class AsyncResult(Handle, Generic[R]):
         return family.result(before) if family is not None and before else None
 
     @property
-    def children(self) -> Children[AsyncResult[Any]]:
+    def children(self) -> KnownResults[AsyncResult[Any]]:
         """The results of what comes directly after it in its workflow, where that was sent by this process; and
         awaited, `await result.children`, those of the tasks that it has sent while it ran, too."""
         family = self._family
@@ -439,7 +439,7 @@ class AsyncResult(Handle, Generic[R]):
             known = {one.id for one in behind}
             return [*behind, *(self._app.result(id) for id in (await self.info()).children if id not in known)]
 
-        return Children(behind, ask)
+        return KnownResults(behind, ask)
 
     async def place(self) -> tuple[str, int] | None:
         """The workflow that the task belongs to, and its node there; None when it belongs to none."""

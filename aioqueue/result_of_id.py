@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
-from aioqueue.answers import Children
+from aioqueue.attributes import KnownResults
 from aioqueue.exceptions import AioQueueError, ResultIgnored
 from aioqueue.group_result import GroupResult, group_at
 from aioqueue.ids import is_new_id
@@ -117,7 +117,7 @@ class ResultOfId(AsyncResult[R]):
         )
 
     @property
-    def children(self) -> Children[AsyncResult[Any]]:
+    def children(self) -> KnownResults[AsyncResult[Any]]:
         """Awaited, the members of the group that it is, or the tasks that the task has sent while it ran."""
         behind = super().children
 
@@ -125,7 +125,7 @@ class ResultOfId(AsyncResult[R]):
             group = await self._group()
             return await (behind if group is None else group.children)
 
-        return Children(behind, ask)
+        return KnownResults(behind, ask)
 
     async def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""

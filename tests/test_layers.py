@@ -86,8 +86,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "aioqueue._version",
             "aioqueue.around.events",
-            "aioqueue.answers",
             "aioqueue.arguments",
+            "aioqueue.attributes",
             "aioqueue.around.layer",
             "aioqueue.around.leaving",
             "aioqueue.around.annotations",

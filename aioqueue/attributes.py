@@ -9,7 +9,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Answer(Generic[T_co]):
+class AwaitedAttribute(Generic[T_co]):
     """`await result.status` asks the broker; without the `await` it is no answer, and to take it for one raises.
 
     Args:
@@ -49,7 +49,7 @@ class Answer(Generic[T_co]):
         return f"<{self._advice}>"
 
 
-class Children(list[T]):
+class KnownResults(list[T]):
     """Results that are known here, as a list. Awaited, all that the broker knows of: `await result.children`.
 
     Args:
