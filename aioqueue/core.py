@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
@@ -23,6 +24,7 @@ from aioqueue.exceptions import ConfigurationError, NotRegistered, suggest
 from aioqueue.logs import logger
 from aioqueue.options import SendOptions, arguments, checked
 from aioqueue.payload.codec import CONTENTS
+from aioqueue.payload.naming import import_folder
 from aioqueue.payload.serializers import BUILT_IN, PICKLE
 from aioqueue.settings import Settings
 
@@ -296,12 +298,19 @@ class Core(ABC):
             namespace=self.namespace,
             timeout=conf.send_timeout,
             kept=self._kept,
+            folder=self._folder(),
+            tasks=tuple(self.tasks),
         )
         broker = await connect(address, stack)
         refuse_what_it_cannot(broker, conf)
         for warning in broker.warnings:
             logger.warning("%s", warning)
         return broker
+
+    def _folder(self) -> str:
+        """What most of its tasks are imported from; "" where it has none."""
+        modules = Counter(str(getattr(task.function, "__module__", "")) for task in self.tasks.values())
+        return import_folder(modules.most_common(1)[0][0]) if modules else ""
 
     def connect_through(self, connections: Connections) -> Connections:
         """Connect another way from now on; returns the way before, to be put back like this. For tests."""

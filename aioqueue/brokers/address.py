@@ -20,6 +20,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         timeout: seconds in which the broker has to answer.
         kept: brokers that live for as long as the app, by names of their own; one that is not here is made for one
             event loop, and closed with it.
+        folder: what the app's tasks are imported from; "" where it has none.
+        tasks: their names.
     """
 
     url: str
@@ -27,6 +29,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     timeout: float
     kept: dict[str, Broker]
+    folder: str = ""
+    tasks: tuple[str, ...] = ()
 
 
 class Factory(Protocol):

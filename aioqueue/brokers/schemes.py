@@ -8,6 +8,7 @@ A distribution adds one with an entry point:
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
@@ -20,6 +21,8 @@ from aioqueue.url import REDIS, masked, scheme_of
 
 GROUP = "aioqueue.brokers"
 """Of the entry points."""
+_HOST = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+|[\w.-]+(?=:\d)|\[[\da-fA-F:]+\])(:\d+)?(/\d*)?")
+"""What may be a host of a Redis server, without the scheme."""
 
 
 def factory_of(url: str) -> Factory:
@@ -31,6 +34,8 @@ def factory_of(url: str) -> Factory:
     scheme = scheme_of(url) if url else "embedded"
     if (own := _OWN.get(scheme)) is not None:
         return own
+    if _HOST.fullmatch(url):
+        raise ConfigurationError(f"The broker's URL {masked(url)} has no scheme. Did you mean redis://{masked(url)}?")
     added = [point for point in _added() if point.name.lower() == scheme]
     if not added:
         raise ConfigurationError(
@@ -89,15 +94,18 @@ async def _embedded(address: Address, stack: AsyncExitStack) -> Broker:
     from aioqueue.brokers.redis import RedisBroker
     from aioqueue.embedded import acquire_async
 
-    server = await acquire_async(embedded_name(address.url) or address.app)
+    named = embedded_name(address.url)
+    server = await acquire_async(named or address.app)
     stack.callback(server.close)
+    if address.folder and not named:
+        server.tell_of_others(address.namespace, address.folder, address.tasks)
     label = f"embedded {server.program} at {server.data_dir}"
     return RedisBroker(
         server.url,
         address.namespace,
         label=label,
         timeout=address.timeout,
-        is_first=server.is_first,
+        neighbours=server.worker_locks(address.namespace),
         revive=server.revive,
     )
 

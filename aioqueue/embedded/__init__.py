@@ -15,6 +15,7 @@ __all__ = [
     "acquire",
     "acquire_async",
     "find_server_binary",
+    "remove",
     "start",
     "status",
     "statuses",
@@ -34,5 +35,5 @@ if sys.platform == "win32":
 
 else:
     from .binary import Binary, find_server_binary
-    from .control import ServerStatus, start, status, statuses, stop
+    from .control import ServerStatus, remove, start, status, statuses, stop
     from .share import EmbeddedServer, acquire, acquire_async

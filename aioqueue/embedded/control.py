@@ -1,19 +1,21 @@
-"""`aioqueue server start|stop|status`: to see the server, to keep it without users, and to end it."""
+"""`aioqueue server`: to see the servers, to keep one without users, to end it, and to remove what is left of it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError
 
 from . import wire
 from .folders import Home, data_folders, find_data_root, find_home, runtime_base
 from .launch import SUPERVISOR
 from .locks import Deadline, is_held, release, take
-from .record import ServerRecord, is_process, read_record, this_host
+from .record import RECORD, ServerRecord, is_process, read_record, this_host
 from .share import acquire
 
 
@@ -35,6 +37,7 @@ class ServerStatus:
         durable: whether it writes to disk.
         restarts: how often it died and was started again.
         log: the server's log file.
+        size: bytes of its data on disk.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ServerStatus:
     durable: bool = True
     restarts: int = 0
     log: Path | None = None
+    size: int = 0
 
 
 def status(name: str, *, data_root: Path | None = None) -> ServerStatus:
@@ -122,6 +126,36 @@ def stop(name: str, *, data_root: Path | None = None, timeout: float = 30.0) -> 
         release(lock)
 
 
+def remove(name: str, *, data_root: Path | None = None, timeout: float = 10.0) -> bool:
+    """Drops all that is left of the server `name`: its data, whatever waits in them, and its log.
+
+    Returns:
+        False if there was nothing.
+
+    Raises:
+        AioQueueError: it runs.
+        BrokerUnavailable: it is being started or stopped.
+    """
+    home = find_home(name, data_root)
+    lock = take(home.start_lock, exclusive=True, deadline=Deadline(timeout))
+    if lock is None:
+        raise BrokerUnavailable(f"The embedded server of {name!r} is being started or stopped by another process.")
+    try:
+        record = _record_of(home)
+        if record is not None and _is_alive(record):
+            raise AioQueueError(
+                f"The embedded server of {name!r} runs, so nothing was removed. End what uses it, or stop it "
+                f"with `aioqueue server stop {name}`."
+            )
+        folders = data_folders(home)
+        for folder in folders:
+            shutil.rmtree(folder)
+        (home.runtime / RECORD).unlink(missing_ok=True)
+        return bool(folders)
+    finally:
+        release(lock)
+
+
 def _is_alive(record: ServerRecord) -> bool:
     """Whether its supervisor or its server lives; both hold `server.lock`, and a supervisor one of its own."""
     return is_held(record.server_lock) or is_held(record.home.supervisor_lock)
@@ -155,7 +189,17 @@ def _status_of(home: Home, record: ServerRecord | None) -> ServerStatus:
         durable=record.durable,
         restarts=record.restarts if running else 0,
         log=record.log,
+        size=_size_of(Path(record.data_dir)),
     )
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes; files that come and go meanwhile may be left out."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 def _count_users(record: ServerRecord) -> int | None:

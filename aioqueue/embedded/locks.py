@@ -51,27 +51,6 @@ def take(path: Path, *, exclusive: bool, deadline: Deadline) -> int | None:
             return None
 
 
-def take_share(path: Path, *, deadline: Deadline) -> tuple[int, bool] | None:
-    """An open file that holds a share of the lock, and whether nobody else held any when it was taken; None if it was
-    not to be had in time. Whoever calls it keeps other callers away, with a lock of another file."""
-    at_once = Deadline(0.0)
-    while True:
-        # Looked at twice: a supervisor that held the whole of it may have ended after the first look.
-        for is_sure in (False, True):
-            if (file := take(path, exclusive=True, deadline=at_once)) is not None:
-                # From the whole lock to a share. One who waits for all of it may get it in between, and ends then.
-                if _try(file, exclusive=False):
-                    return file, True
-                release(file)
-            if (file := take(path, exclusive=False, deadline=at_once)) is None:
-                break
-            if is_sure:
-                return file, False
-            release(file)
-        if not deadline.nap():
-            return None
-
-
 def release(file: int) -> None:
     """Closes the file, and so frees the lock."""
     with _guard:

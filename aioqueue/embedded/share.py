@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +14,14 @@ from urllib.parse import quote
 
 from aioqueue.exceptions import BrokerUnavailable, ConfigurationError
 
-from .folders import Home, find_home
+from .folders import Home, find_home, safe_name
 from .launch import Launch, Running
-from .locks import Deadline, is_at, is_held, release, take, take_share
+from .locks import Deadline, is_at, release, take
+from .projects import Project, tell_of_others
 from .record import read_record
+from .workers import WorkerLocks
 
 T = TypeVar("T")
-
-STOPPING_SECONDS = 2.0
-"""How long a supervisor without users may take to notice that; a frozen one's server is joined then."""
 
 
 class EmbeddedServer:
@@ -39,10 +38,9 @@ class EmbeddedServer:
         program: with its version, like "valkey 9.1.2" or "redis 7.0.15".
         started_here: whether this call started the server, instead of joining it.
         start_seconds: how long that took.
-        is_first: whether this call started it while no other process used it: whoever did before is dead.
     """
 
-    def __init__(self, hold: Hold, running: Running, alone: bool) -> None:
+    def __init__(self, hold: Hold, running: Running) -> None:
         record = running.record
         self.name: str = record.name
         self.url: str = f"unix://{quote(str(record.socket))}"
@@ -52,7 +50,6 @@ class EmbeddedServer:
         self.program: str = f"{record.program} {record.version}"
         self.started_here: bool = running.start_seconds is not None
         self.start_seconds: float | None = running.start_seconds
-        self.is_first: bool = alone and self.started_here
         self._hold: Hold | None = hold
 
     async def revive(self, timeout: float = 10.0) -> bool:
@@ -68,6 +65,20 @@ class EmbeddedServer:
             return await asyncio.wrap_future(_in_thread(lambda: hold.revive(Deadline(timeout))))
         except BrokerUnavailable:
             return False
+
+    def worker_locks(self, namespace: str) -> WorkerLocks:
+        """What tells which workers of a namespace are gone."""
+        return WorkerLocks(self.data_dir / "workers" / safe_name(namespace))
+
+    def tell_of_others(self, namespace: str, folder: str, tasks: Iterable[str]) -> None:
+        """Say so if an app of another project uses the same namespace here, and knows other tasks.
+
+        Args:
+            namespace: the app's.
+            folder: what its tasks are imported from.
+            tasks: their names.
+        """
+        tell_of_others(self.name, self.data_dir / "projects", Project(namespace, folder, frozenset(tasks)))
 
     def close(self) -> None:
         """Gives the share back; the server stops when the last one is gone. Again: does nothing."""
@@ -94,7 +105,6 @@ class Hold:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._file: int | None = None
-        self._alone = False
         self._count = 0
 
     def take(self, durable: bool, deadline: Deadline) -> EmbeddedServer | Home:
@@ -110,7 +120,7 @@ class Hold:
                         "with durable=False. Stop it first (`aioqueue server stop`), or use another name."
                     )
                 self._count += 1
-                return EmbeddedServer(self, found, self._alone)
+                return EmbeddedServer(self, found)
             finally:
                 self._free_if_unused()
 
@@ -143,25 +153,13 @@ class Hold:
                 # The runtime folder was cleared (a logout, a cleaner): new users, and supervisors, see another file.
                 release(self._file)
                 self._file = None
-            self._alone = False
-            if self._file is None and (share := self._take_share(deadline)) is not None:
-                self._file, self._alone = share
+            if self._file is None:
+                self._file = take(home.users_lock, exclusive=False, deadline=deadline)
             if self._file is None:
                 raise BrokerUnavailable(f"The embedded server of {home.name!r} has been stopping for too long.")
             return Launch(home, durable, deadline).run()
         finally:
             release(start)
-
-    def _take_share(self, deadline: Deadline) -> tuple[int, bool] | None:
-        """As `take_share`. But a supervisor whose last user has just gone is let stop: what that one left behind is
-        taken over by the first user of a new server (`is_first`), and one who joins the old server is not that."""
-        home, patience = self._home, Deadline(min(STOPPING_SECONDS, deadline.left))
-        while True:
-            share = take_share(home.users_lock, deadline=deadline)
-            if share is None or not share[1] or not is_held(home.supervisor_lock) or patience.left == 0:
-                return share
-            release(share[0])
-            patience.nap()
 
     def _free_if_unused(self) -> None:
         if self._count == 0 and self._file is not None:

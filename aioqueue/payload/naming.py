@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, Final
 
@@ -31,6 +31,16 @@ def main_name() -> str:
 def importable_module(name: str) -> str:
     """`name`, or what others call it if it is this process's script."""
     return main_name() if name in _MAIN else name
+
+
+def import_folder(name: str) -> str:
+    """The folder on Python's path that a loaded module was imported from; the current one, where it has no file."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if not isinstance(file, str):
+        return str(Path.cwd())
+    path = Path(file).resolve()
+    above = importable_module(name).count(".") + (path.stem == "__init__")
+    return str(path.parents[min(above, len(path.parents) - 1)])
 
 
 def importable_name(obj: Any) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import pytest
 
 from aioqueue import AioQueue
-from aioqueue.embedded import acquire
 
 from .conftest import Folders, wait_for
 
@@ -122,25 +121,45 @@ async def test_not_while_the_program_lives(
         process.communicate()
 
 
-def test_who_is_first(folders: Folders, user: Callable[[str], subprocess.Popen[str]]) -> None:
-    with acquire("app") as server:
-        assert server.is_first
-        with acquire("app") as again:
-            assert not again.is_first
-    with acquire("other") as server:
-        assert server.is_first
-    one = user("app")
-    assert one.stdout is not None
-    one.stdout.readline()
-    with acquire("app") as joined:
-        assert not joined.is_first
-    for pid in [*folders.supervisors(), *folders.servers()]:
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not folders.servers(), "the end of the server")
-    with acquire("app") as restarted:
-        assert restarted.started_here and not restarted.is_first
-    one.kill()
-    one.wait()
-    wait_for(lambda: not folders.servers(), "the end of the server")
-    with acquire("app") as server:
-        assert server.is_first
+async def test_also_while_another_process_keeps_the_server(
+    folders: Folders,
+    user: Callable[[str], subprocess.Popen[str]],
+    program: Callable[[], tuple[subprocess.Popen[str], list[str]]],
+) -> None:
+    other = user("app")
+    assert other.stdout is not None
+    other.stdout.readline()
+    process, ids = program()
+    app = make_app()
+    async with app:
+        broker = await app.broker()
+        process.send_signal(signal.SIGSTOP)
+        assert [worker.pid for worker in await broker.workers()] == [process.pid]  # a frozen one is not gone
+        process.kill()
+        process.communicate()
+        assert await broker.workers() == []
+        async with asyncio.timeout(10):
+            assert await app.worker(burst="now").run(install_signals=False) == 0
+            assert [await app.result(id).get() for id in ids] == ["done by the next"] * 3
+
+
+async def test_a_worker_that_runs_sees_it(
+    folders: Folders, program: Callable[[], tuple[subprocess.Popen[str], list[str]]]
+) -> None:
+    process, ids = program()
+    app = make_app()
+    async with app, app.worker(), asyncio.timeout(10):
+        process.kill()
+        process.communicate()
+        assert [await app.result(id).get() for id in ids] == ["done by the next"] * 3
+
+
+async def test_what_leaves_in_good_order_is_not_taken_over(folders: Folders, caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app()
+    async with app:
+        for _ in range(2):
+            result = await app.send_task("work", [0])
+            await app.worker(burst=True).run(install_signals=False)
+            assert await result.get(timeout=5) == "done by the next"
+    assert not list(folders.data.glob("*/workers/*/*"))
+    assert "Took over" not in caplog.text

@@ -14,6 +14,7 @@ from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.brokers.redis.link import Argument, Link, text
 from aioqueue.brokers.redis.looking import RedisLooking
+from aioqueue.brokers.redis.neighbours import Neighbours
 from aioqueue.brokers.redis.notices import of_stamp
 from aioqueue.brokers.redis.outbox import Outbox
 from aioqueue.brokers.redis.schedules import RedisSchedules
@@ -40,6 +41,8 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
         namespace: the prefix of all keys.
         label: what people are shown instead of the URL.
         timeout: for how long calls other than `send` try, in seconds.
+        neighbours: what is known of the other workers, where the server is one machine's alone.
+        revive: starts the server again; see `Server`.
     """
 
     def __init__(
@@ -49,12 +52,12 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
         *,
         label: str | None = None,
         timeout: float = _TIMEOUT,
-        is_first: bool = False,
+        neighbours: Neighbours | None = None,
         revive: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         server = Server(url, revive)
         super().__init__(server, keys.Keys(namespace), label or str(server), timeout)
-        self._is_first = is_first
+        self._neighbours = neighbours
         self._background: list[asyncio.Task[None]] = []
         self.version = ""
         self.warnings: list[str] = []
@@ -73,8 +76,6 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
         self._outbox = Outbox(self._outbox_link, self._keys.prefix, self._client, self._label, self._offset)
         self._watches = Watches(self._server, self._keys, self._client, self._offset)
         self.version, self.warnings = looked_over(await self._call("INFO"), self._label)
-        if self._is_first:
-            await self._run("begin")
         loops = (self._outbox.run(), self._watches.run(), self._keep_time())
         self._background = [asyncio.create_task(loop) for loop in loops]
 
@@ -113,7 +114,13 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking):
             dead_letters_max_length=dead_letters_max_length,
             offset=self._offset,
             broker_clock=self._clock,
+            neighbours=self._neighbours,
         )
+
+    async def workers(self) -> list[WorkerStatus]:
+        found = await super().workers()
+        gone = self._neighbours.gone() if self._neighbours is not None else ()
+        return [worker for worker in found if worker.id not in gone]
 
     # Records
 

@@ -17,6 +17,7 @@ from aioqueue.brokers.redis import link, values
 from aioqueue.brokers.redis.complaints import Complaints, problem_of, shown
 from aioqueue.brokers.redis.keys import Keys, streams
 from aioqueue.brokers.redis.link import Argument, Link, is_transient, text
+from aioqueue.brokers.redis.neighbours import Neighbours
 from aioqueue.brokers.redis.notices import notices
 from aioqueue.brokers.redis.reader import Reader
 from aioqueue.brokers.redis.renewals import Renewals
@@ -60,6 +61,7 @@ class RedisConsumer:
         dead_letters_max_length: int,
         offset: Callable[[], int],
         broker_clock: BrokerClock,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._server = server
         self._keys = keys
@@ -67,6 +69,7 @@ class RedisConsumer:
         self._lease = int(visibility_timeout * 1000)
         self._offset = offset
         self._clock = broker_clock
+        self._neighbours = neighbours
         self._streams = streams(worker.queues)
         self._commands = Link(server)
         self._complaints = Complaints()
@@ -86,6 +89,7 @@ class RedisConsumer:
         self.fetch = self._reader.fetch
         self.settle = self._settler.settle
         self._lease_end = 0
+        self._look_at = 0.0
         self._audit_at = monotonic() + random.uniform(0.1, 1.0) * _AUDIT_EVERY
 
     @property
@@ -93,6 +97,8 @@ class RedisConsumer:
         return self._worker.id
 
     async def join(self) -> None:
+        if self._neighbours is not None:
+            self._neighbours.hold(self.id)
         about = msgspec.msgpack.encode(self._worker)
         asked, offset = clock.seconds(), self._offset()
         now: int = await self._run(
@@ -100,6 +106,8 @@ class RedisConsumer:
         )
         self._clock.learn(now - offset, asked)
         self._lease_end = now + self._lease
+        if self._neighbours is not None and self._neighbours.gone():
+            await self.take_over()  # before the first look into the queues, which may be the only one
 
     # Leases
 
@@ -112,6 +120,18 @@ class RedisConsumer:
         return bool(reply)
 
     async def take_over(self) -> float:
+        if self._neighbours is None:
+            return await self._take_over()
+        gone = self._neighbours.gone()
+        if gone:
+            await self._run("bury", *gone)
+            self._neighbours.forget(gone)
+        # The files are looked at each second, the server when there is something to be seen there.
+        if gone or monotonic() >= self._look_at:
+            self._look_at = monotonic() + await self._take_over()
+        return min(_LOOK_AGAIN, max(0.0, self._look_at - monotonic()))
+
+    async def _take_over(self) -> float:
         audit = monotonic() >= self._audit_at
         if audit:
             self._audit_at = monotonic() + random.uniform(0.8, 1.2) * _AUDIT_EVERY
@@ -120,7 +140,8 @@ class RedisConsumer:
             *self._worker.queues,
         )
         if moved:
-            logger.warning("Took over %s of workers silent for longer than their lease.", counted(moved, "task"))
+            tasks = counted(moved, "task")
+            logger.warning("Took over %s of workers that are gone, or silent for longer than their lease.", tasks)
         if problem:
             self._complaints.tell(
                 "What a dead worker held cannot be queued again: %s. It stays where it is, and is tried again.",
@@ -144,7 +165,11 @@ class RedisConsumer:
         return await self._hand_back("these", *self._streams, "", *_names(deliveries))
 
     async def leave(self) -> int:
-        return await self._hand_back("leave", *self._streams, "")
+        total = await self._hand_back("leave", *self._streams, "")
+        if self._neighbours is not None:
+            self._neighbours.end(self.id)
+            self._neighbours.forget([self.id])
+        return total
 
     async def _hand_back(self, mode: str, *arguments: Argument) -> int:
         total, more = 0, 1
@@ -268,6 +293,8 @@ class RedisConsumer:
         await self._commands.close()
         await self._settler.close()
         self._renewals.close()
+        if self._neighbours is not None:
+            self._neighbours.end(self.id)
 
     async def _run(self, name: str, *arguments: Argument) -> Any:
         return await self._commands.run(script(name), self._keys.prefix, *arguments, timeout=link.ANSWER_WITHIN)
