@@ -9,6 +9,8 @@ from aioqueue.message import Record, State, encode_record
 from aioqueue.settings import Settings
 from aioqueue.workflow import Told, revoked_call, told
 
+_PAGE = 500
+
 
 async def revoke(
     broker: Broker, conf: Settings, ids: Sequence[str], about: str, name: str, terminate: bool, reason: str | None
@@ -18,10 +20,19 @@ async def revoke(
     return await broker.revoke(ids, record, expires=keep, terminate=terminate, told=hear)
 
 
-async def purge(broker: Broker, conf: Settings, queue: str) -> int:
-    """Drop what waits in a queue, and end its tasks as revoked, so that nobody waits for them; returns how many."""
+async def purge(broker: Broker, conf: Settings, queue: str, *, delayed: bool = False) -> int:
+    """Drop what waits in a queue, and end its tasks as revoked, so that nobody waits for them; returns how many.
+
+    Args:
+        delayed: also what waits for its time to go there.
+    """
     record, keep, hear = _revocation(broker, conf, "", "", "purged")
-    return await broker.purge(queue, record, expires=keep, told=hear)
+    dropped = await broker.purge(queue, record, expires=keep, told=hear)
+    known: set[str] = set()
+    while delayed and (ids := [one.id for one in await broker.delayed(queue, limit=_PAGE) if one.id not in known]):
+        known.update(ids)
+        dropped += sum(await broker.revoke(ids, record, expires=keep, terminate=False, told=hear))
+    return dropped
 
 
 def _revocation(broker: Broker, conf: Settings, id: str, name: str, why: str) -> tuple[bytes, int, Told]:

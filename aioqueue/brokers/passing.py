@@ -21,6 +21,7 @@ from aioqueue.brokers.protocol import (
     QueueStatus,
     Settlement,
     StoredLetter,
+    StoredMessage,
     StoredSchedule,
     Verdict,
     Watch,
@@ -160,6 +161,15 @@ class PassingBroker:
 
     async def queues(self) -> list[QueueStatus]:
         return await self._inner.queues()
+
+    async def waiting(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        return await self._inner.waiting(queue, limit=limit)
+
+    async def delayed(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        return await self._inner.delayed(queue, limit=limit)
+
+    async def holds(self, ids: Sequence[str]) -> list[bool]:
+        return await self._inner.holds(ids)
 
     async def idle(self) -> bool:
         return await self._inner.idle()

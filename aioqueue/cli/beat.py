@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aioqueue.cli.celery import OF_BEAT, Option, tell_without_effect, without_effect
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
 from aioqueue.cli.logs import log_options, set_up_logging
 from aioqueue.cli.running import end, run
@@ -30,7 +31,7 @@ _WITHOUT_EFFECT = (
 @click.command(cls=Command)
 @target_options
 @log_options
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | None, **others: object) -> None:
     """Fire the app's schedules until stopped.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from aioqueue.cli.calls import CallCommand, check_call, find_task, known_tasks, unmarked
+from aioqueue.cli.completing import complete_calls, complete_queues
 from aioqueue.cli.outcome import as_data, exit_code, raw_result, show_end, wait, warn_without_worker
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import json_option, target, target_options
-from aioqueue.cli.terminal import say, say_json
+from aioqueue.cli.terminal import note, say, say_json, shown
 from aioqueue.cli.times import parse_moment, parse_span_or_moment, span_option
 from aioqueue.cli.values import parse_list, parse_object, split
 from aioqueue.exceptions import AioQueueError
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 @span_option("--countdown", help="Start it that much later.")
 @click.option("--eta", type=parse_moment, metavar="TIME", help="Start it then; without a zone it is UTC.")
 @click.option("--expires", type=parse_span_or_moment, metavar="SECONDS|TIME", help="Do not start it later than that.")
-@click.option("-Q", "--queue", metavar="NAME", help="In place of the task's own.")
+@click.option("-Q", "--queue", metavar="NAME", help="In place of the task's own.", shell_complete=complete_queues)
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="Higher runs first.")
 @click.option("--task-id", metavar="ID", help="In place of a new one.")
 @json_option
-@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] TASK [ARG|NAME=VALUE]...")
+@click.argument(
+    "words", nargs=-1, required=True, metavar="[MODULE:APP] TASK [ARG|NAME=VALUE]...", shell_complete=complete_calls
+)
 def call(
     words: tuple[str, ...],
     args_json: str | None,
@@ -87,6 +90,8 @@ async def _call(
 ) -> int:
     import asyncio
 
+    from aioqueue.result import AsyncResult
+
     sent: list[Outgoing] = []
 
     def observe(task: object, args: object, kwargs: object, options: object, message: Outgoing) -> None:
@@ -98,7 +103,9 @@ async def _call(
         # A task that keeps no result could be waited for in vain.
         options["ignore_result"] = False
     async with app:
-        result = await app.send_task(name, args, kwargs, **options)
+        result = cast("object", await app.send_task(name, args, kwargs, **options))
+        if not isinstance(result, AsyncResult):
+            return _show_answer(name, result, as_json=as_json)
         if not waits:
             if as_json:
                 say_json({"id": result.id, "task": name, "queue": sent[0].queue if sent else None})
@@ -118,3 +125,13 @@ async def _call(
     else:
         show_end(info)
     return exit_code(info)
+
+
+def _show_answer(name: str, answer: object, *, as_json: bool) -> int:
+    """What a middleware has answered with in place of a result."""
+    if as_json:
+        say_json({"id": None, "task": name, "queue": None, "answer": answer})
+    else:
+        say(shown(answer))
+        note("That is what a middleware answered with; there is no id to wait for.")
+    return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aioqueue.arguments import is_hidden
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.outcome import exception_text
@@ -39,7 +40,7 @@ def dead() -> None:
     "-n", "--limit", type=click.IntRange(1), default=100, metavar="N", help="The newest so many; by default 100."
 )
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def list_dead(words: tuple[str, ...], queue: str | None, limit: int, as_json: bool) -> None:
     """List the dead letters, the newest first."""
     about = target()
@@ -68,7 +69,7 @@ def list_dead(words: tuple[str, ...], queue: str | None, limit: int, as_json: bo
 @dead.command()
 @target_options
 @json_option
-@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID")
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID", shell_complete=complete_apps)
 def show(words: tuple[str, ...], as_json: bool) -> None:
     """Show one dead letter: its arguments, why it is there, and the traceback."""
     about = target()
@@ -115,7 +116,7 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them, or all of one --queue.")
 @_queue_option
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP] ID...")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP] ID...", shell_complete=complete_apps)
 def requeue(words: tuple[str, ...], everything: bool, queue: str | None, as_json: bool) -> None:
     """Send dead letters again, as if they had never run.
 
@@ -159,7 +160,7 @@ async def _requeue(app: AioQueue, id: str) -> str | None:
 @dead.command()
 @target_options
 @json_option
-@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID...")
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID...", shell_complete=complete_apps)
 def remove(words: tuple[str, ...], as_json: bool) -> None:
     """Drop single dead letters.
 
@@ -187,7 +188,7 @@ def remove(words: tuple[str, ...], as_json: bool) -> None:
 @_queue_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def purge(words: tuple[str, ...], queue: str | None, yes: bool, as_json: bool) -> None:
     """Drop all dead letters, or those of one queue."""
     about = target()

@@ -16,6 +16,7 @@ from aioqueue.exceptions import suggest
 if TYPE_CHECKING:
     from click import Command as Command
     from click import Group as _Group
+    from click.shell_completion import CompletionItem
 elif is_fancy(sys.stdout):
     # Boxes and colours are for terminals; elsewhere help is plain text, and rich isn't imported.
     from rich_click import RichCommand as Command
@@ -42,6 +43,11 @@ class Group(_Group):
         default: str | None = None,
         **more: Any,
     ) -> None:
+        if default is not None:
+            more.setdefault("subcommand_metavar", "[COMMAND] [MODULE:APP] [ARGS]...")
+            name = more.get("name")
+            example = f"aioqueue {name} shop.tasks:app --json is aioqueue {name} {default} shop.tasks:app --json"
+            more.setdefault("epilog", f"A command that is left out is {default}: {example}.")
         super().__init__(*args, **more)
         self.sections = dict(sections or {})
         self.default = default
@@ -65,6 +71,14 @@ class Group(_Group):
             if is_here(first) or args[:1] != [first] or not suggest(first, self.commands):
                 args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = super().shell_complete(ctx, incomplete)
+        command = self.get_command(ctx, self.default) if self.default is not None else None
+        for param in command.params if command is not None else ():
+            if isinstance(param, click.Argument):
+                found += param.shell_complete(ctx, incomplete)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

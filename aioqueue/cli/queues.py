@@ -7,28 +7,37 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
-from aioqueue.cli.running import run
+from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, dim, note, printable, say, say_json, table
 from aioqueue.cli.times import span_text
+from aioqueue.exceptions import suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import QueueStatus
+    from aioqueue.cli.messages import WaitingTask
+
+_limit_option = click.option(
+    "-n", "--limit", type=click.IntRange(1), default=100, metavar="N", help="The first so many; by default 100."
+)
 
 
 @click.group(cls=Group, default="list")
 @target_options
 def queues() -> None:
-    """List the queues, or empty one. Without a command: list."""
+    """List the queues, look into one, or empty one. Without a command: list."""
 
 
 @queues.command("list")
 @target_options
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def list_queues(words: tuple[str, ...], as_json: bool) -> None:
     """List the queues: how many tasks wait, run, and wait for their time, and how many workers consume them.
 
@@ -59,29 +68,92 @@ def list_queues(words: tuple[str, ...], as_json: bool) -> None:
 
 @queues.command()
 @target_options
+@_limit_option
+@json_option
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME", shell_complete=complete_queues)
+def show(words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List the tasks that wait in a queue, in the order in which they will run, and those that wait for their time.
+
+    Exit codes: 0 the queue is known, if empty; 1 nothing is known of it.
+    """
+    from aioqueue.cli.messages import as_data, row, tasks_in
+
+    about = target()
+    names = about.take(words) if len(words) > 1 else words
+    if len(names) != 1:
+        raise click.UsageError(f"It takes one queue, not {len(names)}: {' '.join(names)}")
+    app = about.connection()
+    name = names[0]
+
+    async def look() -> tuple[list[WaitingTask], int, list[str]]:
+        async with app:
+            broker = await app.broker()
+            return await tasks_in(app, broker, name, limit), broker.now(), await _known(app)
+
+    found, now, known = run(look())
+    if name not in known:
+        complain(_unknown(app, name, known))
+    if as_json:
+        say_json([as_data(one) for one in found])
+    elif found:
+        table(["id", "task", "priority", "when", "arguments"], [row(one, now) for one in found], right=(2,))
+        if len(found) == limit:
+            note(f"The first {limit}; more with --limit.")
+    elif name in known:
+        note(f"Nothing waits in the queue {name!r} of {app.namespace!r}.")
+    end(0 if name in known else FAILED)
+
+
+@queues.command()
+@target_options
+@click.option("--delayed", is_flag=True, help="Also what waits for its time: countdowns, etas, and retries.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
-@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME...")
-def purge(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Drop the tasks that wait in a queue. What runs goes on, and so does what waits for its time."""
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME...", shell_complete=complete_queues)
+def purge(words: tuple[str, ...], delayed: bool, yes: bool, as_json: bool) -> None:
+    """Drop the tasks that wait in a queue. What runs goes on, and so does what waits for its time, without --delayed.
+
+    Exit codes: 0 done, also where nothing waited; 1 nothing is known of some of the queues.
+    """
     about = target()
     names = about.take(words) if len(words) > 1 else words
     app = about.connection()
-    confirm(f"Drop all tasks that wait in {', '.join(names)} of {app.namespace!r}?", yes=yes)
+    more = ", and for their time to go there," if delayed else ""
+    confirm(f"Drop all tasks that wait in {', '.join(names)}{more} of {app.namespace!r}?", yes=yes)
 
-    async def drop() -> dict[str, int]:
+    async def drop() -> tuple[dict[str, int], list[str]]:
         from aioqueue.revoking import purge as purge_queue
 
         async with app:
-            broker = await app.broker()
-            return {name: await purge_queue(broker, app.conf, name) for name in names}
+            broker, known = await app.broker(), await _known(app)
+            return {name: await purge_queue(broker, app.conf, name, delayed=delayed) for name in names}, known
 
-    dropped = run(drop())
+    dropped, known = run(drop())
+    for name in names:
+        if name not in known:
+            complain(_unknown(app, name, known))
     if as_json:
-        say_json([{"queue": name, "dropped": count} for name, count in dropped.items()])
+        say_json([{"queue": name, "dropped": count, "known": name in known} for name, count in dropped.items()])
     else:
         for name, count in dropped.items():
-            say(f"{printable(name)}: {count} {'task' if count == 1 else 'tasks'} dropped")
+            if name in known:
+                say(f"{printable(name)}: {count} {'task' if count == 1 else 'tasks'} dropped")
+    end(0 if all(name in known for name in names) else FAILED)
+
+
+async def _known(app: AioQueue) -> list[str]:
+    """The queues that have been used, and those of the settings and the tasks."""
+    from aioqueue.routing.addressing import known_queues
+
+    used = [queue.name for queue in await (await app.broker()).queues()]
+    said = [queue.name for queue in app.conf.task_queues] + [app.conf.task_default_queue]
+    of_tasks = [name for task in app.tasks.values() for name in known_queues(app, task)]
+    return sorted({*used, *said, *of_tasks})
+
+
+def _unknown(app: AioQueue, name: str, known: Sequence[str]) -> str:
+    hint = suggest(name, known)
+    return f"Nothing is known of a queue {name!r} in {app.namespace!r}.{hint} Known are {', '.join(known)}."
 
 
 async def _ask(app: AioQueue) -> tuple[list[QueueStatus], Counter[str], int, str]:

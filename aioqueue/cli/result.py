@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
 from aioqueue.cli.outcome import as_data, exit_code, raw_result, show, wait
 from aioqueue.cli.running import end, run
@@ -17,7 +18,7 @@ from aioqueue.cli.times import span_option
 @click.option("--wait/--no-wait", "-w", "waits", default=False, help="Until it has ended.")
 @span_option("--timeout", help="Wait for no longer.")
 @json_option
-@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID")
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID", shell_complete=complete_apps)
 def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: bool) -> None:
     """Show a task's state, its result or its error, and its timings.
 

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aioqueue.cli.completing import completion
+from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.target import json_option, target, target_options
-from aioqueue.cli.terminal import bold, dim, facts, note, printable, say, say_json, table
+from aioqueue.cli.terminal import bold, dim, facts, note, printable, say, say_json, size_text, table
 from aioqueue.cli.times import span_text
-from aioqueue.exceptions import AioQueueError
+from aioqueue.exceptions import AioQueueError, suggest
 
 if TYPE_CHECKING:
     from aioqueue.embedded import ServerStatus
+
+
+def _servers(ctx: click.Context, incomplete: str) -> list[str]:
+    from aioqueue import embedded
+    from aioqueue.cli.completing import apps_here
+
+    return [*(one.name for one in embedded.statuses()), *apps_here()]
+
+
+_complete_servers = completion(_servers)
 
 
 @click.group(cls=Group, default="status")
@@ -30,7 +42,7 @@ def server() -> None:
 @target_options
 @click.option("--durable/--no-durable", default=True, help="Write to disk; the default.")
 @json_option
-@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]", shell_complete=_complete_servers)
 def start(words: tuple[str, ...], durable: bool, as_json: bool) -> None:
     """Start the server and keep it until `aioqueue server stop`, also without users."""
     from aioqueue import embedded
@@ -41,7 +53,7 @@ def start(words: tuple[str, ...], durable: bool, as_json: bool) -> None:
 @server.command()
 @target_options
 @json_option
-@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]", shell_complete=_complete_servers)
 def stop(words: tuple[str, ...], as_json: bool) -> None:
     """Stop the server, also when it is used. Its data are kept."""
     from aioqueue import embedded
@@ -57,7 +69,7 @@ def stop(words: tuple[str, ...], as_json: bool) -> None:
 @server.command()
 @target_options
 @json_option
-@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]", shell_complete=_complete_servers)
 def status(words: tuple[str, ...], as_json: bool) -> None:
     """Show the server of one app, or list all of this user.
 
@@ -68,12 +80,15 @@ def status(words: tuple[str, ...], as_json: bool) -> None:
     if words or target().app_place is not None:
         _show_one(embedded.status(_name(words)), as_json)
         return
-    found = embedded.statuses()
+    _show_all(embedded.statuses(), as_json)
+
+
+def _show_all(found: list[ServerStatus], as_json: bool) -> None:
     if as_json:
         say_json([_as_data(one) for one in found])
     elif found:
         table(
-            ["server", "", "pid", "users", "up", "program", "data"],
+            ["server", "state", "pid", "users", "up", "size", "program", "data"],
             [
                 [
                     bold(printable(one.name)),
@@ -81,15 +96,57 @@ def status(words: tuple[str, ...], as_json: bool) -> None:
                     str(one.pid or dim("-")),
                     str(one.users) if one.running and one.users is not None else dim("-"),
                     span_text(one.uptime) or dim("-"),
+                    size_text(one.size),
                     f"{one.program} {one.version}".strip(),
                     str(one.data_dir or ""),
                 ]
                 for one in found
             ],
-            right=(2, 3, 4),
+            right=(2, 3, 4, 5),
+            whole=True,
         )
     else:
         note("No server has been used so far; one starts with the first app that names no broker.")
+
+
+@server.command()
+@target_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.argument("words", nargs=-1, metavar="[NAME|MODULE:APP]", shell_complete=_complete_servers)
+def remove(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Drop what is left of a server that does not run: its data, with the tasks and results in them, and its log.
+
+    Exit codes: 0 done; 1 it runs, or there is nothing of that name.
+    """
+    from aioqueue import embedded
+
+    name = _name(words)
+    one = embedded.status(name)
+    if one.data_dir is None:
+        known = [found.name for found in embedded.statuses()]
+        raise AioQueueError(f"There is nothing of a server {name!r}.{suggest(name, known)} {_there(known)}")
+    if not one.running:
+        confirm(f"Drop the data of the server {name!r} in {one.data_dir}, with all tasks and results in them?", yes=yes)
+    removed = embedded.remove(name)
+    if as_json:
+        say_json({"name": name, "removed": removed, "data_dir": os.fspath(one.data_dir)})
+    else:
+        say(f"The server of {name!r} {'has been removed' if removed else 'was not there any more'}.")
+
+
+def _there(known: list[str]) -> str:
+    return f"There are: {', '.join(known)}." if known else "There is none."
+
+
+@server.command("list")
+@target_options
+@json_option
+def list_servers(as_json: bool) -> None:
+    """List all servers of this user, whether they run or have only left their data."""
+    from aioqueue import embedded
+
+    _show_all(embedded.statuses(), as_json)
 
 
 def _name(words: tuple[str, ...]) -> str:
@@ -133,6 +190,7 @@ def _show_one(one: ServerStatus, as_json: bool) -> None:
             ("restarts", str(one.restarts) if one.restarts else ""),
             ("socket", os.fspath(one.socket) if one.running else ""),
             ("data", f"{one.data_dir}{'' if one.durable else '  (not written to disk)'}" if one.data_dir else ""),
+            ("size", size_text(one.size) if one.data_dir else ""),
             ("log", os.fspath(one.log) if one.log is not None else ""),
         ]
     )
@@ -154,5 +212,6 @@ def _as_data(one: ServerStatus) -> dict[str, Any]:
         "restarts": one.restarts,
         "socket": os.fspath(one.socket),
         "data_dir": None if one.data_dir is None else os.fspath(one.data_dir),
+        "size": one.size,
         "log": None if one.log is None else os.fspath(one.log),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.finding import find_app, looks_like_app
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def target_options(function: _F) -> _F:
         "namespace", "--namespace", metavar="NAME", help="The prefix of the app's keys; by default its name."
     )(function)
     function = _option("broker", "-b", "--broker", metavar="URL", help="In place of the app's own.")(function)
-    return _option("place", "-A", "--app", metavar="MODULE:APP", help="The app. Also $AIOQUEUE_APP.")(function)
+    return _option(
+        "place", "-A", "--app", metavar="MODULE:APP", help="The app. Also $AIOQUEUE_APP.", shell_complete=complete_apps
+    )(function)
 
 
 def _option(attribute: str, *names: str, **settings: Any) -> Callable[[_F], _F]:

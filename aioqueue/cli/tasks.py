@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import bold, dim, note, one_line, say, say_json, screen_width
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @target_options
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def tasks(words: tuple[str, ...], as_json: bool) -> None:
     """List the app's tasks with their signatures."""
     about = target()

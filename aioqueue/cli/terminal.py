@@ -18,6 +18,10 @@ _ESCAPES = {
     # Bytes that are no text, as Python keeps them.
     **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},
 }
+_LEAST = 20
+"""Columns for the last one of a table, which may be cut."""
+_PLENTY = 200
+"""Columns where there is no screen."""
 
 
 def is_fancy(stream: IO[str]) -> bool:
@@ -66,13 +70,40 @@ def one_line(text: str, width: int) -> str:
 
 def screen_width() -> int:
     """Columns of the terminal; plenty where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PLENTY
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> None:
-    """Write `aligned` columns."""
-    for line in aligned(titles, rows, right=right, width=screen_width()):
+def table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = (), whole: bool = False
+) -> None:
+    """Write `aligned` columns; where the screen is too narrow for them, each row as lines of its own.
+
+    Args:
+        whole: the last column is not to be cut, either.
+    """
+    width, least = screen_width(), _least_width(titles, rows, whole=whole)
+    fits = width >= min(least, _PLENTY)
+    for line in aligned(titles, rows, right=right, width=max(width, least)) if fits else stacked(titles, rows):
         say(line)
+
+
+def _least_width(titles: Sequence[str], rows: Sequence[Sequence[str]], *, whole: bool) -> int:
+    """Columns of a screen that shows them beside each other."""
+    widths = [max(_length(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
+    last = widths[-1] if whole else min(widths[-1], _LEAST)
+    return sum(widths[:-1]) + 2 * (len(titles) - 1) + last
+
+
+def stacked(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of rows that stand below each other, each cell with its title, and the first without."""
+    width = max(map(len, titles[1:]), default=0)
+    for number, (first, *rest) in enumerate(rows):
+        if number:
+            yield ""
+        yield first
+        for title, cell in zip(titles[1:], rest, strict=True):
+            if cell:
+                yield f"  {dim(title.ljust(width))}  {cell}"
 
 
 def aligned(
@@ -88,7 +119,7 @@ def aligned(
     """
     cells = [[click.style(title, dim=True) for title in titles], *(list(row) for row in rows)]
     widths = [max(_length(row[column]) for row in cells) for column in range(len(titles))]
-    room = max(20, width - sum(widths[:-1]) - 2 * (len(titles) - 1))
+    room = max(_LEAST, width - sum(widths[:-1]) - 2 * (len(titles) - 1))
     to_right = frozenset(right)
     for row in cells:
         last = row[-1] if _length(row[-1]) <= room else one_line(click.unstyle(row[-1]), room)
@@ -108,6 +139,16 @@ def facts(pairs: Iterable[tuple[str, str]], *, err: bool = False) -> None:
         say(f"{dim(name.ljust(width))}  {first}", err=err)
         for line in more:
             say(f"{'':{width}}  {line}", err=err)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes: `812 B`, `4.2 kB`, `1.3 GB`."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.5 else f"{size:.1f} {unit}"
 
 
 def _length(cell: str) -> int:

@@ -108,8 +108,11 @@ class _Parameters:
         return [name for name in self._by_name if self.takes(name)]
 
     def takes_text(self, position: int) -> bool:
-        """Whether the parameter there may be text, by its annotation."""
-        hint = self._hints.get(self._at(position) or "", Any)
+        """Whether there is a parameter that may be text, by its annotation."""
+        name = self._at(position)
+        if name is None:
+            return False
+        hint = self._hints.get(name, Any)
         return hint in (str, Any, object) or str in get_args(hint)
 
     def _at(self, position: int) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from aioqueue.cli.celery import OF_BEAT, Option, tell_without_effect, without_effect
+from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.groups import Command
 from aioqueue.cli.logs import log_options, set_up_logging
 from aioqueue.cli.running import end, run
@@ -57,9 +58,17 @@ class _Command(Command):
     "--queues",
     multiple=True,
     metavar="A,B",
+    shell_complete=complete_queues,
     help="What to consume: a,b in that order, a:5,b:1 by weight; by default task_queues and the queues of its tasks.",
 )
-@click.option("-X", "--exclude-queues", multiple=True, metavar="A,B", help="What of that not to consume.")
+@click.option(
+    "-X",
+    "--exclude-queues",
+    multiple=True,
+    metavar="A,B",
+    shell_complete=complete_queues,
+    help="What of that not to consume.",
+)
 @click.option(
     "-c", "--concurrency", type=click.IntRange(1), metavar="N", help="Tasks that run at once; by default 100."
 )
@@ -81,7 +90,7 @@ class _Command(Command):
 )
 @click.option("--burst-now", is_flag=True, hidden=True)
 @click.option("-B", "--beat", is_flag=True, help="Fire schedules, too; any number of workers may.")
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def worker(
     words: tuple[str, ...],
     queues: tuple[str, ...],

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
-from aioqueue.cli.running import run
+from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import bold, note, printable, say_json, table
 from aioqueue.cli.times import span_text
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @target_options
 @json_option
-@click.argument("words", nargs=-1, metavar="[MODULE:APP]")
+@click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def workers(words: tuple[str, ...], as_json: bool) -> None:
-    """List the workers that are alive."""
+    """List the workers that are alive.
+
+    Exit codes: 0 there are some; 1 there is none.
+    """
     about = target()
     if rest := about.take(words, first=not about.namespace):
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
@@ -42,13 +46,23 @@ def workers(words: tuple[str, ...], as_json: bool) -> None:
                 for worker in found
             ],
             right=(1, 2, 3, 4),
+            whole=True,
         )
     else:
         note(f"No worker of {app.namespace!r} is alive ({place}).")
+    end(0 if found else FAILED)
 
 
 def _as_data(worker: WorkerStatus) -> dict[str, object]:
-    data: dict[str, object] = {name: getattr(worker, name) for name in worker.__struct_fields__}
+    import msgspec
+
+    from aioqueue.options import moment
+
+    data: dict[str, object] = {
+        **msgspec.structs.asdict(worker),
+        "started": moment(worker.started or None),
+        "lease": worker.lease / 1000,
+    }
     if not worker.problem:
         del data["problem"]
     return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 from support.waiting import within
 
 from aioqueue.brokers.protocol import Broker, Verdict
@@ -161,3 +162,31 @@ async def test_each_worker_has_its_own_timeout(broker: Broker, consumer: MakeCon
 
 async def test_a_broker_says_what_it_is(broker: Broker) -> None:
     assert broker.description
+
+
+@pytest.mark.needs("priorities")
+async def test_what_is_in_a_queue(broker: Broker, consumer: MakeConsumer) -> None:
+    worker = await consumer()
+    assert await broker.waiting("q", limit=10) == await broker.delayed("q", limit=10) == []
+    await send(broker, message("running"))
+    await fetch(worker)
+    before = broker.now()
+    due = before + AN_HOUR
+    await send(broker, *(message(f"{n}", priority=n) for n in range(3)), message(queue="other"))
+    await send(broker, message("late", due=due + 1), message("soon", due=due), message(queue="other", due=due))
+    waiting = await broker.waiting("q", limit=10)
+    assert [(one.id, one.data) for one in waiting] == [("2", b"2"), ("1", b"1"), ("0", b"0")]
+    assert all(before - 1 <= one.at <= broker.now() + 1 for one in waiting)
+    delayed = await broker.delayed("q", limit=10)
+    assert [(one.id, one.data, one.at) for one in delayed] == [("soon", b"soon", due), ("late", b"late", due + 1)]
+    assert [one.id for one in await broker.waiting("q", limit=2)] == ["2", "1"]
+    assert [one.id for one in await broker.delayed("q", limit=1)] == ["soon"]
+    assert await broker.holds(["running", "1", "late", "never", "3"]) == [True, True, True, False, False]
+
+
+async def test_looking_at_many(broker: Broker) -> None:
+    due = broker.now() + AN_HOUR
+    await send(broker, *(message(f"{n}") for n in range(250)), *(message(f"d{n}", due=due + n) for n in range(250)))
+    assert [one.id for one in await broker.waiting("q", limit=240)] == [f"{n}" for n in range(240)]
+    assert [one.id for one in await broker.delayed("q", limit=240)] == [f"d{n}" for n in range(240)]
+    assert await broker.holds(["249", "d249", "250"]) == [True, True, False]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.waiting import eventually
 
-from .conftest import Shell
+from .conftest import SHOP, Shell
 
 
 def sent(aioqueue: Shell, *words: str) -> str:
@@ -119,6 +119,7 @@ def test_ctrl_c_while_waiting(aioqueue: Shell) -> None:
         (["add", "1"], "missing a required argument: 'y'"),
         (["add", "1", "2", "3"], "too many positional arguments"),
         (["add", "1", "z=2"], "no parameter 'z'"),
+        (["add", "1", "2", "z=4"], "no parameter 'z'"),
         (["greet", "you", "luod=true"], "Did you mean 'loud'?"),
         (["add", "-a", "1"], "--args takes JSON"),
         (["add", "-k", "[1]"], "--kwargs takes JSON"),
@@ -177,7 +178,7 @@ def test_revoke(aioqueue: Shell) -> None:
     assert run.code == 0
     assert [line.split() for line in run.out.splitlines()] == [[id, "revoked"] for id in ids]
     again = aioqueue("-A", "shop", "revoke", ids[0], "--json")
-    assert (again.code, again.json) == (1, [{"id": ids[0], "revoked": False}])
+    assert (again.code, again.json) == (1, [{"id": ids[0], "revoked": False, "known": True}])
     result = aioqueue("result", "shop:app", ids[0])
     assert result.code == 1
     assert "REVOKED" in result.out
@@ -192,3 +193,47 @@ def test_revoke_terminates_what_runs(aioqueue: Shell) -> None:
     worker.wait_for("was revoked while it ran")
     worker.signal(signal.SIGTERM)
     assert worker.wait() == 0
+
+
+def test_revoke_of_what_nobody_knows(aioqueue: Shell) -> None:
+    waiting, later = sent(aioqueue, "add", "2", "3"), sent(aioqueue, "add", "2", "3", "--countdown", "1h")
+    run = aioqueue("revoke", "shop:app", waiting, later, "01a1fd48-0000-747f-97d2-a68edc66caa0", "order-17")
+    assert run.code == 1
+    lines = [line.split(maxsplit=1)[1] for line in run.out.splitlines()]
+    assert lines[:2] == ["revoked"] * 2
+    assert all(line.startswith("nothing is known of it") for line in lines[2:]) and len(lines) == 4
+
+
+def test_revoke_knows_what_runs(aioqueue: Shell) -> None:
+    id = sent(aioqueue, "sleep", "60")
+    aioqueue.worker("-Q", "slow")
+    eventually(lambda: aioqueue("queues", "shop", "--json").json[0]["running"], "the task running")
+    assert aioqueue("revoke", "shop:app", id, "--json").json == [{"id": id, "revoked": True, "known": True}]
+
+
+ANSWER = """
+
+from aioqueue import Middleware
+
+class Answers(Middleware):
+    async def around_send(self, message, next):
+        return {"answer": message.args[0]}
+
+app.add_middleware(Answers())
+"""
+
+
+def test_what_a_middleware_answers_with(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", SHOP + ANSWER)
+    for words in ([], ["--wait"]):
+        run = aioqueue("call", "shop", "add", "2", "3", *words)
+        assert (run.code, run.out) == (0, '{"answer":2}\n'), run.err
+    data = aioqueue("call", "shop", "add", "2", "3", "--json").json
+    assert data == {"id": None, "task": "shop.add", "queue": None, "answer": {"answer": 2}}
+
+
+def test_a_broker_without_a_scheme(folder_shell: Shell) -> None:
+    for url in ("localhost:6379", "127.0.0.1:6379/0", "redis.internal"):
+        run = folder_shell("queues", "shop", "-b", url)
+        assert (run.code, run.out) == (1, "")
+        assert f"has no scheme. Did you mean redis://{url}?" in run.err

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .conftest import Shell
+import pytest
+
+from aioqueue.cli import terminal
+
+from .conftest import SHOP, Shell
 
 
 def test_tasks_as_data(folder_shell: Shell) -> None:
@@ -20,7 +24,7 @@ def test_tasks_as_data(folder_shell: Shell) -> None:
 def test_nothing_yet(aioqueue: Shell) -> None:
     for words in (["queues", "shop"], ["workers", "shop"], ["dead", "shop"]):
         run = aioqueue(*words)
-        assert (run.code, run.out) == (0, "")
+        assert (run.code, run.out) == (int(words[0] == "workers"), "")
         assert "'shop'" in run.err
         assert aioqueue(*words, "--json").json == []
 
@@ -64,5 +68,100 @@ def test_purge_asks_first(aioqueue: Shell) -> None:
     refused = aioqueue("queues", "purge", "shop:app", "default")
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert aioqueue("queues", "purge", "-A", "shop", "default", "--yes").out == "default: 2 tasks dropped\n"
-    assert aioqueue("queues", "purge", "shop:app", "slow", "-y", "--json").json == [{"queue": "slow", "dropped": 1}]
+    assert aioqueue("queues", "purge", "shop:app", "slow", "-y", "--json").json == [
+        {"queue": "slow", "dropped": 1, "known": True}
+    ]
     assert [queue["waiting"] for queue in aioqueue("queues", "shop", "--json").json] == [0, 0]
+
+
+def test_what_waits_in_a_queue(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", SHOP + "\n@app.task\nasync def login(user: str, password: str) -> None: ...\n")
+    ids = [aioqueue("call", "shop", *words).out.strip() for words in (["add", "1", "2"], ["login", "ann", "s3cret"])]
+    later = aioqueue("call", "shop", "add", "3", "4", "--countdown", "1h", "--priority", "5").out.strip()
+    run = aioqueue("queues", "show", "shop:app", "default")
+    assert run.code == 0
+    lines = [line.split(maxsplit=2) for line in run.out.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [[ids[0], "shop.add"], [ids[1], "shop.login"], [later, "shop.add"]]
+    assert run.out.splitlines()[2].endswith("'ann', ***")
+    assert "s3cret" not in run.out
+    assert "in 1 h" in run.out.splitlines()[3]
+    data = aioqueue("queues", "show", "--namespace", "shop", "default", "--json").json
+    assert [(one["id"], one["state"], one["args"]) for one in data] == [
+        (ids[0], "waiting", "1, 2"),
+        (ids[1], "waiting", "'ann', 's3cret'"),  # without the code nobody knows which argument that is
+        (later, "delayed", "3, 4"),
+    ]
+    assert data[0]["since"].endswith("Z") and data[2]["due"].endswith("Z") and data[2]["priority"] == 5
+    assert [one["id"] for one in aioqueue("queues", "show", "shop:app", "default", "-n", "1", "--json").json] == ids[:1]
+    unknown = aioqueue("queues", "show", "shop:app", "defualt")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "Did you mean 'default'?" in unknown.err
+    assert aioqueue("queues", "show", "shop:app", "slow").code == 0  # in the code, if never used
+
+
+def test_purge_of_what_is_delayed_and_of_what_is_not_there(aioqueue: Shell) -> None:
+    for more in ([], ["--countdown", "1h"], ["--countdown", "2h"]):
+        aioqueue("call", "shop", "add", "1", "2", *more)
+    id = aioqueue("call", "shop", "sleep", "1", "--countdown", "1h").out.strip()
+    run = aioqueue("queues", "purge", "shop:app", "default", "wolf", "--delayed", "--yes")
+    assert (run.code, run.out) == (1, "default: 3 tasks dropped\n")
+    assert "Nothing is known of a queue 'wolf' in 'shop'." in run.err
+    assert [(queue["waiting"], queue["delayed"]) for queue in aioqueue("queues", "shop", "--json").json] == [
+        (0, 0),
+        (0, 1),
+    ]
+    assert aioqueue("result", "shop:app", id, "--json").json["state"] == "PENDING"
+
+
+def test_help_says_what_works(folder_shell: Shell) -> None:
+    for group, default in (("queues", "list"), ("dead", "list"), ("schedule", "list"), ("server", "status")):
+        text = " ".join(folder_shell(group, "--help").out.split())
+        assert f"aioqueue {group} shop.tasks:app --json is aioqueue {group} {default} shop.tasks:app --json" in text
+        assert f"aioqueue {group} [OPTIONS] [COMMAND] [MODULE:APP]" in text
+
+
+def test_a_narrow_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "screen_width", lambda: 60)
+    row = ["worker1@a-host-with-a-long-name", "12345", "1.5 s", "email,video,default"]
+    terminal.table(["worker", "pid", "up", "queues"], [row, row], whole=True)
+    one = ["worker1@a-host-with-a-long-name", "  pid     12345", "  up      1.5 s", "  queues  email,video,default"]
+    assert capsys.readouterr().out.splitlines() == [*one, "", *one]
+    terminal.table(["queue", "waiting"], [["default", "1"]])
+    assert capsys.readouterr().out == "queue    waiting\ndefault  1\n"
+    assert [terminal.size_text(n) for n in (0, 999, 4200, 99_950, 10**9)] == [
+        "0 B",
+        "999 B",
+        "4.2 kB",
+        "100 kB",
+        "1.0 GB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["worker", ""], {"shop:app", "pack.tasks:queue"}),
+        (["-A", "sh"], {"shop:app"}),
+        (["queues", ""], {"list", "show", "purge", "shop:app", "pack.tasks:queue"}),
+        (["queues", "purge", "shop:app", "s"], {"slow"}),
+        (["worker", "shop:app", "-Q", "default,s"], {"default,slow"}),
+        (["call", "shop:app", "sl"], {"sleep"}),
+        (["call", "shop:app", "add", ""], {"x=", "y="}),
+        (["call", "shop:no", ""], set()),
+        (["re"], {"result", "revoke"}),
+    ],
+)
+def test_completion(folder_shell: Shell, words: list[str], offered: set[str]) -> None:
+    folder_shell.write("pack/__init__.py", "")
+    folder_shell.write("pack/tasks.py", "import aioqueue\n\nqueue: aioqueue.AioQueue = aioqueue.AioQueue('pack')\n")
+    run = folder_shell(
+        _AIOQUEUE_COMPLETE="bash_complete", COMP_WORDS=" ".join(["aioqueue", *words]), COMP_CWORD=str(len(words))
+    )
+    assert {line.partition(",")[2] for line in run.out.splitlines() if line} == offered
+
+
+def test_who_is_alive(aioqueue: Shell) -> None:
+    worker = aioqueue.worker()
+    run = aioqueue("workers", "shop", "--json")
+    assert (run.code, [one["pid"] for one in run.json]) == (0, [worker.pid])
+    assert run.json[0]["started"].endswith("Z") and 0 < run.json[0]["lease"] <= 30

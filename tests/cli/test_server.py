@@ -63,3 +63,36 @@ def test_a_first_call_needs_nothing_but_the_app(aioqueue: Shell) -> None:
     assert aioqueue("call", "shop:app", "add", "2", "3", "--wait").out == "5\n"
     assert aioqueue("server", "shop", "--json").json["users"] == 1
     assert "embedded" in worker.err
+
+
+def test_list_and_remove(aioqueue: Shell) -> None:
+    assert aioqueue("call", "shop:app", "add", "2", "3").code == 0
+    started = aioqueue("server", "start", "other", "--json").json
+    found = {one["name"]: one for one in aioqueue("server", "list", "--json").json}
+    assert set(found) == {"shop", "other"} and found["shop"]["size"] > 0
+    lines = [line.split()[:2] for line in aioqueue("server", "list").out.splitlines()]
+    assert lines[0] == ["server", "state"] and ["shop", "stopped"] in lines
+    running = aioqueue("server", "remove", "other", "--yes")
+    assert (running.code, "aioqueue server stop other" in running.err) == (1, True)
+    assert Path(started["data_dir"]).exists()
+    asked = aioqueue("server", "remove", "shop:app")
+    assert (asked.code, "--yes" in asked.err) == (2, True)
+    assert aioqueue("server", "remove", "shop:app", "--yes").out == "The server of 'shop' has been removed.\n"
+    assert not Path(found["shop"]["data_dir"]).exists()
+    gone = aioqueue("server", "remove", "shp", "--yes")
+    assert (gone.code, "There are: other." in gone.err) == (1, True)
+    assert aioqueue("queues", "shop:app", "--json").json == []
+
+
+def test_two_projects_of_one_name(aioqueue: Shell, tmp_path: Path) -> None:
+    assert aioqueue("call", "shop:app", "add", "2", "3").err == ""
+    (tmp_path / "other").mkdir()
+    other = Shell(tmp_path / "other", aioqueue.environment)
+    other.write(
+        "store.py", "from aioqueue import AioQueue\n\napp = AioQueue('shop')\n\n@app.task\ndef pack() -> None: ...\n"
+    )
+    told = other("queues", "store:app")
+    assert told.code == 0
+    assert f"{tmp_path / 'other'} and {tmp_path} both have an app named 'shop'" in told.err
+    assert "both have" not in other("queues", "store:app", "-b", "embedded://shop").err
+    assert "both have" not in other("queues", "--namespace", "shop").err

@@ -17,6 +17,7 @@ from aioqueue.brokers.protocol import (
     Outgoing,
     QueueStatus,
     StoredLetter,
+    StoredMessage,
     StoredSchedule,
     Watch,
     WorkerStatus,
@@ -230,6 +231,18 @@ class MemoryBroker:
         finally:
             with self._store.lock:
                 listeners.discard(listener)
+
+    async def waiting(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        """What waits in a queue, in order."""
+        return self._store.waiting(queue, limit)
+
+    async def delayed(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        """What waits for its time, the earliest first."""
+        return self._store.delayed(queue, limit)
+
+    async def holds(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are ids of tasks that wait, run, or wait for their time."""
+        return self._store.holds(ids)
 
     async def idle(self) -> bool:
         """Whether nothing waits, runs, or waits for its time."""

@@ -35,6 +35,7 @@ from aioqueue.brokers.protocol import (
     QueueStatus,
     Settlement,
     StampRevoked,
+    StoredMessage,
     TasksRevoked,
     Verdict,
     WorkflowStatus,
@@ -456,6 +457,24 @@ class Store:
     def going_on(self, ids: Sequence[str]) -> list[bool]:
         """Which of these are ids of tasks that wait or run."""
         return [self.own_ids.holder(id) is not None for id in ids]
+
+    @_atomic
+    def waiting(self, name: str, limit: int) -> list[StoredMessage]:
+        """What waits in a queue, in the order in which it will be lent."""
+        queue = self.queues.by_name.get(name)
+        entries = [entry for lane in queue.lanes for entry in lane] if queue is not None else []
+        return [StoredMessage(entry.id, entry.data, entry.entered) for entry in entries[:limit]]
+
+    @_atomic
+    def delayed(self, name: str, limit: int) -> list[StoredMessage]:
+        """What waits for its time to go into a queue, the earliest first."""
+        found = sorted((at, one.id, one.data) for at, one in self._delayed.all() if one.queue == name)
+        return [StoredMessage(id, data, at) for at, id, data in found[:limit]]
+
+    @_atomic
+    def holds(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are ids of tasks that wait, run, or wait for their time."""
+        return [self._is_there(id) or self.own_ids.holder(id) is not None for id in ids]
 
     @_atomic
     def left(self, worker: str, queues: Sequence[str]) -> Left:

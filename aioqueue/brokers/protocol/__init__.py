@@ -65,7 +65,14 @@ from aioqueue.brokers.protocol.schedules import (
 )
 from aioqueue.brokers.protocol.sending import Sending
 from aioqueue.brokers.protocol.settling import Settling
-from aioqueue.brokers.protocol.statuses import Left, QueueStatus, StoredLetter, WorkerStatus, WorkflowStatus
+from aioqueue.brokers.protocol.statuses import (
+    Left,
+    QueueStatus,
+    StoredLetter,
+    StoredMessage,
+    WorkerStatus,
+    WorkflowStatus,
+)
 from aioqueue.brokers.protocol.workflows import UNBEGUN_FOR, Inputs, Workflows
 
 __all__ = [
@@ -106,6 +113,7 @@ __all__ = [
     "Settling",
     "StampRevoked",
     "StoredLetter",
+    "StoredMessage",
     "StoredSchedule",
     "TasksRevoked",
     "TestableBroker",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aioqueue.brokers.protocol.statuses import Left, QueueStatus, WorkerStatus
+from aioqueue.brokers.protocol.statuses import Left, QueueStatus, StoredMessage, WorkerStatus
 
 UNUSED_FOR = 24 * 3600 * 1000
 """A queue that was not used for so many ms, and is empty, vanishes."""
@@ -16,6 +16,18 @@ class Looking(Protocol):
 
     async def queues(self) -> list[QueueStatus]:
         """All queues that have been used."""
+        ...
+
+    async def waiting(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        """What waits in a queue for a worker, in the order in which it will be taken; at most `limit`."""
+        ...
+
+    async def delayed(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        """What waits for its time to go into a queue, the earliest first; at most `limit`. May look at all that is."""
+        ...
+
+    async def holds(self, ids: Sequence[str]) -> list[bool]:
+        """Which of these are tasks that wait, run, or wait for their time. Looks at all that is queued."""
         ...
 
     async def idle(self) -> bool:

@@ -99,3 +99,17 @@ class StoredLetter(msgspec.Struct, frozen=True):
 
     id: str
     data: bytes
+
+
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A message that no worker has.
+
+    Attributes:
+        id: its task's.
+        data: the message, see `aioqueue.message`.
+        at: ms since the epoch: when it came into the queue, or of one that waits for its time, when that is.
+    """
+
+    id: str
+    data: bytes
+    at: int

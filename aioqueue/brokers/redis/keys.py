@@ -71,6 +71,7 @@ class Keys:
 
     def __init__(self, namespace: str) -> None:
         self.prefix = prefix(namespace)
+        self.delayed = self.prefix + "delayed"
         self.delayed_counts = self.prefix + "delayed:count"
         self.revoked = self.prefix + "revoked"
         self.revoked_stamps = self.prefix + "revoked:stamps"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from aioqueue.brokers.protocol import QueueStatus, WorkerStatus
+from aioqueue.brokers.protocol import QueueStatus, StoredMessage, WorkerStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.link import pairs, text, whole_number
 from aioqueue.brokers.redis.requests import Requests
@@ -16,12 +16,67 @@ from aioqueue.brokers.shares import shares
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable
 
 _LAST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
+_PAGE = 100
 # A lease without an end, which nobody of ours takes out.
 _FOR_EVER = 2**53
 
 
 class RedisLooking(Requests):
     """What can be seen of a namespace. What cannot be read is told as a problem of a queue or of a worker."""
+
+    async def waiting(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        found: list[StoredMessage] = []
+        for stream in map(self._keys.stream, keys.streams([queue])):
+            start = await self._undelivered(stream)
+            while start and len(found) < limit:
+                page: list[Any] = await self._call(
+                    "XRANGE", stream, start, "+", "COUNT", min(_PAGE, limit - len(found))
+                )
+                if not page:
+                    break
+                found += [_message(entry, fields) for entry, fields in page]
+                start = b"(" + page[-1][0]
+        return found
+
+    async def _undelivered(self, stream: str) -> bytes:
+        """Where the entries of a stream begin that were delivered to nobody; b"" if that is nowhere."""
+        if not await self._call("EXISTS", stream):
+            return b""
+        for group in map(pairs, await self._call("XINFO", "GROUPS", stream)):
+            if group.get(b"name") == keys.GROUP.encode():
+                last: bytes = group.get(b"last-delivered-id", b"0-0")
+                return b"(" + last if last != _LAST_ID else b""
+        return b"-"
+
+    async def delayed(self, queue: str, *, limit: int) -> list[StoredMessage]:
+        found: list[StoredMessage] = []
+        looked_at, looked = 0, -1
+        while looked and len(found) < limit:
+            looked, *flat = await self._run("delayed", queue, looked_at, _PAGE)
+            looked_at += looked
+            triples = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+            found += [StoredMessage(text(id), data, int(float(due))) for id, due, data in triples]
+        return found[:limit]
+
+    async def holds(self, ids: Sequence[str]) -> list[bool]:
+        found: set[str] = set()
+        for share in shares(ids, len):
+            found |= {id for id, there in zip(share, await self.going_on(share), strict=True) if there}
+            for id in share:
+                if await self._call("ZSCORE", self._keys.delayed, id) is not None:
+                    found.add(id)
+            for queue in map(text, await self._call("SMEMBERS", self._keys.queues)):
+                for stream in keys.streams([queue]):
+                    found |= await self._look_for(stream, share)
+        return [id in found for id in ids]
+
+    async def _look_for(self, stream: str, ids: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        start = b"-"
+        while start:
+            start, *more = await self._run("look_for", stream, start, _PAGE, *ids)
+            found.update(map(text, more))
+        return found
 
     async def idle(self) -> bool:
         return bool(await self._run("idle"))
@@ -95,6 +150,12 @@ class RedisLooking(Requests):
                 status.lease = lease
                 found.append(status)
         return found
+
+
+def _message(entry: bytes, fields: list[bytes] | dict[bytes, bytes]) -> StoredMessage:
+    """An entry of a stream."""
+    about = pairs(fields)
+    return StoredMessage(text(about.get(b"i", b"")), about.get(b"m", b""), int(entry.partition(b"-")[0]))
 
 
 def _worker_status(worker: bytes, said: bytes | None, problem: str) -> WorkerStatus:
