@@ -36,8 +36,16 @@ def on_stop_signals(call: Callable[[signal.Signals], object]) -> Generator[None]
 
 
 @contextmanager
-def overheard(numbers: Iterable[signal.Signals], call: Callable[[signal.Signals], object]) -> Generator[bool]:
+def overheard(
+    numbers: Iterable[signal.Signals], call: Callable[[signal.Signals], object], *, keep_loop: bool = False
+) -> Generator[bool]:
     """Call it in the running event loop for each of these signals, beside what the program itself does on them.
+
+    Args:
+        numbers: which.
+        call: what.
+        keep_loop: the first of them raises no `KeyboardInterrupt`, as `asyncio.run` does on a second Ctrl-C: that would
+            cancel everything in the loop, and so also what ends in good order.
 
     Yields:
         Whether any is heard: not in a thread other than the main one, nor what the program ignores or dies of.
@@ -45,9 +53,17 @@ def overheard(numbers: Iterable[signal.Signals], call: Callable[[signal.Signals]
     loop = asyncio.get_running_loop()
     before: dict[int, Callable[[int, FrameType | None], object]] = {}
 
+    heard: set[int] = set()
+
     def told(number: int, frame: FrameType | None) -> None:
+        is_first = number not in heard
+        heard.add(number)
         loop.call_soon_threadsafe(call, signal.Signals(number))
-        before[number](number, frame)
+        try:
+            before[number](number, frame)
+        except KeyboardInterrupt:
+            if not (keep_loop and is_first):
+                raise
 
     for number in numbers if _is_main_thread() else ():
         theirs = signal.getsignal(number)

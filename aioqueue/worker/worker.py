@@ -254,7 +254,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._background is not None:
-            with overheard((signal.SIGINT,), self._leave_now) as hears:
+            with overheard((signal.SIGINT,), self._leave_now, keep_loop=True) as hears:
                 self.life.stops(may_be_hurried=hears)
                 self.stop()
                 await self._background

@@ -60,7 +60,7 @@ async def test_an_unknown_task(app: AioQueue) -> None:
         result = await app.send_task("mail.sent", (1,))
         error = await outcome(result)
         assert isinstance(error, NotRegistered)
-        for part in ("'mail.sent'", "Did you mean 'mail.send'?", "dead letters", f"aioqueue dead requeue {result.id}"):
+        for part in ("'mail.sent'", "Did you mean 'mail.send'?", "dead letters", f" dead requeue {result.id}`"):
             assert part in str(error)
         (dead,) = await app.dead_letters.list()
         assert (dead.name, dead.args) == ("mail.sent", (1,))

@@ -166,9 +166,15 @@ async def test_records_of_a_task_know_it(app: AioQueue) -> None:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[list[int]]:
-    """What the program does on Ctrl-C: it notes that."""
+    """What the program does on Ctrl-C: it notes that, and ends itself with the second one, as `asyncio.run` does."""
     heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+
+    def note(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
     yield heard
     signal.signal(signal.SIGINT, before)
 
@@ -188,13 +194,14 @@ async def test_a_worker_in_a_program_is_heard(app: AioQueue, said: Said, ctrl_c:
         signal.raise_signal(signal.SIGINT)
 
     async with app:
+        signal.raise_signal(signal.SIGINT)
         async with app.worker(hostname="w1", shutdown_timeout=50.0):
             assert said("Worker w1 is ready")
             result = await hold.send()
             await until(lambda: gate.came)
             pressing = asyncio.create_task(press())
         await pressing
-        assert ctrl_c == [signal.SIGINT] and signal.getsignal(signal.SIGINT) is theirs
+        assert ctrl_c == [signal.SIGINT] * 2 and signal.getsignal(signal.SIGINT) is theirs
         [stops] = said("w1 stops")
         assert stops.getMessage().startswith(f"Worker w1 stops; 1 task has 50 s to end: hold[{result.id}] (Ctrl-C:")
         assert stops.levelno == logging.WARNING

@@ -195,7 +195,9 @@ def test_a_worker_without_beat_says_once_that_nothing_fires(jobs: Shell) -> None
     worker = jobs.start("worker", "jobs:app", "-n", "alone")
     worker.wait_for("nobody serves the schedules of the app jobs")
     assert not re.search(r"^beat ", worker.err, re.MULTILINE)
-    assert re.search(r"WARNING  Worker alone: nobody serves .* Run `aioqueue beat`, or a worker with", worker.err)
+    assert re.search(
+        r"WARNING  Worker alone: nobody serves .* Run `aioqueue -A \S+ beat`, or a worker with", worker.err
+    )
     assert worker.err.count("nobody serves") == 1
 
 

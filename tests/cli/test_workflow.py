@@ -211,7 +211,7 @@ def test_resume(flows: Shell) -> None:
     flows.write("repaired", "")
     run = flows("workflow", "resume", id)
     assert (run.code, run.out) == (0, f"{whole}  resumed\n")
-    assert f"aioqueue workflow show {whole} --watch" in run.err
+    assert re.search(rf"aioqueue -A \S+ workflow show {whole} --watch", run.err)
     burst(flows)
     assert flows("workflow", "show", whole).code == 0
     assert flows("result", id).out.split("result")[1].split()[0] == "4"

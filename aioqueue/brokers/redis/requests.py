@@ -72,17 +72,18 @@ class Requests:
             try:
                 return await call(max(0.05, remaining if backoff.failures else remaining / 2))
             except (RedisError, OSError) as error:
+                why = str(error).rstrip(".")
                 if isinstance(error, NotTrusted):
                     raise BrokerUnavailable(f"{self._label}: {error}.") from None
                 if isinstance(error, AuthenticationError | AuthorizationError):
                     raise BrokerUnavailable(
-                        f"{self._label} does not let us in: {error}. Check the user and the password in the URL."
+                        f"{self._label} does not let us in: {why}. Check the user and the password in the URL."
                     ) from None
                 if not is_transient(error):
                     raise AioQueueError(f"{self._label} answered: {error}") from error
                 if loop.time() >= deadline:
                     away = BrokerUnavailable(
-                        f"No answer from {self._label} in {timeout:g} s ({error}). Is the server running?"
+                        f"No answer from {self._label} in {timeout:g} s ({why}). Is the server running?"
                     )
                     away.is_away = True
                     raise away from None
