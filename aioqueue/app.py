@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from aioqueue import kinds, shared
@@ -43,7 +42,6 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
 
-_FUNCTIONS = frozenset({"task_routes"})  # the settings that may be a function
 _REMEMBER_STAMPS = 30 * 24 * 3600 * 1000
 
 
@@ -250,27 +248,52 @@ class AioQueue(Core):
         """Put around a task of the app what is to be around it now; runs that began before go on as they were."""
         task.surroundings = surroundings_of(self, task)
 
-    def config_from_object(self, source: str | ModuleType | object) -> None:
-        """Take settings from a module (by its name) or an object: every attribute that is named as a setting is.
+    def config_from_object(
+        self, source: str | object, silent: bool = False, force: bool = False, namespace: str | None = None
+    ) -> None:
+        """Take settings from a module, an object or a mapping; they are read at once.
+
+        Names may be in capitals, and Celery's: `CELERY_TASK_ACKS_LATE`, `worker_max_memory_per_child`. What Celery has
+        and aioqueue has not is told in one warning, which says why, and what to write.
+
+        Args:
+            source: a module, its name, the place of what stands in one ("django.conf:settings"), a class, an object or
+                a dict.
+            silent: a module that is not there is no error.
+            force: they are read at once, anyway; for those who know it from Celery.
+            namespace: only names that begin with it count, and are read without it: "CELERY" for `CELERY_BROKER_URL`.
+                What of them no setting has the name of is told in the warning, too; else it is an error.
 
         Raises:
-            ConfigurationError: the module cannot be imported, or a value is wrong.
+            ConfigurationError: the module cannot be imported, a value is wrong, or a name is no setting's; then nothing
+                is changed.
         """
+        from aioqueue.configuring import named_in, settings_object
+
+        place = source if isinstance(source, str) else getattr(source, "__name__", type(source).__name__)
         if isinstance(source, str):
             try:
-                source = importlib.import_module(source)
-            except ImportError as error:
-                raise ConfigurationError(f"The settings module {source!r} cannot be imported: {error}.") from error
-        names = [name for name in dir(source) if not name.startswith("_")]
-        values = {name: getattr(source, name) for name in names}
-        plain = {
-            name.lower(): value
-            for name, value in values.items()
-            if not isinstance(value, ModuleType | type)
-            and (not callable(value) or name.lower() in _FUNCTIONS)
-            and type(value).__module__ != "__future__"  # `from __future__ import annotations` is an attribute
-        }
-        self.conf.update(plain)
+                source = settings_object(source)
+            except ConfigurationError:
+                if silent:
+                    return
+                raise
+        if namespace is not None:
+            place = f"{place}, {namespace}_…"
+        modules = self.conf.read_from(named_in(source, namespace), place, beside_others=namespace is not None)
+        self.include = tuple(dict.fromkeys([*self.include, *modules]))
+        self.annotate()
+
+    def config_from_envvar(self, variable: str, silent: bool = False, force: bool = False) -> None:
+        """Take settings from the module that an environment variable names; see `config_from_object`.
+
+        Raises:
+            ConfigurationError: the variable is not set, and further as `config_from_object`.
+        """
+        if place := os.environ.get(variable):
+            self.config_from_object(place, silent, force)
+        elif not silent:
+            raise ConfigurationError(f"${variable} is not set: it is to name the module of the settings.")
 
     # Sending
 

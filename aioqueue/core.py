@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
+from aioqueue.annotations import annotated
 from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.around.scopes import WorkerScope
 from aioqueue.around.signals import Signals
@@ -189,10 +190,18 @@ class Core(ABC):
             from aioqueue.task import check_definition
 
             check_definition(known, task)
+        if self.conf.task_annotations:
+            task.annotate(annotated(self.conf.task_annotations, task.name))
         self.tasks[task.name] = task
         self.passes_through = self.passes_through or bool(standing(task.middleware, "around_send"))
         self.surround(task)
         return task
+
+    def annotate(self) -> None:
+        """Give the tasks what `task_annotations` says of them."""
+        if annotations := self.conf.task_annotations:
+            for task in self.tasks.values():
+                task.annotate(annotated(annotations, task.name))
 
     def add_middleware(self, middleware: Layer) -> None:
         """Put something around all that is sent, run and worked through this app: the first that is added is the
@@ -292,6 +301,7 @@ class Core(ABC):
     async def _connect(self, stack: AsyncExitStack) -> Broker:
         conf = self.conf
         conf.check()
+        self.annotate()
         address = Address(
             url="memory://" if conf.task_always_eager else conf.broker or "",
             app=self.name,

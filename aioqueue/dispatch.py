@@ -260,12 +260,13 @@ class Dispatch:
 
     def _result(self, posting: Posting) -> AsyncResult[Any]:
         target, id, ignored = posting.target, posting.message.id, posting.options.get("ignore_result")
+        queue = posting.message.queue
         if isinstance(target, str):
-            return AsyncResult(self._app, id, name=target, ignored=bool(ignored))
+            return AsyncResult(self._app, id, name=target, queue=queue, ignored=bool(ignored))
         if ignored is None:
             ignored = self._app.conf.task_ignore_result if target.ignore_result is None else target.ignore_result
         keeps = ignored and target.keeps_errors
-        return AsyncResult(self._app, id, name=target.name, ignored=ignored, keeps_errors=keeps)
+        return AsyncResult(self._app, id, name=target.name, queue=queue, ignored=ignored, keeps_errors=keeps)
 
     # Canvases
 

@@ -18,6 +18,7 @@ from aioqueue.result import AsyncResult
 from aioqueue.revoking import revoke
 from aioqueue.shape import Kinship
 from aioqueue.task_info import TaskInfo, exception_of
+from aioqueue.unconsumed import where_it_waits
 from aioqueue.waiting import Allowance, nothing_goes_on
 from aioqueue.workflow import TASK, Node, node_of
 
@@ -112,13 +113,12 @@ class GroupResult(AsyncResult[list[T]]):
         done = await self.completed_count()
         return TimeoutError(
             f"{done} of the {len(self.results)} tasks of group {self.id} have ended well after {after:g} s. The others "
-            "go on; wait again, or revoke them."
+            f"go on; wait again, or revoke them.{await where_it_waits(await self._app.broker(), self.queue)}"
         )
 
-    def _not_ended(self, after: float) -> TimeoutError:
+    def _not_ended(self, after: float, why: str = " Is a worker running that consumes its queues?") -> TimeoutError:
         return TimeoutError(
-            f"Group {self.id} has not ended after {after:g} s. It goes on; wait again, or revoke it. Is a worker "
-            "running that consumes its queues?"
+            f"Group {self.id} has not ended after {after:g} s. It goes on; wait again, or revoke it.{why}"
         )
 
     async def _gathered(self, return_exceptions: bool) -> list[T]:

@@ -22,6 +22,7 @@ from aioqueue.shape import Kinship
 from aioqueue.shared import current_app, using
 from aioqueue.task_info import TaskInfo, exception_of, info_of
 from aioqueue.task_info import Timings as Timings  # version 0.1.0 has it here
+from aioqueue.unconsumed import where_it_waits
 from aioqueue.waiting import Allowance, OutOfTime, news, nothing_goes_on, within
 from aioqueue.workflow import node_of
 
@@ -47,6 +48,7 @@ class AsyncResult(Handle, Generic[R]):
     Attributes:
         id: the task's id.
         name: the task's name, "" where it is not known.
+        queue: to which it was sent, "" where that is not known.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class AsyncResult(Handle, Generic[R]):
         id: str,
         *,
         name: str = "",
+        queue: str = "",
         convert: Callable[[Any], R] | None = None,
         ignored: bool = False,
         keeps_errors: bool = False,
@@ -64,6 +67,7 @@ class AsyncResult(Handle, Generic[R]):
         self._own_app = app
         self.id = id
         self.name = name
+        self.queue = queue
         self._convert = convert
         self._ignored = ignored
         self._keeps_errors = keeps_errors
@@ -125,12 +129,12 @@ class AsyncResult(Handle, Generic[R]):
 
     async def _too_late(self, after: float) -> TimeoutError:
         """What `get()` raises after so many seconds."""
-        return self._not_ended(after)
+        return self._not_ended(after, await where_it_waits(await self._app.broker(), self.queue))
 
-    def _not_ended(self, after: float) -> TimeoutError:
+    def _not_ended(self, after: float, why: str = " Is a worker running that consumes its queue?") -> TimeoutError:
         return TimeoutError(
             f"Task {self.id}{f' ({self.name})' if self.name else ''} has not ended after {after:g} s. It goes on; wait "
-            "again, or revoke it. Is a worker running that consumes its queue?"
+            f"again, or revoke it.{why}"
         )
 
     @property
@@ -165,7 +169,7 @@ class AsyncResult(Handle, Generic[R]):
     async def _final(self, broker: Broker, watch: Watch) -> Record:
         if not self._was_sent:
             data = await watch.next()
-        elif (found := await news(broker, self.id, watch)) is None:
+        elif (found := await news(broker, self.id, watch, self.queue)) is None:
             return self._without_a_record()
         else:
             data = found
@@ -343,7 +347,7 @@ class AsyncResult(Handle, Generic[R]):
         async with broker.watch(self.id) as watch:
             if await self._is_unheard_of(broker):  # there is nothing to be said, so that is said
                 yield await self._nothing_known()
-            data = await self._heard(allowed.to(news(broker, self.id, watch)))
+            data = await self._heard(allowed.to(news(broker, self.id, watch, self.queue)))
             while data is not None:
                 record = read_record(self.id, data)
                 yield self._info(record)

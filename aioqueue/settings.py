@@ -8,20 +8,23 @@ All times are in seconds, or timedeltas; all sizes in bytes, or texts such as "2
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_type_hints
 
 import msgspec
 
 from aioqueue import kinds
-from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.annotations import read_annotations
+from aioqueue.exceptions import ConfigurationError
 from aioqueue.options import COMPRESSION, SERIALIZER, check_accepted, check_limits
 from aioqueue.payload.serializers import read_serializer
 from aioqueue.routing import Queue, read_routes
 from aioqueue.routing.queues import Queues, queues_of
+from aioqueue.routing.routes import RouteTable
 from aioqueue.url import masked
 
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
@@ -59,6 +62,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_default_queue: the queue of tasks that name none.
         task_default_priority: from 0 to 9, higher runs first.
         task_routes: how tasks are sent, by their name: queues, and whatever else can be said of a sending.
+        task_annotations: options of tasks, by their names or "*", which count before what the tasks say themselves.
         task_queues: queues of which something is to be said, each a `Queue`, and what workers consume.
         task_create_missing_queues: tasks may go to queues that are not among `task_queues`.
         task_serializer: "msgpack", "json", or one that was registered by `register_serializer`.
@@ -80,7 +84,11 @@ class Settings(msgspec.Struct, kw_only=True):
         result_expires: for how long results are kept; None or 0 is for ever.
 
         worker_concurrency: coroutines and threads that run tasks at once in a worker process.
+        worker_pool: "async": coroutines on the event loop, plain functions in threads. "threads" is the same here.
+            "solo": one task at a time, plain functions in the thread of the event loop.
         worker_prefetch: tasks held ready beyond those; None follows the rate at which tasks end.
+        worker_prefetch_multiplier: in its place: how many times its concurrency a worker holds, those that run
+            included. 1 holds none ready; None and 0 are no such limit.
         signal_timeout: for how long a handler of a signal, or a hook after a task's end, may run.
         worker_shutdown_timeout: for how long a stopping worker lets its tasks run on.
         worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
@@ -106,7 +114,8 @@ class Settings(msgspec.Struct, kw_only=True):
 
     task_default_queue: str = "default"
     task_default_priority: int = 0
-    task_routes: Any = msgspec.field(default_factory=dict)
+    task_routes: Any = msgspec.field(default_factory=RouteTable)
+    task_annotations: Any = msgspec.field(default_factory=dict)
     task_queues: list[Queue] = msgspec.field(default_factory=Queues)
     task_create_missing_queues: bool = True
     task_serializer: str = "msgpack"
@@ -127,7 +136,9 @@ class Settings(msgspec.Struct, kw_only=True):
     result_expires: float | None = 86_400.0
 
     worker_concurrency: int = 100
+    worker_pool: Literal["async", "threads", "solo"] = "async"
     worker_prefetch: int | None = None
+    worker_prefetch_multiplier: int | None = None
     signal_timeout: float = 10.0
     worker_shutdown_timeout: float = 30.0
     worker_max_tasks: int | None = None
@@ -148,7 +159,43 @@ class Settings(msgspec.Struct, kw_only=True):
             yield name, masked(value) if name in _URLS and value is not None else value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._set({name: _checked(name, value, f"app.conf.{name}")})
+        self._set(_values({name: value}, "app.conf.{}", "app.conf", self.broker))
+
+    if not TYPE_CHECKING:  # for type checkers, names of Celery's are none of ours
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return _under_celerys_name(self, name)
+
+    # As a mapping, which it is in Celery.
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a setting by its name; by Celery's name and in Celery's unit, too: `conf["broker_url"]`.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        try:
+            return getattr(self, name) if name in _TYPES else _under_celerys_name(self, name)
+        except AttributeError as error:
+            raise KeyError(str(error)) from None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name, _TYPES) is not _TYPES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__struct_fields__)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a setting by its name, or by Celery's; `default` where there is none of that name."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set several settings at once.
@@ -156,8 +203,35 @@ class Settings(msgspec.Struct, kw_only=True):
         Raises:
             ConfigurationError: for an unknown name or a value of the wrong kind; then nothing is changed.
         """
-        wanted = {**(values or {}), **more}
-        self._set({name: _checked(name, value, name) for name, value in wanted.items()})
+        self._set(_values({**(values or {}), **more}, "{}", "app.conf.update", self.broker))
+
+    def read_from(self, values: Mapping[str, Any], source: str, *, beside_others: bool = False) -> list[str]:
+        """Set what a settings module says. What Celery has and this package has not is told in one warning.
+
+        Args:
+            values: by name, in any of Celery's spellings.
+            source: where they are from.
+            beside_others: names that no setting has may be for somebody else, and are told in that warning, too.
+
+        Returns:
+            Modules that are to be imported before a worker starts.
+
+        Raises:
+            ConfigurationError: for an unknown name or a value of the wrong kind; then nothing is changed.
+        """
+        from aioqueue.celery.reading import read, tell
+
+        found = read(values, _TYPES, self.broker)
+        if found.unknown and not beside_others:
+            raise _unknown(found.unknown[0])
+        wanted = {
+            name: _checked(name, value, f"{found.names[name]} (from {source})")
+            for name, value in found.values.items()
+            if value is not None or name not in _NOT_NONE
+        }
+        self._set(wanted)
+        tell(found, _TYPES, source)
+        return found.modules
 
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set what is checked, if it goes together with the rest."""
@@ -194,14 +268,13 @@ class Settings(msgspec.Struct, kw_only=True):
             ("the environment", _from_environment(os.environ)),
             ("AioQueue(...)", given),
         ):
-            for name, value in values.items():
-                found[name] = _checked(name, value, f"{name} (from {source})")
+            found |= _values(values, f"{{}} (from {source})", source, found.get("broker"))
         settings._set(found)
         return settings
 
 
 _TYPES: dict[str, Any] = get_type_hints(Settings)
-_READ: Final = {"task_routes": read_routes, "task_queues": queues_of}
+_READ: Final = {"task_routes": read_routes, "task_queues": queues_of, "task_annotations": read_annotations}
 _SIZES: Final = frozenset({"max_payload_size", "worker_max_memory"})
 _WITHOUT_EFFECT: Final = {"partitions": "Redis Cluster"}
 _POSITIVE = frozenset(
@@ -226,19 +299,63 @@ _NOT_NEGATIVE = frozenset(
         "task_default_retry_delay",
         "result_expires",
         "worker_prefetch",
+        "worker_prefetch_multiplier",
         "worker_shutdown_timeout",
         "task_default_priority",
     }
 )
 
 
+def _values(given: Mapping[str, Any], where: str, source: str, broker: str | None) -> dict[str, Any]:
+    """Checked values of settings by their names, of which Celery's are read as what they are here.
+
+    Args:
+        where: which setting, as a format over its name.
+        source: where they are from.
+        broker: its URL as it is.
+
+    Raises:
+        ConfigurationError: for an unknown name or a value of the wrong kind, or one that asks for what is not here.
+    """
+    if given.keys() <= _TYPES.keys():
+        return {name: _checked(name, value, where.format(name)) for name, value in given.items()}
+    from aioqueue.celery.reading import read, refusal, tell  # what most apps do without
+
+    found = read(given, _TYPES, broker)
+    if found.unknown:
+        raise _unknown(found.unknown[0])
+    if found.modules:
+        raise ConfigurationError("The modules to import are the app's: AioQueue(..., include=['shop.tasks']).")
+    if why := refusal(found):
+        raise ConfigurationError(why)
+    values = {name: _checked(name, value, where.format(found.names[name])) for name, value in found.values.items()}
+    tell(found, _TYPES, source)
+    return values
+
+
+def _under_celerys_name(settings: Settings, name: str) -> Any:
+    from aioqueue.celery.reading import value_under
+
+    return value_under(name, _TYPES, settings)
+
+
+def _unknown(name: str) -> ConfigurationError:
+    from aioqueue.celery.reading import suggestion
+
+    return ConfigurationError(
+        f"There is no setting {name!r}.{suggestion(name, _TYPES)} All are listed in the reference, and by "
+        "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
+    )
+
+
 def _checked(name: str, value: Any, where: str) -> Any:
     """`value` as the setting `name` wants it."""
-    if name not in _TYPES:
-        raise ConfigurationError(
-            f"There is no setting {name!r}.{suggest(name, _TYPES)} All are listed in the reference, and by "
-            "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
-        )
+    if name == "broker" and isinstance(value, str) and _CELERYS.match(value):
+        from aioqueue.celery.broker import redis_url
+
+        value = redis_url(value)
+    if name == "worker_pool":
+        return POOL.of(f"The setting {where}", value)
     if name in _SIZES and isinstance(value, str):
         value = kinds.BYTES.of(f"The setting {where}", value)
     if name in _READ:
@@ -277,11 +394,11 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if name == "hidden_arguments":
         _WORDS.of(f"The setting {where}", value)
     if name == "task_serializer":
-        SERIALIZER.of(f"The setting {where}", value)
+        value = SERIALIZER.of(f"The setting {where}", value)
     if name in ("task_compression", "result_compression"):
         value = COMPRESSION.or_none().of(f"The setting {where}", value)
     if name == "accept_content":
-        _SERIALIZERS.or_none().of(f"The setting {where}", value)
+        value = _SERIALIZERS.or_none().of(f"The setting {where}", value)
     if name == "beat_schedule" and value:
         from aioqueue.beat_schedule import check_entries  # what most apps do without
 
@@ -299,6 +416,16 @@ def _namespace(value: str) -> str:
     return value
 
 
+def _pool(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    from aioqueue.celery.meanings import PROCESSES_LATER, pool_of
+
+    if pool_of(value) == "processes":
+        raise kinds.NotHere(PROCESSES_LATER)
+    return kinds.one_of(("async", "threads", "solo")).read(pool_of(value) or value)
+
+
 def _words(value: list[str]) -> list[str]:
     if not all(value):
         raise ValueError
@@ -313,8 +440,14 @@ def _serializers(value: list[str]) -> list[str]:
 
 _SERIALIZERS: Final = kinds.Kind("a list of names of serializers, such as ['msgpack', 'json']", _serializers)
 _NAMESPACE: Final = kinds.Kind("1 to 255 printable characters, or None for the app's name", _namespace)
+_CELERYS: Final = re.compile(r"(sentinels?|redis\+socket)://|.*[?&]ssl_cert_reqs=CERT_", re.IGNORECASE)
+"""URLs of brokers that are written another way here."""
+POOL: Final = kinds.Kind("'async', 'threads' or 'solo'", _pool)
 _WORDS: Final = kinds.Kind("a list of names, none of them empty", _words)
 _DEFAULTS: Final = Settings()
+_NOT_NONE: Final = frozenset(
+    name for name, kind in _TYPES.items() if kind is not Any and type(None) not in get_args(kind) and name not in _READ
+)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

@@ -157,6 +157,16 @@ class Task(Hooks, Generic[P, R]):
             raise ConfigurationError(f"{self.name} is a coroutine: it runs on the event loop, not in a pool.")
         setattr(self, option, value)
 
+    def annotate(self, options: Mapping[str, Any]) -> None:
+        """Let options count that the settings say of it (`task_annotations`), before its own.
+
+        Raises:
+            ConfigurationError: one is none, or has a wrong value.
+        """
+        for option, value in options.items():
+            self._set(option, value)
+        check_limits(self.soft_time_limit, self.time_limit, f" So says task_annotations of the task {self.name}.")
+
     @property
     def app(self) -> Core:
         """The app that the task belongs to.

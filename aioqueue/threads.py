@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from aioqueue.logs import logger
+
+_T = TypeVar("_T")
 
 
 class Job:
@@ -53,6 +55,26 @@ class Job:
             return False
         self.future.set_exception(error)
         return True
+
+
+class CallInLoop:
+    """A function call in the thread of an event loop, which stands still meanwhile.
+
+    Attributes:
+        thread: where it runs.
+        begun: what it has asked the loop for, in order.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.thread = threading.get_ident()
+        self.begun: list[asyncio.Task[Any]] = []
+        self._loop = loop
+
+    def begin(self, action: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Have something done when it has returned."""
+        task = self._loop.create_task(action)
+        self.begun.append(task)
+        return task
 
 
 class Threads:

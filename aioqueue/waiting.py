@@ -10,12 +10,15 @@ from weakref import WeakKeyDictionary
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.exceptions import AioQueueError
 from aioqueue.kinds import TIMEOUT, Seconds
+from aioqueue.unconsumed import tell_if_nobody_consumes
 
 T = TypeVar("T")
 
 # After so many seconds without a word it is asked for the first time whether there can be one, and seldom after that.
 A_MOMENT = 0.25
 _LONGEST = 30.0
+# And from this pause on, whether anybody takes it at all: a worker may be starting just now.
+_A_WHILE = 4 * A_MOMENT
 # For how long others need not ask when something went on.
 _GOES_ON_FOR = 1.0
 # An end is told in the step that makes it, but the word may still be on its way.
@@ -89,15 +92,22 @@ class Allowance:
             raise self._over(self._seconds) from None
 
 
-async def news(broker: Broker, id: str, watch: Watch) -> bytes | None:
+async def news(broker: Broker, id: str, watch: Watch, queue: str = "") -> bytes | None:
     """The next record of a task of which none is known so far; None when there is none and nothing is left that could
-    write one: no task waits, runs, or waits for its time."""
+    write one: no task waits, runs, or waits for its time.
+
+    Args:
+        queue: to which it was sent, where that is known: that nobody consumes it is told before long.
+    """
     pause = A_MOMENT
     while True:
         try:
             return await within(pause, watch.next())
         except OutOfTime:
             pause = min(_LONGEST, 2 * pause)
+        if queue and pause >= _A_WHILE:
+            await tell_if_nobody_consumes(broker, queue, id)
+            queue = ""
         if await nothing_goes_on(broker, id, known_for=_GOES_ON_FOR):
             try:
                 return await within(_ON_ITS_WAY, watch.next())

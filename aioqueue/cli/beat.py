@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aioqueue.cli.celery import OF_BEAT, Option, tell_without_effect, without_effect
+from aioqueue.cli.celery import OF_BEAT, OF_SERVICES, Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
 from aioqueue.cli.logs import log_options, set_up_logging
@@ -23,7 +23,7 @@ _logger = logging.getLogger("aioqueue.beat")
 _WITHOUT_EFFECT = (
     *OF_BEAT,
     Option(("--max-interval",), "it sleeps until something is due, or changes"),
-    Option(("--pidfile",), "any number of schedulers may run"),
+    *OF_SERVICES,
 )
 
 

@@ -31,6 +31,8 @@ class Group(_Group):
 
     Args:
         sections: for the help, titles with the commands' names, each with its `module:attribute`.
+        hidden: commands that are not in the help, each with its `module:attribute`.
+        elsewhere: words that are no commands, and what is to be said to those who try them.
         default: the command that is meant where none is named.
     """
 
@@ -40,6 +42,8 @@ class Group(_Group):
         self,
         *args: Any,
         sections: Mapping[str, Mapping[str, str]] | None = None,
+        hidden: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
         default: str | None = None,
         **more: Any,
     ) -> None:
@@ -51,10 +55,12 @@ class Group(_Group):
         super().__init__(*args, **more)
         self.sections = dict(sections or {})
         self.default = default
-        self._homes = {name: home for commands in self.sections.values() for name, home in commands.items()}
+        self._listed = {name: home for commands in self.sections.values() for name, home in commands.items()}
+        self._homes = {**self._listed, **(hidden or {})}
+        self._elsewhere = elsewhere or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self._homes, *self.commands]
+        return [*self._listed, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         home = self._homes.get(cmd_name)
@@ -85,6 +91,8 @@ class Group(_Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            if name in self._elsewhere:
+                raise click.UsageError(f"No such command {name!r} here. {self._elsewhere[name]}", ctx)
             known = self.list_commands(ctx)
             raise click.UsageError(
                 f"No such command {name!r}.{suggest(name, known)} There are: {', '.join(known)}.", ctx

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from aioqueue._version import __version__
+from aioqueue.cli.celery import ELSEWHERE, OF_ALL, tell_without_effect, without_effect
 from aioqueue.cli.groups import Group
 from aioqueue.cli.target import Target, target, target_options
 from aioqueue.cli.terminal import complain, is_fancy, note
@@ -38,6 +39,14 @@ _SECTIONS = {
         "schedule": "aioqueue.cli.schedule:schedule",
     },
 }
+_CELERYS = {
+    "status": "aioqueue.cli.status:status",
+    "inspect": "aioqueue.cli.inspect:inspect",
+    "control": "aioqueue.cli.inspect:control",
+    "purge": "aioqueue.cli.purge:purge",
+    "report": "aioqueue.cli.report:report",
+}
+"""Those of Celery's words that can be done, by whatever does it here."""
 _INTERRUPTED = 130
 
 if is_fancy(sys.stdout):
@@ -55,18 +64,35 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
         ctx.exit()
 
 
-@click.group(cls=Group, sections=_SECTIONS, name="aioqueue", context_settings={"help_option_names": ["-h", "--help"]})
+@without_effect(OF_ALL)
+@click.group(
+    cls=Group,
+    sections=_SECTIONS,
+    hidden=_CELERYS,
+    elsewhere=ELSEWHERE,
+    name="aioqueue",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @target_options
+@click.option(
+    "--workdir",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Work there: the app is found there.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of errors. Also $AIOQUEUE_DEBUG.")
 @click.option(
     "--version", "-V", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it."
 )
-def root(debug: bool) -> None:
+def root(debug: bool, workdir: str | None, **others: object) -> None:
     """The task queue of Python's async world.
 
     An app is named as module:attribute, such as shop.tasks:app: after the command, with -A before or after it, or in
     the environment as $AIOQUEUE_APP.
     """
+    tell_without_effect(OF_ALL, others)
+    if workdir is not None:
+        os.chdir(workdir)
     about = target()
     about.debug = about.debug or debug
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from aioqueue.cli.celery import OF_BEAT, Option, tell_without_effect, without_effect
+from aioqueue.cli.celery import OF_BEAT, OF_SERVICES, Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.groups import Command
 from aioqueue.cli.logs import log_options, set_up_logging
+from aioqueue.cli.overrides import override, override_options, words_of
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import target, target_options
 from aioqueue.cli.terminal import complain
@@ -26,15 +27,20 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("aioqueue.worker")
 
+_REPLACED = ("max_tasks_per_child", "max_memory_per_child")
+"""Options of a process that is replaced when it has come so far."""
 _WITHOUT_EFFECT = (
-    Option(("-P", "--pool"), "coroutines run on the event loop, plain functions in threads"),
-    Option(("-E", "--task-events"), "there are no events to switch on", flag=True),
+    Option(("-E", "--events", "--task-events"), "events are not here yet", flag=True),
     Option(("-O", "--optimization"), "the worker finds its own way to fetch"),
-    Option(("--prefetch-multiplier",), "set worker_prefetch, or leave it to the worker"),
+    Option(("--disable-prefetch",), "write --prefetch-multiplier 1: then it holds none ready", flag=True, needed=True),
+    Option(("--discard", "--purge"), "empty the queues before: aioqueue queues purge NAME", flag=True, needed=True),
+    Option(("--statedb",), "what was revoked is kept in the broker"),
+    Option(("--heartbeat-interval",), "a worker's lease says that it is alive: visibility_timeout"),
     Option(("--without-gossip",), "workers do not gossip", flag=True),
     Option(("--without-mingle",), "workers do not mingle", flag=True),
     Option(("--without-heartbeat",), "leases cannot be done without", flag=True),
     *OF_BEAT,
+    *OF_SERVICES,
 )
 
 
@@ -80,6 +86,7 @@ class _Command(Command):
     help="Worker processes, each with --concurrency tasks at once; what ends is replaced. By default 1.",
 )
 @click.option("--supervised", is_flag=True, hidden=True)
+@override_options
 @click.option("-n", "--hostname", metavar="NAME", help="Its name; %h is the host's, %p the process id: worker1@%h.")
 @log_options
 @span_option("--shutdown-timeout", help="How long running tasks may go on when it stops; by default 30.")
@@ -89,6 +96,7 @@ class _Command(Command):
     help="Stop when there is nothing left to do, no retry nor what a dead worker holds; --burst=now leaves those.",
 )
 @click.option("--burst-now", is_flag=True, hidden=True)
+@click.option("-I", "--include", multiple=True, metavar="A,B", help="Modules to import, beside those of the app.")
 @click.option("-B", "--beat", is_flag=True, help="Fire schedules, too; any number of workers may.")
 @click.argument("words", nargs=-1, metavar="[MODULE:APP]", shell_complete=complete_apps)
 def worker(
@@ -106,6 +114,7 @@ def worker(
     burst: bool,
     burst_now: bool,
     beat: bool,
+    include: tuple[str, ...],
     **others: object,
 ) -> None:
     """Run the app's tasks until stopped.
@@ -122,9 +131,13 @@ def worker(
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
     set_up_logging(loglevel, logformat, logfile)
     app = about.app()
-    tell_without_effect(_WITHOUT_EFFECT, others)
+    if not supervised:
+        tell_without_effect(_WITHOUT_EFFECT, others)
+    override(app, others, told=supervised)
+    app.include = (*app.include, *(name for one in include for name in one.split(",") if name))
+    app.import_tasks()
     wanted, unwanted = _joined("--queues", queues), _joined("--exclude-queues", exclude_queues)
-    if processes > 1:
+    if processes > 1 or (not supervised and any(others[name] for name in _REPLACED)):
         end(run(_supervise(app, processes, wanted, unwanted, burst=burst or burst_now)))
         return
     if supervised:
@@ -176,7 +189,7 @@ async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str
     params = click.get_current_context().params
     values = {name: params[name] for name in ("concurrency", "shutdown_timeout")}
     it = Worker(app, queues=queues, exclude=exclude, hostname=params["hostname"], **values)
-    Worker(app, hostname=f"{it.hostname}/{count}")
+    Worker(app, hostname=_of(it.hostname, count))
     app.import_tasks()
     it.consuming.tell(it.hostname)
     stop = asyncio.Event()
@@ -188,9 +201,16 @@ async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str
         except StoppedBefore as error:
             _logger.info("%s", error)
             return 0
-        _logger.info("%d worker processes of the app %s start on %s", count, app.name, broker.description)
+        many = f"{count} worker processes" if count > 1 else "1 worker process"
+        starts = "start" if count > 1 else "starts"
+        _logger.info("%s of the app %s %s on %s", many, app.name, starts, broker.description)
         command = partial(_command, params["hostname"] or it.hostname)
         return await Supervisor(command, count, once=burst, patience=patience).run()
+
+
+def _of(hostname: str, number: int) -> str:
+    """The name of one of the processes; a single one has the worker's."""
+    return f"{hostname}/{number}" if click.get_current_context().params["processes"] > 1 else hostname
 
 
 def _command(hostname: str, number: int) -> list[str]:
@@ -198,11 +218,11 @@ def _command(hostname: str, number: int) -> list[str]:
     context = click.get_current_context()
     words = [sys.executable, "-m", "aioqueue", *target().words(), "worker", "--supervised"]
     given = context.params
-    words += ["--hostname", f"{hostname}/{number}"]
+    words += ["--hostname", _of(hostname, number), *words_of(given)]
     for name in ("concurrency", "loglevel", "logformat", "logfile", "shutdown_timeout"):
         if given[name] is not None:
             words += [f"--{name.replace('_', '-')}", str(given[name])]
-    for name in ("queues", "exclude_queues"):
+    for name in ("queues", "exclude_queues", "include"):
         words += [word for value in given[name] for word in (f"--{name.replace('_', '-')}", value)]
     flags = ("--burst", "--burst-now", "--beat")
     return [*words, *(option for option in flags if given[option[2:].replace("-", "_")])]

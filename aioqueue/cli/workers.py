@@ -31,7 +31,7 @@ def workers(words: tuple[str, ...], as_json: bool) -> None:
     if rest := about.take(words, first=not about.namespace):
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
     app = about.connection()
-    found, now, place = run(_ask(app))
+    found, now, place = run(ask(app))
     found.sort(key=lambda worker: worker.name)
     if as_json:
         say_json([_as_data(worker) for worker in found])
@@ -80,7 +80,8 @@ def _about(worker: WorkerStatus, now: float) -> list[str]:
     ]
 
 
-async def _ask(app: AioQueue) -> tuple[list[WorkerStatus], int, str]:
+async def ask(app: AioQueue) -> tuple[list[WorkerStatus], int, str]:
+    """The workers that are alive, the broker's time, and what it is."""
     async with app:
         broker = await app.broker()
         return await broker.workers(), broker.now(), broker.description

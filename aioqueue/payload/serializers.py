@@ -20,6 +20,12 @@ BUILT_IN: Final = ("msgpack", "json")
 
 PICKLE: Final = "pickle"
 _RUNS_CODE: Final = (PICKLE, "cloudpickle", "dill", "yaml", "marshal")
+_BY_MIME_TYPE: Final = {
+    "application/json": "json",
+    "application/x-msgpack": "msgpack",
+    "application/x-python-serialize": "pickle",
+}
+"""What Celery's settings may call them."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -72,6 +78,7 @@ def read_serializer(value: Any) -> str:
     """
     if not isinstance(value, str):
         raise TypeError
+    value = _BY_MIME_TYPE.get(value, value)
     if value not in BUILT_IN and value not in _known:
         hint = suggest(value, known_serializers()).strip()
         raise ValueError(f"{hint}{' ' if hint else ''}Others are made known by register_serializer() before")

@@ -136,6 +136,8 @@ def _read(where: str, value: Any) -> Queue:
         return value
     if isinstance(value, str):
         return Queue(value)
+    if type(value).__module__.partition(".")[0] == "kombu" and hasattr(value, "routing_key"):
+        return _from_kombu(value)
     if not isinstance(value, Mapping) or "name" not in value:
         raise ConfigurationError(
             f"The setting {where} has {kinds.shown(value)}: each is an aioqueue.Queue('email', ...), the name of a "
@@ -149,6 +151,19 @@ def _read(where: str, value: Any) -> Queue:
                 f"Queue has {', '.join(Queue.__struct_fields__)}."
             )
     return Queue(**fields)
+
+
+def _from_kombu(value: Any) -> Queue:
+    """A queue of Celery's, `kombu.Queue`: what its exchange sends it by the routing key it gets here by its topic."""
+    arguments: Mapping[str, Any] = value.queue_arguments or {}
+    levels = value.max_priority if value.max_priority is not None else arguments.get("x-max-priority")
+    most = value.max_length if value.max_length is not None else arguments.get("x-max-length")
+    return Queue(
+        value.name,
+        topic=value.routing_key or None,
+        max_length=most,
+        priorities=None if levels is None else min(10, levels + 1),
+    )
 
 
 def _refuse(args: tuple[Any, ...], given: Mapping[str, Any], error: TypeError) -> NoReturn:

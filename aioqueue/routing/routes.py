@@ -20,6 +20,14 @@ Router: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, An
 """A function of a task's name, its arguments, and the options that its sender gave."""
 
 _OF_CALLS_ALONE: Final = frozenset({"link", "link_error", "task_id"})
+_OF_CELERY: Final = {
+    "exchange": "there are no exchanges; a routing_key finds queues by their topics.",
+    "exchange_type": "there are no exchanges; a routing_key finds queues by their topics.",
+    "delivery_mode": "messages are as durable as the broker; leave it out.",
+    "broker": "a task goes to the broker of its app; make an app for each broker.",
+    "rate_limit": "rate limits are not here yet.",
+}
+"""What routes of Celery's may have, and those here not."""
 _PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
 
 
@@ -35,7 +43,7 @@ def read_routes(where: str, value: Any) -> Any:
     """
     if value is None:
         return {}
-    if isinstance(value, str | Mapping) or callable(value) or _are_pairs(value):
+    if isinstance(value, str | Mapping) or callable(value) or hasattr(value, "route_for_task") or _are_pairs(value):
         return _read_one(where, value)
     if not isinstance(value, list | tuple):
         raise _no_router(where, value)
@@ -80,10 +88,14 @@ def _ask(router: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], 
     if isinstance(router, Mapping):
         return _in_table(cast("Mapping[Any, Any]", router), name)
     function: Any = _imported(router) if isinstance(router, str) else router
-    if not callable(function):
+    of_celery = getattr(function, "route_for_task", None)
+    if not callable(function) and of_celery is None:
         raise _no_router("task_routes", router)
     try:
-        found = function(name, args, dict(kwargs), dict(options))
+        if of_celery is not None:
+            found = of_celery(name, args, dict(kwargs))
+        else:
+            found = function(name, args, dict(kwargs), dict(options))
     except AioQueueError:
         raise
     except Exception as error:
@@ -119,10 +131,8 @@ def _options(task: str, to: Any) -> dict[str, Any]:
                     f"follows it, is its sender's to say.{NOTHING_SENT}"
                 )
             if name not in OF_CALLS:
-                raise ConfigurationError(
-                    f"task_routes has {name!r} for {task}: that is no option of sending a task."
-                    f"{suggest(str(name), OF_CALLS)}{NOTHING_SENT}"
-                )
+                why = _OF_CELERY.get(str(name)) or f"that is no option of sending a task.{suggest(str(name), OF_CALLS)}"
+                raise ConfigurationError(f"task_routes has {name!r} for {task}: {why}{NOTHING_SENT}")
         try:
             if said := checked(options):
                 return said
@@ -141,29 +151,57 @@ def _options(task: str, to: Any) -> dict[str, Any]:
 
 def _read_one(where: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return _table(where, cast("Mapping[Any, Any]", value).items())
+        return _table(cast("Mapping[Any, Any]", value))
     if _are_pairs(value):
-        return _table(where, value)
+        return _table(value)
     if isinstance(value, str) and _PATH.fullmatch(value):
         return value  # it may be of a module that is being imported right now
+    if hasattr(value, "route_for_task"):  # a router of Celery's, or the class of one
+        return value() if isinstance(value, type) else value
     if callable(value) and not isinstance(value, type) and not inspect.iscoroutinefunction(value):
         return value
     raise _no_router(where, value)
 
 
-def _table(where: str, pairs: Any) -> dict[Any, Any]:
-    found: dict[Any, Any] = {}
-    for pattern, to in pairs:
-        text: Any = cast("Any", pattern).pattern if isinstance(pattern, re.Pattern) else pattern
-        if not isinstance(text, str):
-            raise ConfigurationError(
-                f"task_routes has {pattern!r}: the name of a task is text, or a pattern: 'mail.*', or a regular "
-                "expression, re.compile(...)."
-            )
-        if to is not None:
-            _options(text, to)
-        found[pattern] = dict(cast("Mapping[Any, Any]", to)) if isinstance(to, Mapping) else to
+class RouteTable(dict[Any, Any]):
+    """Routes by the task's name; what is put into it later is looked at, too.
+
+    Raises:
+        ConfigurationError: by each of its methods, for what is no route; nothing is changed then.
+    """
+
+    def __setitem__(self, pattern: Any, to: Any, /) -> None:
+        super().__setitem__(pattern, _checked_route(pattern, to))
+
+    def setdefault(self, pattern: Any, to: Any = None, /) -> Any:
+        """As of a dict."""
+        return super().setdefault(pattern, _checked_route(pattern, to))
+
+    def update(self, *more: Any, **by_name: Any) -> None:
+        """As of a dict."""
+        super().update({pattern: _checked_route(pattern, to) for pattern, to in dict(*more, **by_name).items()})
+
+    def __ior__(self, more: Any, /) -> RouteTable:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.update(more)
+        return self
+
+
+def _table(pairs: Any) -> RouteTable:
+    found = RouteTable()
+    found.update(pairs)
     return found
+
+
+def _checked_route(pattern: Any, to: Any) -> Any:
+    text: Any = cast("Any", pattern).pattern if isinstance(pattern, re.Pattern) else pattern
+    if not isinstance(text, str):
+        raise ConfigurationError(
+            f"task_routes has {pattern!r}: the name of a task is text, or a pattern: 'mail.*', or a regular "
+            "expression, re.compile(...)."
+        )
+    if to is not None:
+        _options(text, to)
+    return dict(cast("Mapping[Any, Any]", to)) if isinstance(to, Mapping) else to
 
 
 def _are_pairs(value: Any) -> bool:
@@ -194,7 +232,8 @@ def _imported(path: str) -> Any:
     """A function by its place, `module:function`, or with a dot in between as Celery has it."""
     module, _, name = path.rpartition(":" if ":" in path else ".")
     try:
-        return getattr(import_module(module), name)
+        found = getattr(import_module(module), name)
+        return found() if isinstance(found, type) and hasattr(found, "route_for_task") else found
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(
             f"task_routes has {path!r}, which cannot be imported: {error}.{NOTHING_SENT}"

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from aioqueue.task import Task
-from aioqueue.threads import Threads
+from aioqueue.threads import CallInLoop, Threads
 from aioqueue.worker.interruptible import interruptible
 from aioqueue.worker.interrupting import interrupted
 from aioqueue.worker.run import Run
@@ -37,6 +37,10 @@ class Calls:
         self._threads = Threads("aioqueue-task")
         self._inline: Way = Inline()
         self._in_thread: Way = InThread(self._threads)
+
+    def in_the_loop(self) -> None:
+        """Call plain functions in the thread of the event loop, from now on."""
+        self._in_thread = InLoop()
 
     def start(self, run: Run, given: Mapping[str, Any] | None = None) -> Awaitable[Any]:
         """Call it, and what is `given` by keyword beside its arguments; awaiting what comes back gives its result."""
@@ -80,12 +84,44 @@ class InThread:
         except asyncio.CancelledError:
             await interrupted(run)
             raise
-        if run.message.spread is None:
-            if inspect.isawaitable(value):  # a plain function that returns a coroutine, such as a partial of one
-                return await _goes_on(run, value)
-        elif any(map(inspect.isawaitable, value)):
-            return [await _goes_on(run, one) if inspect.isawaitable(one) else one for one in value]
-        return value
+        if run.message.spread is None and not inspect.isawaitable(value):
+            return value
+        return await _whatever_it_gave(run, value)
+
+
+class InLoop:
+    """Plain functions, in the thread of the event loop, which stands still meanwhile: the pool "solo".
+
+    They see no running loop, so that they may run one of their own, or use what is for synchronous code.
+    """
+
+    async def start(self, run: Run, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if run.message.spread is not None:
+            function = partial(_each, function)
+            kwargs = {"kwargs": kwargs}
+            args = (args,)
+        loop = asyncio.get_running_loop()
+        run.job = call = CallInLoop(loop)
+        try:
+            asyncio._set_running_loop(None)
+            try:
+                value = function(*args, **kwargs)
+            finally:
+                asyncio._set_running_loop(loop)
+        finally:
+            run.job = None
+            for task in call.begun:  # what it has told of itself comes before its end
+                await task
+        return await _whatever_it_gave(run, value)
+
+
+async def _whatever_it_gave(run: Run, value: Any) -> Any:
+    """What a plain function has returned; what is to be awaited of that, such as a coroutine of a partial, is."""
+    if run.message.spread is None:
+        return await _goes_on(run, value) if inspect.isawaitable(value) else value
+    if any(map(inspect.isawaitable, value)):
+        return [await _goes_on(run, one) if inspect.isawaitable(one) else one for one in value]
+    return value
 
 
 def _goes_on(run: Run, value: Awaitable[Any]) -> Awaitable[Any]:

@@ -87,6 +87,8 @@ class Incarnation:
         turns = None if worker.is_eager else worker.consuming.turns(runner)
         if turns is not None:
             runner.standstill.limits = turns.limits
+        if worker.pool == "solo":
+            runner.execution.calls.in_the_loop()
         fetcher = Fetcher(
             worker.app,
             self._broker,
@@ -94,7 +96,7 @@ class Incarnation:
             rules,
             runner,
             concurrency=worker.concurrency,
-            prefetch=worker.app.conf.worker_prefetch,
+            prefetch=worker.prefetch,
             hostname=worker.hostname,
             burst=self.burst,
             turns=turns,

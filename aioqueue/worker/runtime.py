@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from aioqueue.around.scopes import WorkerScope
 from aioqueue.context import Done, Runtime
 from aioqueue.family import result_of
+from aioqueue.threads import CallInLoop
 from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.grafting import put_addition
 from aioqueue.worker.interrupting import interrupted
@@ -84,6 +86,9 @@ class WorkerRuntime(Runtime):
                 run.coroutine.cancel()
 
     def perform(self, action: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
+        call = self._run.job
+        if isinstance(call, CallInLoop) and call.thread == threading.get_ident():
+            return call.begin(action)
         # Where the caller is decides, not what the task's function is: a plain one may return a coroutine, a coroutine
         # may go into a thread, and a thread may have an event loop of its own.
         try:

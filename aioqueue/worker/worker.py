@@ -20,6 +20,7 @@ from aioqueue.exceptions import ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
+from aioqueue.settings import POOL
 from aioqueue.shared import using
 from aioqueue.startup import StoppedBefore, connected
 from aioqueue.stop_signals import HANGUP, on_stop_signals, overheard
@@ -52,6 +53,7 @@ class Worker:
             tasks name or are routed to.
         exclude: which of those not.
         concurrency: how many tasks at once; by default `worker_concurrency`.
+        pool: where plain functions run; by default `worker_pool`. With "solo" the concurrency is 1.
         hostname: its name; `%h` stands for the host's, `%p` for the process id. By default `worker-%p@%h`, and
             `worker-%p-2@%h` for the second one of a process.
         shutdown_timeout: seconds that running tasks have to end when it stops; by default `worker_shutdown_timeout`.
@@ -62,7 +64,7 @@ class Worker:
 
     Attributes:
         id: new for each start; the name may come again.
-        hostname, concurrency: as in the arguments, with the defaults filled in.
+        hostname, concurrency, pool: as in the arguments, with the defaults filled in.
         consuming: what it consumes.
         on_connected: awaited when its broker is there, before it begins.
     """
@@ -74,6 +76,7 @@ class Worker:
         queues: Queues | None = None,
         exclude: Queues | None = None,
         concurrency: int | None = None,
+        pool: str | None = None,
         hostname: str | None = None,
         shutdown_timeout: Seconds | None = None,
         burst: bool | Literal["now"] = False,
@@ -91,7 +94,8 @@ class Worker:
         self.id = short_id()
         self.hostname = new_name() if hostname is None else name_of(hostname)
         self.consuming = Consuming(app, queues, exclude)
-        self.concurrency = concurrency or conf.worker_concurrency
+        self.pool: str = conf.worker_pool if pool is None else POOL.of("A worker's pool", pool)
+        self.concurrency = 1 if self.pool == "solo" else concurrency or conf.worker_concurrency
         self.shutdown_timeout = (
             conf.worker_shutdown_timeout
             if shutdown_timeout is None
@@ -121,6 +125,14 @@ class Worker:
     def is_embedded(self) -> bool:
         """It works in a program that does something else beside."""
         return self._started is not None
+
+    @property
+    def prefetch(self) -> int | None:
+        """How many tasks it holds beyond those that run; None follows the rate at which they end."""
+        conf = self.app.conf
+        if conf.worker_prefetch is None and conf.worker_prefetch_multiplier:
+            return (conf.worker_prefetch_multiplier - 1) * self.concurrency
+        return conf.worker_prefetch
 
     @property
     def queues(self) -> list[str]:

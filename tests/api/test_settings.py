@@ -397,15 +397,19 @@ def test_what_has_no_effect_may_have_its_default(project: Path) -> None:
 async def test_a_route_that_was_put_in_later(project: Path) -> None:
     app = AioQueue("shop", broker="memory://")
     async with app:
-        app.conf.task_routes["a"] = {"que": "high"}
+        with pytest.raises(ConfigurationError, match="task_routes has 'que' for a"):
+            app.conf.task_routes["a"] = {"que": "high"}
+        app.conf.task_routes["a"] = {"queue": "high"}
+        app.conf.task_routes["a"]["que"] = "higher"
         with pytest.raises(ConfigurationError, match="task_routes has 'que' for a"):
             await app.send_task("a")
 
 
-@pytest.mark.parametrize(("name", "key", "value"), [("beat_schedule", "a", {"task": "b"}), ("task_routes", "a", 5)])
+@pytest.mark.parametrize(("name", "key", "value"), [("beat_schedule", "a", {"task": "b"}), ("task_routes", "queue", 5)])
 async def test_what_was_put_in_later_is_looked_at_when_the_app_is_opened(name: str, key: str, value: Any) -> None:
-    app = AioQueue("shop", broker="memory://")
-    getattr(app.conf, name)[key] = value
+    app = AioQueue("shop", broker="memory://", task_routes={"a": {"queue": "q"}})
+    table = app.conf.task_routes["a"] if name == "task_routes" else getattr(app.conf, name)
+    table[key] = value
     with pytest.raises(ConfigurationError, match=name):
         await app.open()
 

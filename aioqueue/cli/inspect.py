@@ -1,0 +1,99 @@
+"""`aioqueue inspect` and `aioqueue control`: what of Celery's remote control other commands do here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, NamedTuple
+
+import click
+
+from aioqueue.cli.celery import OF_REMOTES, tell_without_effect, without_effect
+from aioqueue.cli.groups import Command
+from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.exceptions import suggest
+
+_LATER: Final = "comes with a later version."
+
+
+class _Does(NamedTuple):
+    """A command that does it.
+
+    Attributes:
+        name: the command's, which is in the module of that name.
+        options: beside its words.
+        skip: so many of the words are not for it.
+    """
+
+    name: str
+    options: Mapping[str, Any] = {}
+    skip: int = 0
+
+
+_INSPECT: Final[Mapping[str, _Does | str]] = {
+    "ping": _Does("status"),
+    "registered": _Does("tasks"),
+    "stats": _Does("workers"),
+    "active_queues": _Does("workers"),
+    "query_task": _Does("result", {"waits": False, "timeout": None}),
+    "report": _Does("report"),
+    "conf": _Does("report"),
+    "active": f"A list of what runs {_LATER} `aioqueue queues` shows how many run in each queue.",
+    "reserved": f"A list of what workers hold {_LATER} `aioqueue queues` shows how many run in each queue.",
+    "scheduled": f"A list of what waits for its time {_LATER} `aioqueue queues` shows how many do: they wait in the "
+    "broker, not in workers. `aioqueue schedule list` shows schedules.",
+    "revoked": f"A list of what was revoked {_LATER} `aioqueue result ID` says it of a task.",
+    "clock": "There are no logical clocks: moments are told by the broker's clock.",
+    "hello": "Workers don't gossip.",
+    "memdump": f"Nothing of that kind is here: {_LATER}",
+    "memsample": f"Nothing of that kind is here: {_LATER}",
+    "objgraph": f"Nothing of that kind is here: {_LATER}",
+}
+_CONTROL: Final[Mapping[str, _Does | str]] = {
+    "revoke": _Does("revoke", {"terminate": False, "reason": None}),
+    "terminate": _Does("revoke", {"terminate": True, "reason": None}, skip=1),
+    "ping": _Does("status"),
+    "shutdown": f"To stop workers from afar {_LATER} Send SIGTERM to the process: `aioqueue workers` shows its pid.",
+    "revoke_by_stamped_headers": "`await app.revoke_by_stamp(key, value)`, or `app.sync.revoke_by_stamp(key, value)`.",
+    "rate_limit": f"A rate limit {_LATER}",
+    "time_limit": f"To set limits from afar {_LATER} time_limit= of the task, or --time-limit of the worker.",
+    "add_consumer": f"To add queues from afar {_LATER} Start a worker for it: `aioqueue worker -Q NAME`.",
+    "cancel_consumer": f"To take queues away from afar {_LATER} Start the worker with -X NAME.",
+    "pool_grow": f"To change the concurrency from afar {_LATER} `aioqueue worker -c N`: what is idle costs nothing.",
+    "pool_shrink": f"To change the concurrency from afar {_LATER} `aioqueue worker -c N`.",
+    "pool_restart": "Stop the worker with SIGTERM, and start it again: what it has not ended goes back at once.",
+    "autoscale": "`aioqueue worker -c N`: what is idle costs nothing.",
+    "enable_events": f"Events {_LATER}",
+    "disable_events": f"Events {_LATER}",
+    "heartbeat": "Workers hold leases, which `aioqueue workers` shows.",
+    "election": "Workers don't elect anybody.",
+}
+
+
+def _command(name: str, known: Mapping[str, _Does | str]) -> click.Command:
+    """A command whose first word is one of `known`."""
+
+    @without_effect(OF_REMOTES)
+    @click.command(name, cls=Command, hidden=True)
+    @target_options
+    @json_option
+    @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] WHAT [ARG]...")
+    def command(words: tuple[str, ...], as_json: bool, **others: object) -> None:
+        about = target()
+        what, *rest = about.take(words) or ("",)
+        does = known.get(what)
+        if does is None:
+            raise click.UsageError(f"There is no {name} {what!r}.{suggest(what, known)} There are: {', '.join(known)}.")
+        if isinstance(does, str):
+            raise click.UsageError(does)
+        tell_without_effect(OF_REMOTES, others)
+        found = getattr(import_module(f"aioqueue.cli.{does.name}"), does.name)
+        context = click.get_current_context()
+        context.invoke(found, words=tuple(rest[does.skip :]), as_json=as_json, **does.options)
+
+    command.help = f"Celery's {name}: {', '.join(known)}."
+    return command
+
+
+inspect: Final = _command("inspect", _INSPECT)
+control: Final = _command("control", _CONTROL)

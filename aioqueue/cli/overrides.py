@@ -1,0 +1,117 @@
+"""Options of `aioqueue worker` that are settings of the app, for as long as this worker runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import click
+
+from aioqueue.cli.times import parse_span
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
+
+_logger = logging.getLogger("aioqueue.worker")
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Override(NamedTuple):
+    """An option and the setting that it is, under Celery's name where it has Celery's unit."""
+
+    names: tuple[str, ...]
+    setting: str
+    type: Any
+    metavar: str
+    help: str
+
+    @property
+    def parameter(self) -> str:
+        """Its keyword argument."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+
+def _parse_most(text: str) -> int:
+    most, _, least = text.partition(",")
+    if not most.isdigit() or int(most) < 1 or (least and not least.isdigit()):
+        raise click.BadParameter(f"{text!r} is no MAX,MIN such as 10,3.")
+    return int(most)
+
+
+_parse_most.__name__ = "MAX[,MIN]"
+
+_OVERRIDES: Final = (
+    _Override(("-P", "--pool"), "worker_pool", str, "POOL", "Where plain functions run: async, threads or solo."),
+    _Override(("--time-limit",), "task_time_limit", parse_span, "SECONDS", "End tasks that run for longer."),
+    _Override(
+        ("--soft-time-limit",),
+        "task_soft_time_limit",
+        parse_span,
+        "SECONDS",
+        "Raise SoftTimeLimitExceeded in tasks that run for longer.",
+    ),
+    _Override(
+        ("--max-tasks-per-child",),
+        "worker_max_tasks_per_child",
+        click.IntRange(1),
+        "N",
+        "Replace the process after so many tasks.",
+    ),
+    _Override(
+        ("--max-memory-per-child",),
+        "worker_max_memory_per_child",
+        str,
+        "KIB",
+        "Replace the process when it takes more: 500000, or 500MB.",
+    ),
+    _Override(
+        ("--prefetch-multiplier",),
+        "worker_prefetch_multiplier",
+        click.IntRange(0),
+        "N",
+        "Hold N times the concurrency, those that run included.",
+    ),
+    _Override(
+        ("--autoscale",),
+        "worker_concurrency",
+        _parse_most,
+        "MAX[,MIN]",
+        "The same as -c MAX: what is idle costs nothing.",
+    ),
+)
+
+
+def override_options(command: _F) -> _F:
+    """The options."""
+    for one in reversed(_OVERRIDES):
+        command = click.option(*one.names, type=one.type, metavar=one.metavar, help=one.help)(command)
+    return command
+
+
+def override(app: AioQueue, given: Mapping[str, Any], *, told: bool = False) -> None:
+    """Set what was given.
+
+    Args:
+        told: what is odd about it has been said.
+
+    Raises:
+        ConfigurationError: a value that its setting cannot have.
+    """
+    from aioqueue.celery.meanings import PROCESSES_LATER, pool_of
+
+    values = {one.setting: given[one.parameter] for one in _OVERRIDES if given[one.parameter] is not None}
+    pool = values.get("worker_pool")
+    if pool is not None and pool_of(pool) == "processes":
+        del values["worker_pool"]
+        if not told:
+            _logger.warning("--pool %s has no effect: %s", pool, PROCESSES_LATER)
+    if "worker_prefetch_multiplier" in values:
+        values["worker_prefetch"] = None
+    app.conf.update(values)
+
+
+def words_of(given: Mapping[str, Any]) -> list[str]:
+    """The same options, for the command of another process."""
+    found = ((one.names[-1], given[one.parameter]) for one in _OVERRIDES)
+    return [word for name, value in found if value is not None for word in (name, str(value))]
