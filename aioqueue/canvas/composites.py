@@ -253,11 +253,14 @@ class chord(Canvas[R]):
     @overload
     def __call__(self, body: Canvas[U], **options: Any) -> chord[U]: ...
     @overload
-    def __call__(self, body: None = None, **options: Any) -> Self: ...
-    def __call__(self, body: Canvas[U] | None = None, **options: Any) -> chord[Any]:
-        """The same with a body, to be sent: `await chord(header)(body)`, as in Celery, sends it."""
+    def __call__(self, body: None = None, **options: Any) -> Coroutine[Any, Any, AsyncResult[R]]: ...
+    def __call__(self, body: Canvas[U] | None = None, **options: Any) -> Any:
+        """The same with a body, to be sent: `await chord(header)(body)`, as in Celery, sends it. One that has its body
+        is sent by calling it, as other compositions are."""
+        if body is None:
+            return self.apply_async(**options)
         other = self if self.header.is_stream else self.clone()
-        other.body = self.body if body is None else check_canvas(body)
+        other.body = check_canvas(body)
         return other.set(**options) if options else other
 
     def __await__(self) -> Generator[Any, Any, AsyncResult[R]]:

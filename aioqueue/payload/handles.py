@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aioqueue.exceptions import PayloadError
 
@@ -40,8 +40,9 @@ def handle_of(names: Any, level: int = 0) -> Any:
     match names:
         case [str(id), str(name)]:
             members = None
-        case [str(id), str(name), list() as found] if level < _MOST_LEVELS:
-            members = [handle_of(one, level + 1) for one in cast("list[Any]", found)]
+        case [str(id), str(name), list()] if level < _MOST_LEVELS:
+            found: list[Any] = names[2]
+            members = [handle_of(one, level + 1) for one in found]
         case _:
             raise PayloadError("it holds the result of a task that was sent, which cannot be read")
     return _makers[0](id, name, members)

@@ -250,6 +250,11 @@ async def canvases() -> None:
     assert_type(await result.graph(), Graph)
     assert_type((await result.graph()).to_mermaid(), str)
     assert_type(add.s(1).sync.send(2).get(), int)
+    assert_type(await chain(add.s(1), thumbnail.s())(), AsyncResult[bytes])
+    assert_type(await group(add.s(1), add.s(2))(), GroupResult[int])
+    assert_type(await chord([add.s(1)])(thumbnail.s()), AsyncResult[bytes])
+    assert_type(add.s(1).stamp("tenant", "a").stamp("retry", most=3), Signature[int])
+    print([one.id for one in await result.children], await result.status, await result.traceback)
 
 
 async def results() -> None:
