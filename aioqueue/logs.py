@@ -33,6 +33,7 @@ def log_with_fields(
         return
     about = None if error is None else (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, level, __file__, 0, text, arguments, about, "log_with_fields")
-    record.exc_text = traceback.rstrip() or None
-    vars(record).update(fields)
+    if traceback:
+        record.exc_text = traceback.rstrip()
+    record.__dict__.update(fields)
     logger.handle(record)

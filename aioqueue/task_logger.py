@@ -34,15 +34,16 @@ class TaskFields(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, with the fields that it has not got already."""
-        fields = chosen.get()
+        fields, own = chosen.get(), vars(record)
         if fields is None:
+            if "task_id" in own and "task" in own:  # a line of the worker's own, about a task
+                return True
             context = current.get()
             if context is None:
                 fields = self._outside or {}
             else:
                 values = (context.id, context.name, context.queue, context.retries + 1)
                 fields = dict(zip(FIELDS, values, strict=True))
-        own = vars(record)
         for name, value in fields.items():
             own.setdefault(name, value)
         return True

@@ -37,11 +37,12 @@ class Telling:
         """Tell it to the log: once of each end, after it was decided and before it is settled. `run` is None if no run
         has come to it."""
         state, value = outcome.state, outcome.value
-        seconds = max(0, self._now() - run.started) / 1000 if run is not None and run.started else None
         if state is SUCCESS:
             if run is not None:
-                self._say(INFO, outcome, seconds, "success", "succeeded in %s", _duration(seconds))
-        elif state == State.FAILURE:
+                self._succeeded(run)
+            return
+        seconds = max(0, self._now() - run.started) / 1000 if run is not None and run.started else None
+        if state == State.FAILURE:
             self._failed(outcome, seconds)
         elif state == BURIED:
             self._say(ERROR, outcome, seconds, "failure", "goes to the dead letters: %s", outcome.why)
@@ -57,6 +58,25 @@ class Telling:
             self._say(INFO, outcome, seconds, "requeued", "goes back to its queue, as it asked for: %s", value)
         elif state == IGNORED:
             self._say(INFO, outcome, seconds, "ignored", "is ignored, as it asked for: no result of it is kept")
+
+    def _succeeded(self, run: Run) -> None:
+        """As `_say`, without the way there: it is how most end."""
+        seconds, id, name = max(0, self._now() - run.started) / 1000, run.delivery.id, run.message.task
+        log_with_fields(
+            INFO,
+            "Task %s[%s] succeeded in %s",
+            name,
+            id,
+            _duration(seconds),
+            fields={
+                "task_id": id,
+                "task": name,
+                "queue": run.delivery.queue,
+                "attempt": run.message.retries + 1,
+                "outcome": "success",
+                "duration": seconds,
+            },
+        )
 
     def _failed(self, outcome: Outcome, seconds: float | None) -> None:
         value = outcome.value
