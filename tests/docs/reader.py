@@ -48,11 +48,11 @@ class Reader:
     def __enter__(self) -> Reader:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for process in self._beside.values():
             process.terminate()
         codes = {what: process.wait(_PATIENCE) for what, process in self._beside.items()}
-        assert set(codes.values()) <= {0, -signal.SIGTERM}, codes
+        assert kind is not None or set(codes.values()) <= {0, -signal.SIGTERM}, codes
 
     def read(self, page: list[Block]) -> None:
         for number, block in enumerate(page):
