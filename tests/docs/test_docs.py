@@ -70,6 +70,7 @@ def test_tests(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("page", _READ)
+@pytest.mark.timeout(300)
 def test_pages_as_a_reader_does_them(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that they say, in their order, with the private server."""
     monkeypatch.setenv("AIOQUEUE_DATA_DIR", str(tmp_path / "data"))
