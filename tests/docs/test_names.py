@@ -37,7 +37,7 @@ def _commands(page: Path) -> Iterator[str]:
             text = block.text.replace("\\\n", " ")
             for line in text.splitlines():
                 if block.language != "console" or line.startswith("$ "):
-                    yield from re.split(r"\s(?:&&|\|\||\||;)\s", line.removeprefix("$ "))
+                    yield from re.split(r"\s(?:&&|\|\||\||;|>)\s", line.removeprefix("$ "))
         elif block.language == "dockerfile":
             yield from (
                 shlex.join(json.loads(line.removeprefix("CMD ")))
