@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import sys
+from logging import INFO, WARNING
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,12 @@ async def stop_when_used_up(worker: Worker, runner: Runner, stop: asyncio.Event)
     conf = worker.app.conf
     if conf.worker_max_tasks is None and conf.worker_max_memory is None:
         return
+    level = WARNING if worker.is_embedded else INFO  # else something starts another one in its place
     while not stop.is_set():
         if conf.worker_max_tasks is not None and runner.started_count >= conf.worker_max_tasks:
-            worker.life.say(" has run %s, its limit; it stops", counted(runner.started_count, "task"))
+            worker.life.say(" has run %s, its limit; it stops", counted(runner.started_count, "task"), level=level)
             stop.set()
         if conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
-            worker.life.say(" has %d MB of memory, over its limit; it stops", memory // 1_000_000)
+            worker.life.say(" has %d MB of memory, over its limit; it stops", memory // 1_000_000, level=level)
             stop.set()
         await asyncio.sleep(_LOOK_EVERY)

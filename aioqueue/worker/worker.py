@@ -259,7 +259,7 @@ class Worker:
         if self._background.done():
             self._background.result()  # why it could not start
             if self._in_vain is not None:
-                raise self._in_vain
+                raise self._in_vain.with_traceback(None)
         return self
 
     async def __aexit__(
