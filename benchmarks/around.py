@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -142,6 +143,8 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"There is no case {min(unknown)!r}. There are: {', '.join(known)}.")
     names += [known[name].by for name in names]
     chosen = {name: case for name, case in known.items() if name == BARE or name in names}
+    # So that what was started is ended, too, when somebody ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     turns: list[dict[str, dict[str, float]]] = []
     for number in range(1, given.turns + 1):
         turn: dict[str, dict[str, float]] = {}
