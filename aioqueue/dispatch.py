@@ -374,7 +374,8 @@ def _how_many(into: Sequence[Posting] | Mapping[str, int], queue: str) -> int:
     """How many tasks a queue is to take at once."""
     if isinstance(into, Mapping):
         return into.get(queue, 0)
-    return sum(posting.message.queue == queue for posting in into)
+    messages = [posting.message for posting in into if posting.message.queue == queue]
+    return sum(not (message.delay or message.due) for message in messages)
 
 
 def _is_copy(posting: Posting) -> bool:

@@ -99,6 +99,23 @@ async def test_a_full_queue_is_waited_for(make_app: MakeApp, own: Any, setting: 
             assert await (await sending).get(timeout=PATIENCE) == 2
 
 
+async def test_what_waits_for_its_time_needs_no_room(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("short", max_length=1)])
+
+    @app.task(queue="short")
+    async def work() -> None: ...
+
+    later = work.s().set(countdown=3600)
+    async with app:
+        await work.send()
+        await later.send()
+        await app.send_many([later, later])
+        await group(later, later).send()
+        with pytest.raises(QueueFull):
+            await app.send_many([later, work.s()])
+        assert await waiting(app) == {"short": 6}
+
+
 async def test_what_can_never_fit_is_not_waited_for(make_app: MakeApp) -> None:
     app = make_app(
         task_queues=[Queue("own", max_length=2)], queue_max_length=3, queue_full="wait", send_timeout=PATIENCE

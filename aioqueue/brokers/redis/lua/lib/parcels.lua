@@ -7,8 +7,8 @@ local function parcels(prefix, now)
   local function full(parcel, max_length, known)
     local more = {}
     for i, message in ipairs(parcel) do
-      local queue = message[MESSAGE.queue]
-      if not known[i] then more[queue] = (more[queue] or 0) + 1 end
+      local queue, later = message[MESSAGE.queue], message[MESSAGE.delay] > 0 or message[MESSAGE.due] > now
+      if not (known[i] or later) then more[queue] = (more[queue] or 0) + 1 end
     end
     for queue, count in pairs(more) do
       local most = most_of(max_length, queue)
