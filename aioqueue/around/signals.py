@@ -98,6 +98,15 @@ class Signals:
             return ()
         return [handler for wanted, handler in self._handlers[name] if wanted is None or wanted == task]
 
+    def of_tasks(self) -> dict[str, set[str]]:
+        """The moments that somebody listens to for one task only, by the name of that."""
+        found: dict[str, set[str]] = {}
+        for which, handlers in self._handlers.items():
+            for task, _ in handlers:
+                if task is not None:
+                    found.setdefault(task, set()).add(which)
+        return found
+
     async def tell(self, event: Event, task: str | None = None, *, within: float, about: str | None = None) -> None:
         """Call those that listen to a moment, one after the other; each may take that many seconds."""
         for handler in self.of(event.name, task):

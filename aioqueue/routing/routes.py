@@ -159,8 +159,22 @@ def _read_one(where: str, value: Any) -> Any:
     if hasattr(value, "route_for_task"):  # a router of Celery's, or the class of one
         return value() if isinstance(value, type) else value
     if callable(value) and not isinstance(value, type) and not inspect.iscoroutinefunction(value):
+        _check_parameters(where, value)
         return value
     raise _no_router(where, value)
+
+
+def _check_parameters(where: str, function: Any) -> None:
+    try:
+        signature = inspect.signature(function)
+        signature.bind("", (), {}, {})
+    except ValueError:  # it has none to be seen
+        return
+    except TypeError as error:
+        raise ConfigurationError(
+            f"The setting {where} has the function {_called(function)}, which cannot be called with a task's name, its "
+            f"args, its kwargs, and the options of the call ({error}): write `def route(name, args, kwargs, options)`."
+        ) from None
 
 
 class RouteTable(dict[Any, Any]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.events import WorkerEvent
 from aioqueue.around.middleware import steps, through
-from aioqueue.exceptions import ConfigurationError
+from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.logs import logger
 from aioqueue.wording import counted, few, span
 from aioqueue.worker.left_behind import names_of
@@ -40,6 +40,19 @@ class Life:
         """Say something of the worker to the log; the text goes on after its name."""
         if not self.silent:
             logger.log(level, "Worker %s" + text, self._worker.hostname, *arguments)
+
+    def tell_unheard(self) -> None:
+        """Say which handlers hear of nothing here, for there is no task of the name that they are for."""
+        tasks = self._app.tasks
+        for name, moments in self._app.signals.of_tasks().items():
+            if name not in tasks and (unheard := sorted(moments - {"task_sent"})):
+                self.say(
+                    " knows no task %r, and handlers of %s are for that one.%s They hear of nothing here.",
+                    name,
+                    ", ".join(unheard),
+                    suggest(name, tasks),
+                    level=logging.WARNING,
+                )
 
     def stops(self, why: signal.Signals | None = None, *, may_be_hurried: bool = False) -> None:
         """Say once that it was told to stop, what it waits for, and for how long. In a program that has set up no

@@ -156,6 +156,7 @@ class Worker:
             check_memory(self.app.conf.worker_max_memory)
             check_serializers(self.app) if not self.is_eager else None
             self.consuming.tell(self.hostname)
+            self.life.tell_unheard()
             try:
                 async with connected(self.app, f"Worker {self.hostname}", self._stop, patient=not self.burst) as broker:
                     if self.on_connected is not None:

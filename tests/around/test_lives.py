@@ -168,3 +168,18 @@ async def test_a_schedules_canvas_is_told_as_its_tasks(app: AioQueue) -> None:
         await t.drain()
     assert [event.task for event in fired] == ["first"]
     assert [event.task for event in sent] == ["first", "second"]
+
+
+async def test_a_handler_for_a_task_that_there_is_not_is_told_of(
+    app: AioQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task(name="shop.charge")
+    async def charge() -> None: ...
+
+    app.on("task_failure", task="shop.chrage")(print)
+    app.on("task_sent", task="elsewhere")(print)
+    app.on("task_failure", task="shop.charge")(print)
+    async with working(app):
+        pass
+    [text] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "no task 'shop.chrage', and handlers of task_failure are" in text and "'shop.charge'" in text

@@ -165,7 +165,7 @@ async def test_limits_have_to_go_together() -> None:
         (lambda *_: {"que": "x"}, ConfigurationError, r"has 'que' for a.*Did you mean 'queue'\?.*Nothing was sent"),
         (lambda *_: {"priority": 11}, ConfigurationError, "for a: The option priority.*Nothing was sent"),
         (lambda *_: 1 / 0, RoutingError, r"raised ZeroDivisionError: division by zero\. Nothing was sent"),
-        (lambda: None, RoutingError, "asked for the route of a, and raised TypeError"),
+        (lambda *_: len(5), RoutingError, "asked for the route of a, and raised TypeError"),
         ("no.such.module:router", ConfigurationError, "task_routes has 'no.such.module:router', which cannot be imp"),
         ("sys:no_such_name", ConfigurationError, "task_routes has 'sys:no_such_name', which cannot be imported"),
     ],
@@ -286,6 +286,17 @@ async def test_the_sync_way(make_app: MakeApp) -> None:
 
     await asyncio.to_thread(work.sync.send)
     assert sent.queues == ["q"]
+
+
+def test_a_function_that_cannot_be_asked_is_refused(make_app: MakeApp) -> None:
+    app = make_app()
+    for wrong in (lambda: "q", lambda name: "q", print, len):
+        try:
+            app.conf.task_routes = wrong
+        except ConfigurationError as error:
+            assert "def route(name, args, kwargs, options)" in str(error)
+        else:
+            assert wrong is print, "it takes anything"
 
 
 async def test_functions_are_asked_of_each_call_that_is_in_one_message(make_app: MakeApp) -> None:
