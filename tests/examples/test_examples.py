@@ -129,6 +129,8 @@ def test_fastapi_progress(site: str) -> None:
             assert stream.headers["content-type"].startswith("text/event-stream")
             news = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line]
     *steps, last = news
+    if steps and steps[0]["state"] == "PENDING":  # it was quicker than the worker
+        del steps[0]
     assert last["state"] == "SUCCESS"
     assert last["result"]["functions"] > 100
     assert steps
