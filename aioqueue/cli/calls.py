@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aioqueue.cli.groups import Command
+from aioqueue.cli.values import check_types
 from aioqueue.exceptions import PayloadError
 
 if TYPE_CHECKING:
@@ -81,3 +82,4 @@ def check_call(
         task.parameters.convert(args, kwargs, content="json", task_name=task.name)
     except (TypeError, PayloadError) as error:
         raise click.UsageError(str(error).replace("nothing was sent", undone)) from error
+    check_types(task, args, kwargs, undone=undone)

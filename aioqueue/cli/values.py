@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter
-from typing import TYPE_CHECKING, Any, get_args
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 import click
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aioqueue.task import Task
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_PLAIN: Final = (int, float, bool, str, None, NoneType, Any, object, list, dict)
 
 
 def parse(word: str) -> Any:
@@ -128,5 +130,54 @@ class _Parameters:
 
     def _parse(self, name: str | None, word: str) -> Any:
         value = parse(word)
+        if isinstance(value, str):
+            return value
         # Text that happens to look like a number stays text where the task wants text.
-        return word if self._hints.get(name or "") is str and not isinstance(value, str) else value
+        hint = self._hints.get(name or "")
+        return word if hint is str or (str in get_args(hint) and not _fits(value, hint)) else value
+
+    def misfits(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+        """The arguments that are not what their parameters are annotated with: name, value, annotation."""
+        given = [(self._at(position), value) for position, value in enumerate(args)]
+        named = [(name if name in self._by_name else self._extra, value) for name, value in kwargs.items()]
+        for name, value in (*given, *named):
+            hint = self._hints.get(name or "", Any)
+            if name is not None and not _fits(value, hint):
+                yield name, value, hint
+
+
+def check_types(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, undone: str) -> None:
+    """Whether what was written is what the task's annotations say, as far as JSON has a form for it. A worker would run
+    the function with anything.
+
+    Raises:
+        UsageError: it is not.
+    """
+    from aioqueue.payload.introspection import annotation_text
+
+    for name, value, hint in _Parameters(task).misfits(args, kwargs):
+        raise click.UsageError(
+            f"argument {name!r} of {task.name} is {value!r}, and its annotation says {annotation_text(hint)}; {undone}."
+        )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is one of a type; also where that cannot be said without the type's own code."""
+    if not _is_plain(hint):
+        return True
+    import msgspec
+
+    try:
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _is_plain(hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return True
+    if origin in (list, dict, Union, UnionType):
+        return all(map(_is_plain, get_args(hint)))
+    return hint in _PLAIN

@@ -120,6 +120,8 @@ def test_ctrl_c_while_waiting(aioqueue: Shell) -> None:
         (["add", "1", "2", "3"], "too many positional arguments"),
         (["add", "1", "z=2"], "no parameter 'z'"),
         (["add", "1", "2", "z=4"], "no parameter 'z'"),
+        (["add", "2", "x"], "argument 'y' of shop.add is 'x', and its annotation says int; nothing was sent."),
+        (["greet", "you", "loud=yes"], "argument 'loud'"),
         (["greet", "you", "luod=true"], "Did you mean 'loud'?"),
         (["add", "-a", "1"], "--args takes JSON"),
         (["add", "-k", "[1]"], "--kwargs takes JSON"),

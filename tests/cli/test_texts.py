@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from aioqueue.cli import terminal
 from aioqueue.cli.finding import looks_like_app
 from aioqueue.cli.logs import JsonFormatter, TextFormatter
 from aioqueue.cli.times import moment_text, parse_moment, parse_span, parse_span_or_moment, span_text
-from aioqueue.cli.values import parse, split
+from aioqueue.cli.values import check_types, parse, split
 
 
 @pytest.mark.parametrize(
@@ -212,3 +213,35 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2].startswith("long    100  yyy")
     assert lines[2].endswith("…")
     assert len(lines[2]) <= 200
+
+
+def test_words_that_are_not_what_the_task_takes() -> None:
+    app = AioQueue("words")
+
+    @app.task
+    async def take(
+        n: int, x: float = 0.0, name: str | None = None, many: list[int] | None = None, path: Path = Path(), *rest: int
+    ) -> None: ...
+
+    def refused(*words: str) -> str | None:
+        args, kwargs = split(words, take)
+        try:
+            check_types(take, args, kwargs, undone="nothing was sent")
+        except click.UsageError as error:
+            return error.message.partition(" of ")[0]
+        return None
+
+    assert split(["1", "2", "17", "null"], take) == ([1, 2, "17", None], {})
+    for good in (
+        ["1"],
+        ["1", "2"],
+        ["1", "2.5", "null"],
+        ["1", "many=[1]"],
+        ["1", "path=a"],
+        ["1", "2", "3", "[]", "p", "6"],
+    ):
+        assert refused(*good) is None
+    assert refused("x") == refused("1.5") == refused("true") == "argument 'n'"
+    assert refused("1", "fast") == "argument 'x'"
+    assert refused("1", 'many=["1"]') == "argument 'many'"
+    assert refused("1", "2", "3", "[]", "p", "six") == "argument 'rest'"
