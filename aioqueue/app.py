@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,13 +15,16 @@ from aioqueue.around.events import BeatMoment, ScheduleMoment, TaskMoment, Worke
 from aioqueue.around.overrides import Override
 from aioqueue.around.signals import ListensToBeat, ListensToSchedules, ListensToTasks, ListensToWorkers
 from aioqueue.around.surroundings import surroundings_of
+from aioqueue.awaiting import awaited
 from aioqueue.canvas import Canvas, Signature, dicts
+from aioqueue.connections import Connections
 from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.message import encode_stamp
 from aioqueue.options import TaskOptions
+from aioqueue.queues import Queues
 from aioqueue.result_of_id import ResultOfId
 from aioqueue.settings import Settings
 from aioqueue.task import BoundDecorator, Decorator, Task, build_from_class, class_of_tasks, make_task
@@ -326,6 +330,29 @@ class AioQueue(Core):
         """The result of a task, from its id."""
         return ResultOfId(self, id)
 
+    AsyncResult = result
+    """Celery's word for `result`."""
+
+    async def run_in_place(
+        self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[R]:
+        """Run a task here and now, to its end; `task.apply` ends here."""
+        from aioqueue.worker.eager import run_in_place
+
+        return await run_in_place(self, self._apart(), task, args, kwargs, options)
+
+    def _apart(self) -> AioQueue:
+        """The same app on a broker in memory of its own; what its tasks send goes where it always does."""
+        other = copy.copy(self)
+        other.conf = copy.copy(self.conf)
+        other.conf.update(broker="memory://", task_always_eager=False)
+        other.observers = []
+        other._kept = {}
+        other._dispatch = Dispatch(other)
+        other._connections = Connections(other._connect)
+        return other
+
+    @awaited
     async def revoke_by_stamp(self, key: str, value: Any, terminate: bool = False) -> None:
         """Revoke all that was sent until now with that stamp, and is not running yet: each ends when a worker meets it.
 
@@ -348,6 +375,11 @@ class AioQueue(Core):
     def dead_letters(self) -> DeadLetters:
         """Tasks that cannot be run."""
         return DeadLetters(self)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """What waits: `app.queues.list()`, `app.queues.purge("email")`."""
+        return Queues(self)
 
     @cached_property
     def schedules(self) -> Schedules:

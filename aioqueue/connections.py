@@ -8,8 +8,29 @@ from contextlib import AsyncExitStack
 from weakref import WeakKeyDictionary
 
 from aioqueue.brokers.protocol import Broker
+from aioqueue.exceptions import ConfigurationError
 
 Connect = Callable[[AsyncExitStack], Awaitable[Broker]]
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop.
+
+    Raises:
+        ConfigurationError: what runs here is none of asyncio's.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise _no_loop() from None
+
+
+def _no_loop() -> ConfigurationError:
+    return ConfigurationError(
+        "aioqueue runs on asyncio's event loop, and this code does not, but perhaps on trio's. With anyio choose its "
+        "asyncio backend (in tests a fixture anyio_backend that returns 'asyncio'); from trio send in a thread: "
+        "`await trio.to_thread.run_sync(task.sync.send, ...)`. Nothing was sent."
+    )
 
 
 class Session:
@@ -63,12 +84,19 @@ class Connections:
     @property
     def broker(self) -> Broker | None:
         """The open broker of this event loop."""
-        session = self._sessions.get(asyncio.get_running_loop())
+        try:
+            session = self._sessions.get(asyncio.get_running_loop())
+        except RuntimeError:
+            raise _no_loop() from None
         return session.broker if session is not None else None
 
     async def enter(self) -> Broker:
-        """Connect in this event loop, or count one more user."""
-        loop = asyncio.get_running_loop()
+        """Connect in this event loop, or count one more user.
+
+        Raises:
+            ConfigurationError: it is not one of asyncio's.
+        """
+        loop = running_loop()
         session = self._sessions.get(loop)
         if session is None:
             # A session knows its loop, so weak keys alone do not let go of what asyncio.run() left behind.
@@ -83,6 +111,12 @@ class Connections:
         session = self._sessions.get(loop)
         if session is not None:
             await session.leave()  # it stays known: somebody may be entering it again right now
+
+    async def end_here(self) -> None:
+        """Disconnect in this event loop, whoever still uses it."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.end()
 
     async def end(self) -> None:
         """Disconnect in all event loops that run."""

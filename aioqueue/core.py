@@ -17,10 +17,12 @@ from aioqueue.annotations import annotated
 from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.around.scopes import WorkerScope
 from aioqueue.around.signals import Signals
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.address import Address
 from aioqueue.brokers.connect import connect, refuse_what_it_cannot
 from aioqueue.brokers.protocol import Broker, Outgoing
 from aioqueue.connections import Connections
+from aioqueue.discovery import Packages, modules_in
 from aioqueue.exceptions import ConfigurationError, NotRegistered, suggest
 from aioqueue.logs import logger
 from aioqueue.options import SendOptions, arguments, checked
@@ -124,6 +126,7 @@ class Core(ABC):
         self.signals = Signals()
         self._connections = Connections(self._connect)
         self._task_cls = task_cls
+        self._discoveries: list[tuple[Packages | None, str | None]] = []
         self._kept: dict[str, Broker] = {}  # what is in memory is nowhere else to be found
 
     @property
@@ -150,6 +153,12 @@ class Core(ABC):
     @abstractmethod
     def result(self, id: str) -> AsyncResult[Any]:
         """The result of a task, from its id."""
+
+    @abstractmethod
+    async def run_in_place(
+        self, task: Task[..., R], args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
+    ) -> AsyncResult[R]:
+        """Run a task here and now, to its end; `task.apply` ends here."""
 
     # Tasks
 
@@ -257,7 +266,7 @@ class Core(ABC):
         return (*BUILT_IN, *(name for name in own if name not in (None, PICKLE, *BUILT_IN)))
 
     def import_tasks(self) -> None:
-        """Import what `include` names.
+        """Import what `include` names, and what `autodiscover_tasks` is to find.
 
         Raises:
             ConfigurationError: a module is not there.
@@ -269,6 +278,29 @@ class Core(ABC):
                 if error.name and not module.startswith(error.name):
                     raise
                 raise ConfigurationError(f"include={list(self.include)!r}: there is no module {module!r}.") from error
+        while self._discoveries:
+            for module in modules_in(*self._discoveries[0]):
+                importlib.import_module(module)
+            del self._discoveries[0]
+
+    def autodiscover_tasks(
+        self, packages: Packages | None = None, related_name: str | None = "tasks", force: bool = False
+    ) -> None:
+        """Celery's way to name modules of tasks: the module `tasks` of each package, where there is one. They are
+        imported when `include` is: before a worker starts.
+
+        Args:
+            packages: names of packages, or a function that gives them; by default Django's installed apps, for which
+                Django is set up if it is not. It needs `DJANGO_SETTINGS_MODULE` in the environment.
+            related_name: the module's name; None is the packages themselves.
+            force: import them now.
+
+        Raises:
+            ConfigurationError: when they are imported, if there is no such package, or Django has no settings.
+        """
+        self._discoveries.append((packages, related_name))
+        if force:
+            self.import_tasks()
 
     # Connections
 
@@ -284,6 +316,10 @@ class Core(ABC):
     async def close(self) -> None:
         """Undo one `open`; the last one disconnects."""
         await self._connections.leave()
+
+    async def disconnect(self) -> None:
+        """Disconnect, in this event loop, whoever still uses it."""
+        await self._connections.end_here()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -336,6 +372,7 @@ class Core(ABC):
 
     # What tasks and their callers do with it
 
+    @awaited
     async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
         """Send many tasks, a thousand or some MiB in a round trip; each such share whole or not at all.
 
@@ -348,6 +385,7 @@ class Core(ABC):
         """
         return await self.out.send_many(signatures)
 
+    @awaited
     async def send_task(
         self,
         name: str,
@@ -357,6 +395,9 @@ class Core(ABC):
     ) -> AsyncResult[Any]:
         """Send a task by its name; its code need not be here."""
         return await self.out.send(self.tasks.get(name) or name, *arguments(args, kwargs), checked(options))
+
+    def _spoken(self) -> Spoken:
+        return Spoken(f"app {self.name!r}", "app", "app.sync")
 
     @overload
     def signature(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import Outgoing, StoredLetter
 from aioqueue.exceptions import AioQueueError, PayloadError
 from aioqueue.message import DeadLetter, Message, decode_dead_letter, decode_message, encode_message
@@ -65,6 +66,7 @@ class DeadLetters:
     def __init__(self, app: Core) -> None:
         self._app = app
 
+    @awaited
     async def list(self, queue: str | None = None, limit: int = 100) -> list[DeadTask]:
         """The newest dead letters, of one queue or of all."""
         broker = await self._app.broker()
@@ -72,11 +74,13 @@ class DeadLetters:
         found = [self._read(letter) for letter in stored]
         return [dead for dead in found if queue is None or dead.queue == queue][:limit]
 
+    @awaited
     async def get(self, id: str) -> DeadTask | None:
         """The dead letter of a task, or None."""
         stored = await (await self._app.broker()).dead_letters(limit=1, id=id)
         return self._read(stored[0]) if stored else None
 
+    @awaited
     async def requeue(self, id: str) -> bool:
         """Send the task again, as if it had never run. False: there is no such dead letter.
 
@@ -115,14 +119,19 @@ class DeadLetters:
             Outgoing(id, message.queue, message.priority, data, once=message.own_id, call=call)
         )
 
+    @awaited
     async def remove(self, id: str) -> bool:
         """Drop a dead letter. False: there is none."""
         return await (await self._app.broker()).remove_dead([id]) > 0
 
+    @awaited
     async def purge(self, queue: str | None = None) -> int:
         """Drop all dead letters, or those of one queue; returns how many."""
         ids = [dead.id for dead in await self.list(queue, _ALL)]
         return await (await self._app.broker()).remove_dead(ids) if ids else 0
+
+    def _spoken(self) -> Spoken:
+        return Spoken(f"app {self._app.name!r}", "app.dead_letters", "app.sync.dead_letters")
 
     def _read(self, stored: StoredLetter) -> DeadTask:
         letter = _letter(stored)

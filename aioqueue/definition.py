@@ -42,6 +42,15 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call_of(function))
 
 
+def class_around(function: Callable[..., Any]) -> str:
+    """The class whose method a function is, by where it stands and its first parameter; "" where it is none."""
+    place = getattr(function, "__qualname__", "").rpartition(".")[0]
+    if not isinstance(function, FunctionType) or not place or place.endswith("<locals>"):
+        return ""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return place.rpartition(".")[2] if names[:1] in (("self",), ("cls",)) else ""
+
+
 def does_the_same(before: Any, after: Any) -> bool:
     """Whether it makes no difference which of two functions is called, now and later."""
     return _Likeness().of(before, after)

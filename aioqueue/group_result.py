@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from aioqueue.attributes import KnownResults
+from aioqueue.awaiting import asked, awaited
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.graph import Graph
@@ -92,6 +93,7 @@ class GroupResult(AsyncResult[list[T]]):
     def __iter__(self) -> Iterator[AsyncResult[T]]:
         return iter(self.results)
 
+    @awaited
     async def get(
         self, timeout: Seconds | None = None, return_exceptions: bool = False, *, propagate: bool = True
     ) -> list[T]:
@@ -130,6 +132,7 @@ class GroupResult(AsyncResult[list[T]]):
                 values += await _values(results[start : start + _AT_ONCE], return_exceptions)
         return values
 
+    @awaited
     async def group(self) -> GroupResult[T]:
         """This one."""
         return self
@@ -200,22 +203,27 @@ class GroupResult(AsyncResult[list[T]]):
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    @asked
     async def completed_count(self) -> int:
         """How many members have ended well."""
         return sum(all(_is(State.SUCCESS, leaf) for leaf in leaves) for leaves in await self._leaves_by_member())
 
+    @asked
     async def ready(self) -> bool:
         """Whether all members have ended."""
         return all(leaf.record is not None and leaf.record.final for leaf in await self._leaves())
 
+    @asked
     async def successful(self) -> bool:
         """Whether all members have ended well."""
         return all(_is(State.SUCCESS, leaf) for leaf in await self._leaves())
 
+    @asked
     async def failed(self) -> bool:
         """Whether a member has failed."""
         return any(_is(State.FAILURE, leaf) for leaf in await self._leaves())
 
+    @asked
     async def state(self) -> str:
         """SUCCESS when all members have it; else FAILURE or REVOKED when one has; else SENT, or PENDING when nothing is
         known of those that have none of these, and nothing will be."""
@@ -230,6 +238,7 @@ class GroupResult(AsyncResult[list[T]]):
             return str(State.PENDING) if state == State.SENT else state, leaves
         return state, leaves
 
+    @asked
     async def info(self) -> TaskInfo:
         """What is known of it as of a task: `result` when all members have ended well, `exception` of one that has not,
         `meta` how many have, `children` their ids."""
@@ -279,6 +288,7 @@ class GroupResult(AsyncResult[list[T]]):
             found += [[next(leaves) for _ in some] for some in results]
         return found
 
+    @awaited
     async def forget(self) -> None:
         """Drop what is known of the members; and of all of the workflow, when the group is the end of it. What still
         runs then leaves nothing when all of it has ended."""
@@ -293,6 +303,7 @@ class GroupResult(AsyncResult[list[T]]):
         for member in self.results:
             member.note_forgotten()
 
+    @awaited
     async def revoke(self, terminate: bool = False, reason: str | None = None) -> bool:
         """Revoke all members that have not ended, and all that comes after them; see `AsyncResult.revoke`.
 

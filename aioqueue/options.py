@@ -12,6 +12,7 @@ from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
 from aioqueue.payload.compression import ALIASES, COMPRESSIONS, missing
 from aioqueue.payload.serializers import PICKLE, read_serializer
+from aioqueue.payload.signature import ArgumentsError, Parameters
 from aioqueue.workflow import node_of
 
 NOTHING_SENT: Final = " Nothing was sent."
@@ -118,6 +119,18 @@ class SendOptions(TypedDict, total=False):
     compression: str | None
     link: Any
     link_error: Any
+
+
+def advised(error: ArgumentsError, task: str, parameters: Parameters, kwargs: Mapping[str, Any]) -> ArgumentsError:
+    """An error of a call that does not fit; of one that has options of the sending among its arguments, with where they
+    go."""
+    wrong = [name for name in kwargs if name in OF_CALLS and name not in parameters.signature.parameters]
+    if not wrong:
+        return error
+    short, given = task.rpartition(".")[2], ", ".join(f"{name}=..." for name in wrong)
+    return ArgumentsError(
+        f"{error}. {' and '.join(wrong)}: options of the sending go before it, {short}.options({given}).send(...)"
+    )
 
 
 def checked(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from aioqueue.context import current
 from aioqueue.exceptions import PayloadError
 from aioqueue.ids import new_id
 from aioqueue.message import Message, encode_message
-from aioqueue.options import NOTHING_SENT, TRAVELLING, check_pickle, milliseconds
+from aioqueue.options import NOTHING_SENT, TRAVELLING, advised, check_pickle, milliseconds
 from aioqueue.payload.calls import call_digest
 from aioqueue.payload.codec import encode, to_marked
 from aioqueue.payload.marks import NATIVE
 from aioqueue.payload.serializers import PICKLE
-from aioqueue.payload.signature import Parameters
+from aioqueue.payload.signature import ArgumentsError, Parameters
 from aioqueue.routing.addressing import addressed_once
 from aioqueue.routing.queue import priority_in
 from aioqueue.spread import each_item
@@ -102,12 +102,15 @@ def outgoing(
     if serializer == PICKLE:
         check_pickle(serializer, conf.accept_content, NOTHING_SENT)
     parameters = _ANYTHING if task is None else task.parameters
-    if role is None:
-        parameters.check(args, kwargs, task_name=name)
-    else:
-        _check_role(parameters, role, args, kwargs, name)
-        if role.spread:
-            parameters = _ANYTHING
+    try:
+        if role is None:
+            parameters.check(args, kwargs, task_name=name)
+        else:
+            _check_role(parameters, role, args, kwargs, name)
+    except ArgumentsError as error:
+        raise advised(error, name, parameters, kwargs) from None
+    if role is not None and role.spread:
+        parameters = _ANYTHING
     body, content = parameters.encode(
         args,
         kwargs,

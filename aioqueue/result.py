@@ -7,9 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from aioqueue.attributes import AwaitedAttribute, KnownResults
+from aioqueue.awaiting import Spoken, asked, awaited
 from aioqueue.brokers.protocol import Broker, Watch
 from aioqueue.context import waiting_for
-from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ResultExpired, TimeoutError
+from aioqueue.exceptions import AioQueueError, BrokerUnavailable, ConfigurationError, ResultExpired, TimeoutError
 from aioqueue.graph import Graph
 from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
@@ -42,6 +43,15 @@ async def value_of(sent: Any, timeout: Seconds | None = None) -> Any:
     return await cast("AsyncResult[Any]", sent).get(timeout=timeout)
 
 
+def _made_by_hand(of: Any, id: str) -> ConfigurationError:
+    """What Celery's `AsyncResult(id)` meets, which does not say of which app."""
+    if isinstance(of, str):
+        return ConfigurationError(
+            f"AsyncResult({of!r}) does not say of which app: write `app.result({of!r})`, or `app.AsyncResult({of!r})`."
+        )
+    return ConfigurationError(f"The id of a result is that of a task or a group, such as `send` gives, not {id!r}.")
+
+
 class AsyncResult(Handle, Generic[R]):
     """A task that was sent: wait for it, look at it, revoke it.
 
@@ -53,8 +63,9 @@ class AsyncResult(Handle, Generic[R]):
 
     def __init__(
         self,
-        app: Core | None,
-        id: str,
+        of: Core | None,
+        id: str = "",
+        /,
         *,
         name: str = "",
         queue: str = "",
@@ -63,8 +74,11 @@ class AsyncResult(Handle, Generic[R]):
         keeps_errors: bool = False,
         family: Kinship[AsyncResult[Any]] | None = None,
         node: int = 0,
+        app: None = None,
     ) -> None:
-        self._own_app = app
+        if not id or app is not None:
+            raise _made_by_hand(of, id)
+        self._own_app = of
         self.id = id
         self.name = name
         self.queue = queue
@@ -94,6 +108,7 @@ class AsyncResult(Handle, Generic[R]):
 
         return SyncResult.of(self._app.portal, self)
 
+    @awaited
     async def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
         """Wait for the task's end and return its result.
 
@@ -260,6 +275,7 @@ class AsyncResult(Handle, Generic[R]):
         self._note(record)
         return record
 
+    @asked
     async def state(self) -> str:
         """The task's state: PENDING when nothing is known of it, SENT when this is what `send` returned and news of it
         may come."""
@@ -272,6 +288,7 @@ class AsyncResult(Handle, Generic[R]):
         is_over = self._ignored or self._forgotten or self._has_ended
         return str(State.PENDING if is_over else State.SENT)
 
+    @asked
     async def info(self) -> TaskInfo:
         """All that is known of the task."""
         record = await self._record()
@@ -314,15 +331,18 @@ class AsyncResult(Handle, Generic[R]):
     def _info(self, record: Record) -> TaskInfo:
         return info_of(self.id, record, name=self.name, result=self._result(record))
 
+    @asked
     async def ready(self) -> bool:
         """Whether the task has ended."""
         record = await self._record()
         return record is not None and record.final
 
+    @asked
     async def successful(self) -> bool:
         """Whether the task has ended well."""
         return await self.state() == State.SUCCESS
 
+    @asked
     async def failed(self) -> bool:
         """Whether the task has ended with an error."""
         return await self.state() == State.FAILURE
@@ -364,6 +384,7 @@ class AsyncResult(Handle, Generic[R]):
         with waiting_for(self._subjects()):
             return await word
 
+    @awaited
     async def forget(self) -> None:
         """Drop what is known of the task.
 
@@ -388,6 +409,7 @@ class AsyncResult(Handle, Generic[R]):
 
     # In a workflow
 
+    @awaited
     async def group(self) -> GroupResult[Any]:
         """The group that has this id: `(await app.result(id).group()).results`.
 
@@ -408,6 +430,7 @@ class AsyncResult(Handle, Generic[R]):
             "asks the broker for them; then `group.results` has them."
         )
 
+    @asked
     async def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""
         return int(await self.successful())
@@ -445,6 +468,7 @@ class AsyncResult(Handle, Generic[R]):
 
         return KnownResults(behind, ask)
 
+    @awaited
     async def place(self) -> tuple[str, int] | None:
         """The workflow that the task belongs to, and its node there; None when it belongs to none."""
         if self._family is not None:
@@ -454,6 +478,7 @@ class AsyncResult(Handle, Generic[R]):
             return found[0], int(found[1])
         return await (await self._app.broker()).place(self.id)
 
+    @awaited
     async def graph(self) -> Graph:
         """The whole workflow as it is now: nodes, edges, states. A task that is in none is a workflow of its own.
 
@@ -472,6 +497,7 @@ class AsyncResult(Handle, Generic[R]):
                 raise
             return Graph.of_task(self.id, await self.info())
 
+    @awaited
     async def resume(self) -> Self:
         """Run again what failed or was revoked in its workflow, and what was to come after that; the results of all
         others are kept.
@@ -491,6 +517,7 @@ class AsyncResult(Handle, Generic[R]):
             )
         return self
 
+    @awaited
     async def revoke(self, terminate: bool = False, reason: str | None = None) -> bool:
         """End the task now, as REVOKED, unless it has ended: it will not start, and nothing comes of it.
 
@@ -508,6 +535,9 @@ class AsyncResult(Handle, Generic[R]):
         # What ends with it has names of its own.
         name = "" if self._family is not None and self._family.end == self._node else self.name
         return (await revoke(broker, self._app.conf, [self.id], self.id, name, terminate, reason))[0]
+
+    def _spoken(self) -> Spoken:
+        return Spoken(f"task {self.id}{f' ({self.name})' if self.name else ''}", "result", "result.sync")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AsyncResult) and other.id == self.id

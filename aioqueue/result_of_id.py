@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from aioqueue.attributes import KnownResults
+from aioqueue.awaiting import asked, awaited
 from aioqueue.exceptions import AioQueueError, ResultIgnored
 from aioqueue.group_result import GroupResult, group_at
 from aioqueue.ids import is_new_id
@@ -30,6 +31,7 @@ class ResultOfId(AsyncResult[R]):
         place = await self.place()
         return await group_at(self._app, self.id, place, self._convert) if place is not None else None
 
+    @awaited
     async def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
         """Wait for its end and return its result; see `AsyncResult.get`."""
 
@@ -59,6 +61,7 @@ class ResultOfId(AsyncResult[R]):
             "if it was sent, it has ended, and its result was ignored (ignore_result) or forgotten."
         )
 
+    @asked
     async def state(self) -> str:
         """Its state; PENDING when nothing is known of it."""
         record = await self._record()
@@ -71,6 +74,7 @@ class ResultOfId(AsyncResult[R]):
         """Nobody knows here whether it was sent."""
         return str(State.PENDING)
 
+    @asked
     async def info(self) -> TaskInfo:
         """All that is known of it."""
         record = await self._record()
@@ -78,6 +82,7 @@ class ResultOfId(AsyncResult[R]):
             return await group.info()
         return self._info(record) if record is not None else await self._nothing_known()
 
+    @asked
     async def ready(self) -> bool:
         """Whether it has ended."""
         record = await self._record()
@@ -93,6 +98,7 @@ class ResultOfId(AsyncResult[R]):
             async for info in infos:
                 yield info
 
+    @awaited
     async def forget(self) -> None:
         """Drop what is known of it; see `AsyncResult.forget`."""
         if (group := await self._group()) is None:
@@ -101,6 +107,7 @@ class ResultOfId(AsyncResult[R]):
             await group.forget()
             self.note_forgotten()
 
+    @awaited
     async def group(self) -> GroupResult[Any]:
         """The group that has this id.
 
@@ -127,11 +134,13 @@ class ResultOfId(AsyncResult[R]):
 
         return KnownResults(behind, ask)
 
+    @asked
     async def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""
         group = await self._group()
         return await (super().completed_count() if group is None else group.completed_count())
 
+    @awaited
     async def revoke(self, terminate: bool = False, reason: str | None = None) -> bool:
         """End it now, unless it has ended; see `AsyncResult.revoke`."""
         group = await self._group()

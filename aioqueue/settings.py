@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, kw_only=True):
         task_default_retry_delay: between retries without a backoff.
         task_always_eager: run tasks at `send`, in the caller's process.
         task_eager_propagates: let the exceptions of such tasks out of `send`.
+        task_store_eager_result: keep their results, so that `app.result(id)` knows them; they are kept in memory.
         result_compression: of results, in the place of what their tasks have. A call has no say in it.
         result_expires: for how long results are kept; None or 0 is for ever.
 
@@ -132,6 +133,7 @@ class Settings(msgspec.Struct, kw_only=True):
     task_default_retry_delay: float = 180.0
     task_always_eager: bool = False
     task_eager_propagates: bool = False
+    task_store_eager_result: bool = True
     result_compression: str | None = None
     result_expires: float | None = 86_400.0
 

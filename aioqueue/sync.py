@@ -15,9 +15,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
 
+from aioqueue.awaiting import Spoken, asked
 from aioqueue.exceptions import AioQueueError
 from aioqueue.group_result import GroupResult
 from aioqueue.kinds import Seconds
+from aioqueue.lending import is_lent, lend
 from aioqueue.options import SendOptions
 from aioqueue.result import AsyncResult
 from aioqueue.task_info import TaskInfo
@@ -46,21 +48,30 @@ if hasattr(os, "register_at_fork"):
 
 
 class Portal:
-    """An event loop in a thread, in which the app is open."""
+    """An event loop in a thread, in which the app is open from its first use on."""
 
     def __init__(self, app: Core) -> None:
         self._app = app
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._pid = 0
         _portals.add(self)
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T], *, lends: bool = False) -> T:
         """Carry out a coroutine and wait for it.
+
+        Args:
+            coroutine: what is to be done.
+            lends: it may run tasks, whose plain functions are called in this thread; so are those that are run where
+                they are sent (`task_always_eager`).
 
         Raises:
             AioQueueError: in a thread whose own event loop is running, which this would block.
         """
+        if lends or self._app.conf.task_always_eager or is_lent():
+            with lend() as thread:
+                return thread.work_until(self._begin(coroutine))
         return self._begin(coroutine).result()
 
     def each(self, items: AsyncIterator[T]) -> Iterator[T]:
@@ -95,7 +106,8 @@ class Portal:
             coroutine.close()
             raise AioQueueError(
                 "task.sync is for threads without an event loop: here it would block the loop. Await the same "
-                "without .sync. Nothing was sent."
+                "without .sync. Nothing was sent. Where synchronous code is called from a coroutine, as a Flask view "
+                'by an asynchronous test, call it in a thread: `await asyncio.to_thread(client.post, "/")`.'
             )
         return asyncio.run_coroutine_threadsafe(coroutine, self._started())
 
@@ -103,15 +115,9 @@ class Portal:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():  # a forked child has the loop, but not its thread
                 loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=loop.run_forever, name=f"aioqueue-sync-{self._app.name}", daemon=True)
-                thread.start()
-                try:
-                    asyncio.run_coroutine_threadsafe(self._app.open(), loop).result()
-                except BaseException:
-                    loop.call_soon_threadsafe(loop.stop)
-                    thread.join()
-                    loop.close()
-                    raise
+                name = f"aioqueue-sync-{self._app.name}"
+                self._thread = threading.Thread(target=_serve, args=(loop,), name=name, daemon=True)
+                self._thread.start()
                 self._loop, self._pid = loop, os.getpid()
                 atexit.register(self.close)
             return self._loop
@@ -122,12 +128,21 @@ class Portal:
             loop, self._loop = self._loop, None
         if loop is not None and self._pid == os.getpid():
             atexit.unregister(self.close)
-            asyncio.run_coroutine_threadsafe(self._app.close(), loop).result()
+            asyncio.run_coroutine_threadsafe(self._app.disconnect(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
+            if self._thread is not None:
+                self._thread.join()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 class SyncResult(Generic[R]):
-    """An `AsyncResult` whose methods wait."""
+    """An `AsyncResult` whose methods wait; what Celery's results have as properties, as `state`, are properties."""
 
     def __init__(self, portal: Portal, result: AsyncResult[R]) -> None:
         self._portal = portal
@@ -156,26 +171,48 @@ class SyncResult(Generic[R]):
         """No result is kept."""
         return self._result.ignored
 
-    def get(self, timeout: Seconds | None = None) -> R:
+    def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
         """Wait for the task's end and return its result; see `AsyncResult.get`."""
-        return self._portal.run(self._result.get(timeout))
+        return self._portal.run(self._result.get(timeout, propagate=propagate))
 
+    @property
     def state(self) -> str:
         """The task's state."""
         return self._portal.run(self._result.state())
 
+    @property
+    def status(self) -> str:
+        """Celery's other word for `state`."""
+        return self.state
+
+    @property
     def info(self) -> TaskInfo:
-        """All that is known of the task."""
+        """All that is known of the task. As in Celery, `info.get("current", 0)` reads what the task has told of its
+        progress."""
         return self._portal.run(self._result.info())
 
+    @property
+    def result(self) -> Any:
+        """What the task returned, or the exception that it raised; while it runs, what it has told of its progress, and
+        before that None. `get` waits, raises, and is typed."""
+        return self.info.outcome
+
+    @property
+    def traceback(self) -> str | None:
+        """Where the task failed, as text."""
+        return self.info.traceback
+
+    @asked
     def ready(self) -> bool:
         """Whether the task has ended."""
         return self._portal.run(self._result.ready())
 
+    @asked
     def successful(self) -> bool:
         """Whether the task has ended well."""
         return self._portal.run(self._result.successful())
 
+    @asked
     def failed(self) -> bool:
         """Whether the task has ended with an error."""
         return self._portal.run(self._result.failed())
@@ -189,6 +226,7 @@ class SyncResult(Generic[R]):
         """The members' results of the group that has this id, in order; asks the broker for them."""
         return self.group().results
 
+    @asked
     def completed_count(self) -> int:
         """How many members of the group that it is have ended well; of a task 1 or 0."""
         return self._portal.run(self._result.completed_count())
@@ -220,8 +258,13 @@ class SyncResult(Generic[R]):
 
     @property
     def children(self) -> list[SyncResult[Any]]:
-        """The results of what comes directly after it in its workflow, where that was sent by this process."""
-        return [SyncResult.of(self._portal, child) for child in self._result.children]
+        """The results of what comes directly after it in its workflow, where that was sent by this process, and of
+        what the task has sent while it ran."""
+
+        async def ask() -> Sequence[AsyncResult[Any]]:
+            return await self._result.children
+
+        return [SyncResult.of(self._portal, child) for child in self._portal.run(ask())]
 
     def graph(self) -> Graph:
         """The whole workflow as it is now; see `AsyncResult.graph`."""
@@ -231,6 +274,9 @@ class SyncResult(Generic[R]):
         """Run again what failed or was revoked in its workflow; see `AsyncResult.resume`."""
         self._portal.run(self._result.resume())
         return self
+
+    def _spoken(self) -> Spoken:
+        return Spoken(f"task {self.id}", "result")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SyncResult) and other.id == self.id
@@ -267,9 +313,11 @@ class SyncGroupResult(SyncResult[list[T]]):
     def __iter__(self) -> Iterator[SyncResult[T]]:
         return iter(self.results)
 
-    def get(self, timeout: Seconds | None = None, return_exceptions: bool = False) -> list[T]:
+    def get(
+        self, timeout: Seconds | None = None, return_exceptions: bool = False, *, propagate: bool = True
+    ) -> list[T]:
         """Wait for all members and return their results, in order; see `GroupResult.get`."""
-        return self._portal.run(self._group.get(timeout, return_exceptions))
+        return self._portal.run(self._group.get(timeout, return_exceptions, propagate=propagate))
 
     def as_completed(self) -> Iterator[tuple[int, T]]:
         """The members' results as they come: (index, value); see `GroupResult.as_completed`."""
@@ -352,6 +400,22 @@ class SyncTask(Generic[P, R]):
     def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result; see `Task.call`."""
         return self._task.app.portal.run(self._task.call(*args, timeout=timeout, **kwargs))
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> SyncResult[R]:
+        """Run the task here and now, and send nothing; see `Task.apply`. A plain function is called in this thread."""
+        portal = self._task.app.portal
+        return SyncResult.of(portal, portal.run(self._task.apply(args, kwargs, throw=throw, **options), lends=True))
+
+    def AsyncResult(self, id: str) -> SyncResult[R]:
+        """The result of a call of this task, from its id."""
+        return SyncResult.of(self._task.app.portal, self._task.AsyncResult(id))
 
     def options(self, **options: Unpack[SendOptions]) -> SyncTask[P, R]:
         """This task, to be sent with these options."""

@@ -11,9 +11,10 @@ from aioqueue.options import SendOptions
 from aioqueue.sync import Portal, SyncResult
 
 if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
     from aioqueue.beat.sync import SyncSchedules
     from aioqueue.canvas.signatures import Signature
-    from aioqueue.core import Core
+    from aioqueue.queues import QueueInfo, Queues
 
 R = TypeVar("R")
 
@@ -21,7 +22,7 @@ R = TypeVar("R")
 class SyncApp:
     """What an app does, with methods that wait. The tasks' own are `task.sync.send(...)`."""
 
-    def __init__(self, app: Core) -> None:
+    def __init__(self, app: AioQueue) -> None:
         self._app = app
 
     @property
@@ -48,10 +49,22 @@ class SyncApp:
         """The result of a task, from its id."""
         return SyncResult.of(self._portal, self._app.result(id))
 
+    AsyncResult = result
+    """Celery's word for `result`."""
+
+    def revoke_by_stamp(self, key: str, value: Any, terminate: bool = False) -> None:
+        """Revoke all that was sent until now with that stamp; see `AioQueue.revoke_by_stamp`."""
+        self._portal.run(self._app.revoke_by_stamp(key, value, terminate))
+
     @cached_property
     def dead_letters(self) -> SyncDeadLetters:
         """Tasks that cannot be run."""
-        return SyncDeadLetters(DeadLetters(self._app), self._portal)
+        return SyncDeadLetters(self._app.dead_letters, self._portal)
+
+    @cached_property
+    def queues(self) -> SyncQueues:
+        """What waits."""
+        return SyncQueues(self._app.queues, self._portal)
 
     @cached_property
     def schedules(self) -> SyncSchedules:
@@ -59,6 +72,22 @@ class SyncApp:
         from aioqueue.beat.sync import SyncSchedules
 
         return SyncSchedules(self._app, self._portal)
+
+
+class SyncQueues:
+    """`app.queues`, whose methods wait."""
+
+    def __init__(self, queues: Queues, portal: Portal) -> None:
+        self._queues = queues
+        self._portal = portal
+
+    def list(self) -> list[QueueInfo]:
+        """The queues that have been used, and those of `task_queues`, by name."""
+        return self._portal.run(self._queues.list())
+
+    def purge(self, name: str) -> int:
+        """Drop what waits in a queue; see `Queues.purge`."""
+        return self._portal.run(self._queues.purge(name))
 
 
 class SyncDeadLetters:

@@ -24,8 +24,9 @@ from typing import (
 from aioqueue import kinds, other_words
 from aioqueue.around.dependencies import Dependencies, dependencies_of
 from aioqueue.around.layer import Layer
+from aioqueue.awaiting import AwaitedCall, Spoken, awaited, coroutine_function
 from aioqueue.context import BoundContext, T_co, TaskContext, context_of, current
-from aioqueue.definition import does_the_same, is_coroutine_function, is_generator
+from aioqueue.definition import class_around, does_the_same, is_coroutine_function, is_generator
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
 from aioqueue.hooks import Hooks, hooks_of
 from aioqueue.kinds import Seconds
@@ -276,7 +277,10 @@ class Task(Hooks, Generic[P, R]):
         """A `Retry` to raise; see `TaskContext.retry`."""
         return context_of(self, (), {}).retry(exc, countdown, eta, max_retries, args=args, kwargs=kwargs, throw=throw)
 
-    async def send(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    # Plain functions: with `async def` a call would be one coroutine more.
+
+    @coroutine_function
+    def send(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, AsyncResult[R]]:
         """Send the task to its queue.
 
         Returns:
@@ -287,10 +291,14 @@ class Task(Hooks, Generic[P, R]):
             QueueFull: the queue has its `queue_max_length`. Nothing was sent.
             BrokerUnavailable: no answer within `send_timeout` seconds.
         """
-        return await self.app.out.send(self, args, kwargs, self.send_options)
+        return AwaitedCall(self.app.out.send(self, args, kwargs, self.send_options), self, "send")
 
-    delay = send
+    @coroutine_function
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, AsyncResult[R]]:
+        """Celery's word for `send`."""
+        return AwaitedCall(self.app.out.send(self, args, kwargs, self.send_options), self, "delay")
 
+    @awaited
     async def apply_async(
         self,
         args: Iterable[Any] | None = None,
@@ -301,6 +309,7 @@ class Task(Hooks, Generic[P, R]):
         merged = self._send_options_with(options)
         return await self.app.out.send(self, *arguments(args, kwargs), merged)
 
+    @awaited
     async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result, for up to `timeout` seconds.
 
@@ -309,6 +318,36 @@ class Task(Hooks, Generic[P, R]):
         from aioqueue.result import value_of
 
         return await value_of(await self.app.out.send(self, args, kwargs, self.send_options), timeout)
+
+    @awaited
+    async def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[R]:
+        """Celery's way to run the task here and now, with its retries at once and its hooks, as a worker would. It is
+        not sent; what it sends itself is.
+
+        Args:
+            args, kwargs: its arguments.
+            throw: raise what it raised.
+            options: as of a call; those that say when and where it runs mean nothing.
+
+        Returns:
+            Its result, which is there.
+        """
+        merged = self._send_options_with(options)
+        result = await self.app.run_in_place(self, *arguments(args, kwargs), merged)
+        if throw:
+            await result.get()
+        return result
+
+    def AsyncResult(self, id: str) -> AsyncResult[R]:
+        """The result of a call of this task, from its id; Celery's word for `app.result(id)`."""
+        return self.app.result(id)
 
     def _send_options_with(self, options: Mapping[str, Any]) -> dict[str, Any]:
         merged = overlaid(self.send_options, options)
@@ -399,6 +438,10 @@ class Task(Hooks, Generic[P, R]):
 
         return SyncTask(self)
 
+    def _spoken(self) -> Spoken:
+        """How it is spoken of where a call was not awaited."""
+        return Spoken(f"task {self.name}", self.__name__, f"{self.__name__}.sync")
+
     def __repr__(self) -> str:
         return f"<Task {self.name}{self.parameters.text}>"
 
@@ -487,6 +530,12 @@ def make_task(app: Core | None, function: Callable[..., Any], bind: bool, option
         )
     options = dict(options)
     kinds.FLAG.of("The option bind of @app.task", bind)
+    if not bind and (around := class_around(function)):
+        raise ConfigurationError(
+            f"{function.__qualname__} is a method, and a worker has no {around} to call it on. Make the task a "
+            "function, or a @staticmethod below @app.task; or make the class a task: a subclass of Task with a run, "
+            "given to app.register_task. The task was not made."
+        )
     base: Any = options.pop("base", None)
     if base is None:
         base = Task if app is None else app.task_class

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -86,6 +87,28 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True):
         plain = {name: getattr(self, name) for name in self.__struct_fields__}
         plain |= {"ready": self.ready, "exception": exception_data(self.exception)}
         return json_form(plain)
+
+    @property
+    def outcome(self) -> Any:
+        """What Celery calls the result of a task: what it returned, or the exception that it raised; until then its
+        `meta`."""
+        if self.exception is not None:
+            return self.exception
+        return self.result if self.ready else self.meta
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """What the task has told of its progress under a key, or returned, if that is a mapping; Celery's way to read
+        `meta`."""
+        found = self.outcome
+        return cast("Mapping[Any, Any]", found).get(key, default) if isinstance(found, Mapping) else default
+
+    def __getitem__(self, key: str) -> Any:
+        if not isinstance(found := self.outcome, Mapping):
+            raise KeyError(key)
+        return cast("Mapping[Any, Any]", found)[key]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(found := self.outcome, Mapping) and key in found
 
 
 def info_of(id: str, record: Record, *, name: str, result: Any) -> TaskInfo:

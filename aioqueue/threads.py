@@ -11,12 +11,17 @@ import ctypes
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from aioqueue.lending import LentThread, lent_thread
 from aioqueue.logs import logger
 
 _T = TypeVar("_T")
+
+Outcome = tuple[Any, BaseException | None]
+"""What a function has given, or raised."""
 
 
 class Job:
@@ -83,19 +88,24 @@ class Threads:
     Args:
         name: what the names of its threads begin with.
         linger: after so many seconds without work a thread ends; None: when the pool is closed.
+        lent: a thread that waits for all that is called; it is called there.
     """
 
-    def __init__(self, name: str, *, linger: float | None = None) -> None:
+    def __init__(self, name: str, *, linger: float | None = None, lent: LentThread | None = None) -> None:
         self._name = name
         self._linger = linger
+        self._lent = lent
         self._loop = asyncio.get_running_loop()
         self._idle: list[SimpleQueue[Job | None]] = []
         self._count = 0
         self._closed = False
 
-    def start(self, call: Callable[[], Any], context: Context) -> Job:
-        """Call a function in a thread; its outcome is the job's future."""
+    def start(self, call: Callable[[], Any], context: Context, lent: LentThread | None = None) -> Job:
+        """Call a function in a thread, in that which is lent if there is one; its outcome is the job's future."""
         job = Job(call, context, self._loop.create_future())
+        lent = lent or self._lent
+        if lent is not None and lent.give(partial(self._carry_out, job)):
+            return job
         try:
             inbox = self._idle.pop()  # not looked at before: one that lingers may take itself out
         except IndexError:
@@ -118,23 +128,9 @@ class Threads:
 
     def _work(self, inbox: SimpleQueue[Job | None]) -> None:
         while (job := self._next(inbox)) is not None:
-            outcome: tuple[Any, BaseException | None] = None, None
+            outcome = _called(job)
             try:
-                with job.lock:
-                    if job.dropped:
-                        raise asyncio.CancelledError
-                    job.thread = threading.get_ident()
-                try:
-                    outcome = job.context.run(job.call), None
-                finally:
-                    # An interruption that comes now is either before this and lands below, or finds no thread.
-                    with job.lock:
-                        job.thread, job.ended = None, True
-            except BaseException as error:
-                job.thread, job.ended = None, True
-                outcome = None, error
-            try:
-                self._loop.call_soon_threadsafe(self._ended, inbox, job, outcome)
+                self._loop.call_soon_threadsafe(self._came_back, inbox, job, outcome)
             except RuntimeError:  # the loop is closed: the worker has left
                 return
             del job, outcome
@@ -153,11 +149,22 @@ class Threads:
                     continue
                 return None
 
-    def _ended(self, inbox: SimpleQueue[Job | None], job: Job, outcome: tuple[Any, BaseException | None]) -> None:
+    def _carry_out(self, job: Job) -> None:
+        """The same in a thread that is lent."""
+        outcome = _called(job)
+        self._loop.call_soon_threadsafe(self._ended, job, outcome)
+        if isinstance(outcome[1], KeyboardInterrupt):  # it was meant for whoever waits here
+            raise outcome[1]
+
+    def _came_back(self, inbox: SimpleQueue[Job | None], job: Job, outcome: Outcome) -> None:
         if self._closed:
             inbox.put(None)
         else:
             self._idle.append(inbox)
+        self._ended(job, outcome)
+
+    @staticmethod
+    def _ended(job: Job, outcome: Outcome) -> None:
         value, error = outcome
         if job.future.done():  # given up, or cancelled
             if error is None:
@@ -171,6 +178,26 @@ class Threads:
             job.future.set_exception(wrapped)
         else:
             job.future.set_exception(error)
+
+
+def _called(job: Job) -> Outcome:
+    """Call the function of a job, unless it was dropped before."""
+    outcome: Outcome = None, None
+    try:
+        with job.lock:
+            if job.dropped:
+                raise asyncio.CancelledError
+            job.thread = threading.get_ident()
+        try:
+            outcome = job.context.run(job.call), None
+        finally:
+            # An interruption that comes now is either before this and lands below, or finds no thread.
+            with job.lock:
+                job.thread, job.ended = None, True
+    except BaseException as error:
+        job.thread, job.ended = None, True
+        outcome = None, error
+    return outcome
 
 
 _LINGER = 1.0
@@ -190,4 +217,4 @@ def in_thread(name: str, call: Callable[[], Any], context: Context) -> asyncio.F
             if known[0].is_closed():
                 _pools.pop(known, None)
         threads = _pools[loop, name] = Threads(name, linger=_LINGER)
-    return threads.start(call, context).future
+    return threads.start(call, context, lent_thread()).future

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.family",
             "aioqueue.outgoing",
             "aioqueue.periodic",
+            "aioqueue.queues",
             "aioqueue.result_of_id",
             "aioqueue.routing.addressing",
         ),
@@ -72,6 +73,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.around.signals",
             "aioqueue.canvas.parts",
             "aioqueue.graph",
+            "aioqueue.lending",
             "aioqueue.revoking",
             "aioqueue.stop_signals",
             "aioqueue.threads",
@@ -90,6 +92,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.around.events",
             "aioqueue.arguments",
             "aioqueue.attributes",
+            "aioqueue.awaiting",
             "aioqueue.around.layer",
             "aioqueue.around.leaving",
             "aioqueue.around.annotations",
@@ -102,6 +105,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.clock",
             "aioqueue.configuring",
             "aioqueue.definition",
+            "aioqueue.discovery",
             "aioqueue.exceptions",
             "aioqueue.hooks",
             "aioqueue.ids",
@@ -161,6 +165,7 @@ CIRCLE = frozenset(
 # What does input and output has no place in the data: (module, import) -> why it has.
 NOT_IN_DATA = ("asyncio", "anyio", "redis", "hiredis", "socket", "uvloop")
 IN_DATA_ALL_THE_SAME: dict[tuple[str, str], str] = {
+    ("aioqueue.awaiting", "asyncio"): "only to pass for a coroutine function where asyncio looks",
     ("aioqueue.payload.failure", "asyncio"): "only to know asyncio's own frames, which are left out of tracebacks",
 }
 

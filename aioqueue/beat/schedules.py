@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 import msgspec
 
 from aioqueue import kinds
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.beat.declaring import Code, code_of
 from aioqueue.beat.definition import read_definition, stored
 from aioqueue.beat.due import moment_of
@@ -83,6 +84,7 @@ class Schedules:
     def __init__(self, app: Core) -> None:
         self._app = app
 
+    @awaited
     async def add(
         self,
         name: str,
@@ -138,10 +140,12 @@ class Schedules:
             )
         return await self._info_of(name) or self._info(made, Code())
 
+    @awaited
     async def get(self, name: str) -> ScheduleInfo | None:
         """One schedule; None if there is none of that name."""
         return await self._info_of(name)
 
+    @awaited
     async def list(self) -> list[ScheduleInfo]:
         """All schedules, by name: those in the broker, and those of this program's code that cannot be put there."""
         broker = await self._broker()
@@ -151,6 +155,7 @@ class Schedules:
             found.setdefault(name, ScheduleInfo(name=name, task="", problem=problem))
         return [info for _, info in sorted(found.items())]
 
+    @awaited
     async def pause(self, name: str) -> None:
         """Let it fire no more, until it is resumed. A pause outlives restarts and deployments.
 
@@ -161,6 +166,7 @@ class Schedules:
         if not await broker.pause_schedule(_known_as(name), True):
             raise await self._unknown(name)
 
+    @awaited
     async def resume(self, name: str) -> None:
         """Let it fire again, from its next due time on; those in the meantime are over.
 
@@ -176,11 +182,13 @@ class Schedules:
             if await broker.pause_schedule(name, False, due=due, at=at, revision=known.revision):
                 return
 
+    @awaited
     async def remove(self, name: str) -> bool:
         """Drop a schedule; returns whether it was there. One of the code comes back with the next start of a scheduler
         that has that code: `pause` is for those."""
         return await (await self._broker()).remove_schedule(_known_as(name))
 
+    @awaited
     async def trigger(self, name: str) -> AsyncResult[Any]:
         """Send what it sends once, now, also if it is paused. Its due times stay as they are.
 
@@ -197,6 +205,7 @@ class Schedules:
             addressed_once(self._app, call.target_in(self._app), call.args, call.kwargs, call.options)
         return await headed(canvas, headers_of_due(name, broker.now())).send()
 
+    @awaited
     async def upcoming(self, name: str, n: int = 10) -> builtins.list[datetime]:
         """The next due times, without jitter, in the zone of the schedule; of a paused one those that it would have.
 
@@ -219,6 +228,9 @@ class Schedules:
             found.append(moment_of(due).astimezone(own))
             due = times.after(due)
         return found
+
+    def _spoken(self) -> Spoken:
+        return Spoken(f"app {self._app.name!r}", "app.schedules", "app.sync.schedules")
 
     # What is there
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.canvas.writing import plain_options
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.kinds import Seconds
@@ -203,6 +204,7 @@ class Canvas(ABC, Generic[R_co]):
             visit(self, visitor)
         return self
 
+    @awaited
     async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:
         """Send it whole, in one step; the arguments go to its first tasks, before their own.
 
@@ -216,10 +218,12 @@ class Canvas(ABC, Generic[R_co]):
         """
         return await self.app.out.send_canvas(self, args, kwargs)
 
+    @awaited
     async def delay(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]:
         """Celery's word for `send`."""
         return await self.send(*args, **kwargs)
 
+    @awaited
     async def apply_async(
         self,
         args: Iterable[Any] | None = None,
@@ -230,6 +234,7 @@ class Canvas(ABC, Generic[R_co]):
         canvas = self.clone().set(**options) if options else self
         return await canvas.send(*(args or ()), **(kwargs or {}))
 
+    @awaited
     async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R_co:
         """Send it and wait for its result, for up to `timeout` seconds."""
         from aioqueue.result import value_of
@@ -242,6 +247,11 @@ class Canvas(ABC, Generic[R_co]):
         from aioqueue.sync import SyncCanvas
 
         return SyncCanvas(self)
+
+    def _spoken(self) -> Spoken:
+        kind = type(self).__name__
+        name = f"{kind}(...)"
+        return Spoken(f"a {kind}", name, f"{name}.sync")
 
     def __or__(self, other: Canvas[T]) -> chain[T]:
         """This, and then the other with its result."""

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
+from aioqueue.awaiting import awaited
 from aioqueue.canvas.base import Canvas, canvases, check_canvas, show
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
@@ -179,14 +180,17 @@ class group(Canvas[list[T]]):
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""
         return {"type": "group", "tasks": [task.as_data() for task in self.tasks], **self.described()}
 
+    @awaited
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[T]:
         """Send it whole, in one step; see `Canvas.send`."""
         return cast("GroupResult[T]", await super().send(*args, **kwargs))
 
+    @awaited
     async def delay(self, *args: Any, **kwargs: Any) -> GroupResult[T]:
         """Celery's word for `send`."""
         return await self.send(*args, **kwargs)
 
+    @awaited
     async def apply_async(
         self,
         args: Iterable[Any] | None = None,
@@ -387,14 +391,17 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         self._items = list(self._all_items())
         return self.group().as_data()
 
+    @awaited
     async def send(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Send it whole, in one step; see `Canvas.send`."""
         return cast("GroupResult[list[T]]", await super().send(*args, **kwargs))
 
+    @awaited
     async def delay(self, *args: Any, **kwargs: Any) -> GroupResult[list[T]]:
         """Celery's word for `send`."""
         return await self.send(*args, **kwargs)
 
+    @awaited
     async def apply_async(
         self,
         args: Iterable[Any] | None = None,

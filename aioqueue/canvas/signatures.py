@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from aioqueue import kinds
 from aioqueue.arguments import is_hidden
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.canvas.base import Canvas, show
 from aioqueue.canvas.writing import plain_call
 from aioqueue.exceptions import ConfigurationError
@@ -109,12 +110,17 @@ class Signature(Canvas[R]):
         """It is a message and nothing more: no workflow is needed to send it."""
         return not (self.links or self.errbacks)
 
+    @awaited
     async def send(self, *args: Any, **kwargs: Any) -> AsyncResult[R]:
         """Send it, with `args` put before its own and `kwargs` added."""
         if not self.is_plain or self.spread:
             return await super().send(*args, **kwargs)
         args, kwargs = self.complete(args, kwargs)
         return await self.app.out.send(self.target, args, kwargs, self.options)
+
+    def _spoken(self) -> Spoken:
+        name = f"{self.task.rpartition('.')[2]}.s(...)"
+        return Spoken(f"task {self.task}", name, f"{name}.sync")
 
     def as_data(self) -> dict[str, Any]:
         """Plain data, fit for JSON, from which `signature(...)` makes it again."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import Broker, Consumer
 from aioqueue.testing.beating import Beat
 from aioqueue.testing.running import Runs
@@ -32,6 +33,7 @@ class Clock:
         """The time, in UTC."""
         return datetime.fromtimestamp(self._broker.now() / 1000, UTC)
 
+    @awaited
     async def advance(
         self,
         by: timedelta | None = None,
@@ -69,6 +71,9 @@ class Clock:
             await self._stage.move_clock(max(0, target - self._broker.now()))
             await self._beat.fire()
             await self._runs.until_quiet(retry_now=False)
+
+    def _spoken(self) -> Spoken:
+        return Spoken("the clock of a test", "t.clock")
 
     async def _run_what_is_due(self, target: int) -> int | None:
         """Run what is due, all of it before the clock is moved on; for how many ms nothing will be due then."""

@@ -1,12 +1,14 @@
 """The pytest plugin: the fixtures `aioqueue_app`, `aioqueue_testing` and `aioqueue_worker`, for those who ask for them.
 
-They work under pytest-asyncio, in both of its modes and with any loop scope, and under anyio's plugin with its asyncio
-backend (beside which pytest-asyncio must be in strict mode, or it takes anyio's tests).
+They work in tests that are plain functions, where what they give waits; under pytest-asyncio, in both of its modes and
+with any loop scope; and under anyio's plugin with its asyncio backend (beside which pytest-asyncio must be in strict
+mode, or it takes anyio's tests).
 Pytest imports this in every run, so nothing else is imported here.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,23 +45,25 @@ def aioqueue_app(request: pytest.FixtureRequest) -> Core:
 
     Override it with a fixture that returns an app of yours: the two others then use that.
     """
-    return _asynchronous("app", request)
+    return _fixture("app", request)
 
 
 @pytest.fixture
 def aioqueue_testing(request: pytest.FixtureRequest, aioqueue_app: Core) -> Testing:
-    """The `Testing` of `aioqueue_app`: what was sent, `drain`, the clock."""
-    return _asynchronous("testing", request)
+    """The `Testing` of `aioqueue_app`: what was sent, `drain`, the clock. In a plain test it is a `SyncTesting`."""
+    return _fixture("testing", request)
 
 
 @pytest.fixture
 def aioqueue_worker(request: pytest.FixtureRequest, aioqueue_testing: Testing) -> Worker:
     """A worker that runs the tasks of `aioqueue_app` as they come, beside the test."""
-    return _asynchronous("worker", request)
+    return _fixture("worker", request)
 
 
-def _asynchronous(name: str, request: pytest.FixtureRequest) -> Any:
-    """The fixture of that name which runs in the event loop of the test that asks for it."""
+def _fixture(name: str, request: pytest.FixtureRequest) -> Any:
+    """The fixture of that name for the test that asks for it: without an event loop, or in the one in which it runs."""
+    if not _is_coroutine(request):
+        return request.getfixturevalue(f"_aioqueue_{name}_plain")
     if "anyio_backend" in request.fixturenames:
         return request.getfixturevalue(f"_aioqueue_{name}_anyio")
     if not request.config.pluginmanager.hasplugin("asyncio"):
@@ -68,6 +72,13 @@ def _asynchronous(name: str, request: pytest.FixtureRequest) -> Any:
             "pytest.mark.anyio and let the fixture anyio_backend return 'asyncio'."
         )
     return request.getfixturevalue(f"_aioqueue_{name}_{_loop_scope(request)}")
+
+
+def _is_coroutine(request: pytest.FixtureRequest) -> bool:
+    function = request.function
+    if (of_hypothesis := getattr(function, "hypothesis", None)) is not None:  # a plain function around the test
+        function = of_hypothesis.inner_test
+    return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
 def _loop_scope(request: pytest.FixtureRequest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -10,8 +11,9 @@ from weakref import WeakKeyDictionary
 
 from aioqueue.around.overrides import Override
 from aioqueue.around.scopes import WorkerScope
+from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import WorkerStatus
-from aioqueue.connections import Connections
+from aioqueue.connections import Connections, running_loop
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.ids import short_id
 from aioqueue.task import Task
@@ -29,6 +31,7 @@ from aioqueue.worker.process import shared_scope
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue, Lifespan
+    from aioqueue.testing.sync import SyncTesting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,6 +58,9 @@ class Testing:
             t.assert_sent(add, 2, 3)
             await t.drain()
             assert await result.get() == 5
+
+    In a test that is a plain function it is `with app.testing() as t:`, and `t` has the same methods, which wait; see
+    `SyncTesting`.
 
     The code is that of a real worker. To wait for a result that nothing is going to give is an error, after a second.
     When the block ends, the app is as it was.
@@ -83,6 +89,7 @@ class Testing:
         self._before: _Before | None = None
 
     async def __aenter__(self) -> Testing:
+        running_loop()
         if self._stack is not None:
             raise AioQueueError("This app.testing() is in use; call app.testing() again for another one.")
         self._outbox = Outbox(self.app)
@@ -117,6 +124,18 @@ class Testing:
         stack, self._stack = self._stack, None
         if stack is not None:
             await stack.aclose()
+
+    def __enter__(self) -> SyncTesting:
+        from aioqueue.testing.sync import SyncTesting
+
+        _refuse_beside_a_loop()
+        self.app.portal.run(self.__aenter__())
+        return SyncTesting(self, self.app.portal)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.app.portal.run(self.__aexit__(kind, error, traceback), lends=True)
 
     def _take(self, stack: AsyncExitStack, route: Connections, scope: WorkerScope) -> None:
         app = self.app
@@ -181,6 +200,7 @@ class Testing:
 
     # Running
 
+    @awaited
     async def drain(self) -> None:
         """Run everything that is due, and what comes of it, until nothing is.
 
@@ -190,6 +210,7 @@ class Testing:
         self._require_innermost()
         await self._runs.until_quiet(retry_now=True)
 
+    @awaited
     async def run(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Send one task and run it to its end, with its retries at once.
 
@@ -235,6 +256,9 @@ class Testing:
 
     # For messages
 
+    def _spoken(self) -> Spoken:
+        return Spoken(f"the test of app {self.app.name!r}", "t")
+
     def _require_innermost(self) -> None:
         if self._stack is None:
             raise self._not_open()
@@ -264,6 +288,16 @@ class Testing:
 
     def __repr__(self) -> str:
         return f"<Testing {self.app.name!r} on {self._kind}, {len(self._outbox.of())} sent>"
+
+
+def _refuse_beside_a_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise AioQueueError(
+        "In a coroutine it is `async with app.testing() as t:`. `with` is for tests that are plain functions."
+    )
 
 
 def _idle() -> WorkerStatus:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
 
+from aioqueue.lending import lent_thread
 from aioqueue.task import Task
 from aioqueue.threads import CallInLoop, Threads
 from aioqueue.worker.interruptible import interruptible
@@ -34,7 +35,7 @@ class Calls:
     """Calls the function of each run in the way that it is made for."""
 
     def __init__(self) -> None:
-        self._threads = Threads("aioqueue-task")
+        self._threads = Threads("aioqueue-task", lent=lent_thread())
         self._inline: Way = Inline()
         self._in_thread: Way = InThread(self._threads)
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Broker, QueueStatus
 from aioqueue.canvas import Canvas
-from aioqueue.dispatch import BareCall, Dispatch, postings
+from aioqueue.dispatch import BareCall, Dispatch, Posting, postings
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.ids import new_id
 from aioqueue.message import Record, State, decode_record
 from aioqueue.result import AsyncResult
+from aioqueue.waiting import A_MOMENT, OutOfTime, within
 from aioqueue.worker.consuming import Together
 from aioqueue.worker.worker import Worker
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+    from aioqueue.task import Task
+
+Options = Mapping[str, Any]
+
+_AT_ONCE = 100  # at least, for tasks that run wait for those that they have sent
 
 
 class EagerResult(AsyncResult[Any]):
@@ -49,13 +57,11 @@ class Eager(Dispatch):
             return await super().send_single(call)
         app = self._app
         broker = await _broker(app)
-        batch = postings(app, target, args, kwargs, {**options, "countdown": None, "eta": None}, broker.now())
+        batch = _postings(app, broker, target, args, kwargs, options)
         await self._send(broker, batch)
-        await _work(app, broker)
-        # One that raised Ignore has left no record, nor one that is to be ignored and returned what cannot be sent.
-        id = batch[0].message.id
-        (data,) = await broker.records([id])
-        result = EagerResult(app, id, Record(state=State.SUCCESS) if data is None else decode_record(data))
+        result = await _ended(app, app, broker, batch[0].message.id)
+        if not app.conf.task_store_eager_result:
+            await broker.forget([result.id])
         if app.conf.task_eager_propagates:
             await result.get()
         return result
@@ -76,6 +82,49 @@ class Eager(Dispatch):
         return result
 
 
+async def run_in_place(
+    app: Core, apart: Core, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+) -> AsyncResult[Any]:
+    """Run a task that is not sent.
+
+    Args:
+        app: the task's.
+        apart: the same on a broker of its own, where nothing else waits.
+        task, args, kwargs, options: the call.
+
+    Raises:
+        ConfigurationError: it has links.
+    """
+    if options.keys() & {"link", "link_error"}:
+        raise ConfigurationError(f"apply() runs {task.name} alone, and calls no link: send it. Nothing was run.")
+    async with apart:
+        broker = await apart.broker()
+        (first, *_) = batch = _postings(apart, broker, task, args, kwargs, options)
+        await broker.send([posting.message for posting in batch], timeout=app.conf.send_timeout)
+        return await _ended(app, apart, broker, first.message.id)
+
+
+def _postings(
+    app: Core, broker: Broker, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+) -> tuple[Posting, ...]:
+    # With an id of its sender's own the broker knows whether it goes on.
+    own = {"task_id": options.get("task_id") or new_id(), "countdown": None, "eta": None}
+    return postings(app, task, args, kwargs, {**options, **own}, broker.now())
+
+
+async def _ended(app: Core, apart: Core, broker: Broker, id: str) -> EagerResult:
+    """Run what waits in the broker, and give the result of that task."""
+    await _work(apart, broker)
+    # A worker that runs the one who sends it may have it.
+    async with broker.watch(id) as watch:
+        while (await broker.going_on([id]))[0]:
+            with suppress(OutOfTime):
+                await within(A_MOMENT, watch.next())
+    # One that raised Ignore has left no record, nor one that is to be ignored and returned what cannot be sent.
+    (data,) = await broker.records([id])
+    return EagerResult(app, id, Record(state=State.SUCCESS) if data is None else decode_record(data))
+
+
 async def _broker(app: Core) -> Broker:
     broker = await app.broker()
     if broker.capabilities.shared:
@@ -89,7 +138,15 @@ async def _broker(app: Core) -> Broker:
 async def _work(app: Core, broker: Broker) -> None:
     """Run all that waits; again while something does, for a replacement may go to a queue that there was not before."""
     while queues := _worked_on(await broker.queues()):
-        worker = Worker(app, queues=Together(queues), burst="now", retry_now=True, is_eager=True, hostname="eager")
+        worker = Worker(
+            app,
+            queues=Together(queues),
+            concurrency=max(_AT_ONCE, app.conf.worker_concurrency),
+            burst="now",
+            retry_now=True,
+            is_eager=True,
+            hostname="eager",
+        )
         await worker.run(install_signals=False)
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aioqueue.around.scopes import WorkerScope
+from aioqueue.lending import lent_thread
 from aioqueue.threads import Threads
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def living(app: Core, cold: asyncio.Event, patience: float) -> AsyncGenera
     """
     async with AsyncExitStack() as stack:
         state = await stack.enter_async_context(app.lifespan(app)) if app.lifespan is not None else None
-        threads = Threads("aioqueue-dependency")
+        threads = Threads("aioqueue-dependency", lent=lent_thread())
         stack.callback(threads.close)
         scope = app.scope
         if scope is None:

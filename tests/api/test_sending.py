@@ -615,8 +615,8 @@ async def test_sync_from_threads(redis_app: AioQueue) -> None:
         result = add.send(number, y=1)
         assert result.get(timeout=PATIENCE) == number + 1
         assert result.ready() and result.successful() and not result.failed()
-        assert result.state() == "SUCCESS"
-        assert result.info().result == number + 1
+        assert result.state == "SUCCESS"
+        assert result.info.result == number + 1
         assert result.id in repr(result)
         assert add.delay(1).get() == 11
         assert add.call(2, timeout=PATIENCE) == 12
@@ -627,7 +627,7 @@ async def test_sync_from_threads(redis_app: AioQueue) -> None:
             failed.get(timeout=PATIENCE)
         assert failed.failed()
         result.forget()
-        assert result.state() == "PENDING"
+        assert result.state == "PENDING"
         waiting = tasks.add.sync.options(countdown=60).send(1)
         with pytest.raises(TimeoutError, match=r"has not ended after 0\.02 s"):
             waiting.get(timeout=0.02)
@@ -644,7 +644,7 @@ async def test_sync_from_threads(redis_app: AioQueue) -> None:
 def test_sync_from_a_script(redis_app: AioQueue) -> None:
     tasks = Tasks(redis_app)
     result = tasks.add.sync.send(1)
-    assert result.state() == "SENT"
+    assert result.state == "SENT"
     redis_app.portal.close()
     assert tasks.add.sync.send(1).id != result.id, "it starts again after closing"
 
@@ -659,7 +659,7 @@ def test_sync_in_a_child_that_was_forked_at_a_bad_moment(redis_app: AioQueue) ->
         if child == 0:
             code = 1
             try:
-                code = 0 if tasks.add.sync.send(1).state() == "SENT" else 2
+                code = 0 if tasks.add.sync.send(1).state == "SENT" else 2
             finally:
                 os._exit(code)
     deadline = time.monotonic() + PATIENCE

@@ -50,7 +50,7 @@ async def test_each_kind_from_threads(sync_stage: Stage) -> None:
             result = canvas.sync.send()
             assert result.get(timeout=10) == expected
             assert result.ready() and result.successful() and not result.failed()
-            assert result.state() == "SUCCESS"
+            assert result.state == "SUCCESS"
 
     async with s.working():
         await asyncio.gather(*(asyncio.to_thread(work, n) for n in range(4)))
@@ -78,7 +78,7 @@ async def test_failures(sync_stage: Stage) -> None:
             result.get(timeout=10)
         assert isinstance(caught.value.__cause__, Expected)
         assert result.failed()
-        assert result.state() == "FAILURE"
+        assert result.state == "FAILURE"
         with pytest.raises(Expected):
             group(s.same.s(1), s.fail.s()).sync.call(timeout=10)
 
@@ -89,11 +89,11 @@ async def test_failures(sync_stage: Stage) -> None:
 def test_without_any_loop_or_worker(sync_stage: Stage) -> None:
     s = sync_stage
     result = chain(s.echo.s(1), s.echo.s()).sync.send()
-    assert result.state() == "SENT"
+    assert result.state == "SENT"
     with pytest.raises(TimeoutError, match="has not ended"):
         result.get(timeout=0.02)
     assert result.revoke()
-    assert result.state() == "REVOKED"
+    assert result.state == "REVOKED"
     with pytest.raises(PayloadError, match="nothing was sent"):
         chain(s.add.s(1), s.same.s()).sync.send()
     with pytest.raises(ConfigurationError, match="Nothing was sent"):
@@ -154,7 +154,7 @@ async def test_the_relatives_of_a_result(sync_stage: Stage) -> None:
         header = result.parent
         assert isinstance(header, SyncGroupResult)
         assert header.get(timeout=1) == [3, 4]
-        assert header.children == [result]
+        assert header.children == list(header)
         assert header.parent.get(timeout=1) == 2
         assert [child.get(timeout=1) for child in header[0].parent.children] == [[3, 4], 3, 4]
         assert header.parent.parent is None

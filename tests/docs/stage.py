@@ -93,6 +93,7 @@ class Stage:
 
     def _module(self, name: str) -> types.ModuleType:
         module = sys.modules[name] = types.ModuleType(name)
+        module.__file__ = f"{name.replace('.', '/')}.py"  # Flask looks for what lies beside it
         self._added.append(name)
         return module
 

@@ -43,9 +43,15 @@ TESTS = """
     def test_nothing_is_used_by_itself():
         assert app.observers == []
 
-    def test_without_a_loop(aioqueue_testing):
-        add.sync.send(2, 3)
+    def test_without_a_loop(aioqueue_app, aioqueue_testing):
+        assert aioqueue_app is app
+        result = add.sync.send(2, 3)
         aioqueue_testing.assert_sent(add, 2, 3)
+        assert aioqueue_testing.drain() is None
+        assert result.get() == 5
+
+    def test_without_a_loop_with_a_worker(aioqueue_worker):
+        assert add.sync.call(2, 3, timeout=10) == 5
 """
 
 
@@ -58,19 +64,19 @@ def run(pytester: pytest.Pytester, ini: str, *arguments: str) -> pytest.RunResul
 def test_with_pytest_asyncio(pytester: pytest.Pytester, mode: str) -> None:
     pytester.makepyfile(shop=SHOP, test_shop=TESTS)
     ini = f"aioqueue_app = shop:app\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function"
-    run(pytester, ini).assert_outcomes(passed=6)
+    run(pytester, ini).assert_outcomes(passed=7)
 
 
 def test_with_session_wide_loops(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(shop=SHOP, test_shop=TESTS)
     ini = "aioqueue_app = shop:app\nasyncio_default_fixture_loop_scope = session\n"
-    run(pytester, ini + "asyncio_default_test_loop_scope = session").assert_outcomes(passed=6)
+    run(pytester, ini + "asyncio_default_test_loop_scope = session").assert_outcomes(passed=7)
 
 
 def test_on_the_embedded_server(pytester: pytest.Pytester, own_server: None) -> None:
     pytester.makepyfile(shop=SHOP, test_shop=TESTS)
     ini = "aioqueue_app = shop\naioqueue_broker = embedded\nasyncio_default_fixture_loop_scope = function"
-    run(pytester, ini).assert_outcomes(passed=6)
+    run(pytester, ini).assert_outcomes(passed=7)
 
 
 @pytest.mark.parametrize("arguments", [[], ["-p", "no:asyncio"]])
@@ -150,7 +156,18 @@ def test_an_app_that_is_not_there(pytester: pytest.Pytester, place: str, message
 
 
 def test_without_a_plugin_for_async_tests(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile("def test_app(aioqueue_app): ...")
-    result = run(pytester, "", "-p", "no:asyncio")
-    result.assert_outcomes(errors=1)
+    """Plain ones need none."""
+    pytester.makepyfile(
+        shop=SHOP,
+        test_shop="""
+            from shop import add
+
+            async def test_app(aioqueue_app): ...
+
+            def test_plain(aioqueue_testing):
+                assert aioqueue_testing.run(add, 2, 3) == 5
+        """,
+    )
+    result = run(pytester, "aioqueue_app = shop:app", "-p", "no:asyncio")
+    result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(["*needs an event loop: install pytest-asyncio*"])

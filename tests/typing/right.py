@@ -289,7 +289,7 @@ def without_a_loop() -> None:
     assert_type(add.sync.send(1, 2).get(timeout=10), int)
     assert_type(add.sync.call(1, timeout=3), int)
     assert_type(add.sync.options(queue="q").send(1, 2), SyncResult[int])
-    assert_type(bound.sync.send(1).state(), str)
+    assert_type(bound.sync.send(1).state, str)
     result = chain(thumbnail.s("a"), add.s(1)).sync.send()
     assert_type(result, SyncResult[int])
     assert_type(chain(add.s(1), add.s(1)).sync.apply_async((1,), queue="q"), SyncResult[int])

@@ -1,0 +1,237 @@
+"""Calls that are to be awaited, and tell when nobody has.
+
+A coroutine that is dropped does nothing, and one that is asked whether it is true says yes. Here the first is an error
+in the log, with what was not sent, and the second raises; so does a method that is asked in place of its answer, as in
+`if result.ready:`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from functools import wraps
+from types import CoroutineType, MethodType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
+
+from aioqueue.logs import logger
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SENDS = frozenset({"send", "delay", "apply_async", "call", "send_many", "send_task", "requeue", "trigger"})
+
+
+class Spoken(NamedTuple):
+    """How an object is spoken of, where a call of its methods was not awaited.
+
+    Attributes:
+        subject: what it is, as "task shop.add".
+        expression: as it stands in code: "add".
+        sync: the same where there is no event loop: "add.sync"; "" where there is nothing of the kind.
+    """
+
+    subject: str
+    expression: str
+    sync: str = ""
+
+
+class Speaks(Protocol):
+    """What has methods that are to be awaited."""
+
+    def _spoken(self) -> Spoken:
+        """How it is spoken of."""
+        ...
+
+
+class AwaitedCall(Coroutine[Any, Any, T]):
+    """A call of a method, to be awaited: the coroutine that does it, for all who ask.
+
+    Args:
+        coroutine: does it.
+        owner: whose method that is.
+        method: its name.
+    """
+
+    __slots__ = ("__weakref__", "_coroutine", "_method", "_owner")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], owner: Speaks, method: str) -> None:
+        self._coroutine: Any = coroutine
+        self._owner = owner
+        self._method = method
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        # `await` lets go of this before it begins, so that it is no longer ours to tell of.
+        coroutine = self._coroutine
+        self._coroutine = None
+        if coroutine is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        return coroutine.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Go on with it, as asyncio's tasks do."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in it."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """Give it up, and do not tell."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def __del__(self) -> None:
+        coroutine = self._coroutine
+        if coroutine is not None and coroutine.cr_frame is not None:
+            self._dropped(coroutine)
+
+    def _dropped(self, coroutine: Any) -> None:
+        if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+            return
+        coroutine.close()  # or Python warns of an inner one, whose name says nothing to anybody
+        try:
+            logger.error("%s", self._advice(_place(self._method)), stacklevel=3)
+        except Exception:  # at the interpreter's end there may be nothing left to tell it with
+            pass
+
+    def _advice(self, place: str = "") -> str:
+        subject, expression, sync = _spoken_of(self._owner)
+        done = "sent" if self._method in _SENDS else "done"
+        call = f"{self._method}(...)"
+        instead = f", or, where there is no event loop, `{sync}.{call}`" if sync else ""
+        return (
+            f"{expression}.{call} was not awaited{place}: nothing was {done} ({subject}). Write "
+            f"`await {expression}.{call}`{instead}."
+        )
+
+    if not TYPE_CHECKING:
+        # anyio's task groups, for one, ask for the type of a coroutine.
+        __class__ = property(lambda _: CoroutineType)
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith(("cr_", "__")):
+                return getattr(self._coroutine, name)
+            raise AttributeError(f"A call that was not awaited has no {name!r}: {self._advice()}", name=name, obj=self)
+
+    def _refuse(self) -> NoReturn:
+        advice = self._advice()
+        self.close()
+        raise TypeError(advice)
+
+    def __bool__(self) -> bool:
+        self._refuse()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other if isinstance(other, Coroutine) else self._refuse()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<coroutine {_spoken_of(self._owner).expression}.{self._method}(...)>"
+
+
+def _spoken_of(owner: Speaks) -> Spoken:
+    return owner._spoken()  # pyright: ignore[reportPrivateUsage]  # users' classes have the other names
+
+
+def _place(method: str) -> str:
+    """Where it was dropped, if that is where it was called."""
+    try:
+        frame: Any = sys._getframe(3)  # pyright: ignore[reportPrivateUsage]  # below: `_dropped`, `__del__`
+    except ValueError:  # the collector, at the end of a thread
+        return ""
+    if method not in frame.f_code.co_names:  # it was kept, and a function's end has dropped it
+        return ""
+    return f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def coroutine_function(function: F) -> F:
+    """Let a function pass for one that is defined with `async def`: what it returns can be awaited."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:  # as asyncio.iscoroutinefunction wants it, which is what frameworks ask there
+        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
+
+
+def _awaited(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., AwaitedCall[Any]]:
+    name = method.__name__
+
+    @wraps(method)
+    def call(self: Speaks, *args: Any, **kwargs: Any) -> AwaitedCall[Any]:
+        return AwaitedCall(method(self, *args, **kwargs), self, name)
+
+    return coroutine_function(call)
+
+
+class _Asked:
+    """A method whose answer is what counts."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = _awaited(method) if inspect.iscoroutinefunction(method) else method
+        self.__doc__ = method.__doc__
+        self.__wrapped__ = method
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        return self._method if owner is None else Question(self._method, owner)
+
+
+class Question:
+    """A bound method, as any other; but to take it for the answer raises."""
+
+    __slots__ = ("__func__", "__self__")
+
+    def __init__(self, method: Callable[..., Any], owner: Speaks) -> None:
+        self.__func__ = method
+        self.__self__ = owner
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__func__(self.__self__, *args, **kwargs)
+
+    if not TYPE_CHECKING:
+        __class__ = property(lambda _: MethodType)
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                return getattr(self.__func__, name)
+            raise AttributeError(self._advice(), name=name, obj=self)
+
+    def _advice(self) -> str:
+        method: Any = self.__func__
+        call = f"{_spoken_of(self.__self__).expression}.{method.__name__}"
+        is_awaited = inspect.iscoroutinefunction(inspect.unwrap(method))
+        return f"`{call}` is a method, and not its answer: write `{'await ' if is_awaited else ''}{call}()`."
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(self._advice())
+
+    def __bool__(self) -> bool:
+        self._refuse()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not Question:
+            self._refuse()
+        return self.__self__ is other.__self__ and self.__func__ is other.__func__
+
+    def __hash__(self) -> int:
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<{self._advice()}>"
+
+
+if TYPE_CHECKING:
+
+    def awaited(method: F) -> F:
+        """A method that is to be awaited, and tells when it is not."""
+        ...
+
+    def asked(method: F) -> F:
+        """A method whose answer is what counts: to ask the method in its place raises."""
+        ...
+
+else:
+    awaited, asked = _awaited, _Asked

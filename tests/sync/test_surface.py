@@ -1,0 +1,158 @@
+"""`app.sync`, `task.sync`, `result.sync`: all that there is to be awaited, there is without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import pytest
+from support.apps import working
+from support.waiting import PATIENCE
+
+from aioqueue import AioQueue, AsyncResult, Canvas, GroupResult, Task, TaskContext, group
+from aioqueue.beat.schedules import Schedules
+from aioqueue.beat.sync import SyncSchedules
+from aioqueue.dead_letters import DeadLetters
+from aioqueue.queues import Queues
+from aioqueue.result_of_id import ResultOfId
+from aioqueue.sync import SyncCanvas, SyncGroupResult, SyncResult, SyncTask
+from aioqueue.sync_app import SyncApp, SyncDeadLetters, SyncQueues
+from aioqueue.testing import Testing
+from aioqueue.testing.clock import Clock
+from aioqueue.testing.sync import SyncClock, SyncTesting
+
+PAIRS: dict[type[Any], type[Any]] = {
+    AioQueue: SyncApp,
+    Task: SyncTask,
+    Canvas: SyncCanvas,
+    AsyncResult: SyncResult,
+    ResultOfId: SyncResult,
+    GroupResult: SyncGroupResult,
+    DeadLetters: SyncDeadLetters,
+    Queues: SyncQueues,
+    Schedules: SyncSchedules,
+    Testing: SyncTesting,
+    Clock: SyncClock,
+}
+# What has no place where there is no event loop, and why.
+LEFT_OUT = {
+    "open": "it connects with the first call",
+    "close": "it disconnects with the process",
+    "disconnect": "the same",
+    "broker": "what is below",
+    "run_in_place": "what is below: task.sync.apply",
+    "place": "what is below",
+}
+
+
+def _to_be_awaited(kind: type[Any]) -> Iterator[str]:
+    for name, value in inspect.getmembers_static(kind):
+        function = getattr(value, "__wrapped__", value)
+        waits = asyncio.iscoroutinefunction(value) or inspect.iscoroutinefunction(function)
+        if not name.startswith("_") and (waits or inspect.isasyncgenfunction(function)):
+            yield name
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_each_method_that_is_awaited_has_one_that_waits(kind: type[Any]) -> None:
+    names = [name for name in _to_be_awaited(kind) if name not in LEFT_OUT]
+    assert names, kind
+    found = PAIRS[kind]
+    assert [name for name in names if not hasattr(found, name)] == []
+    for name in names:
+        plain = inspect.getattr_static(found, name)
+        if isinstance(plain, property):
+            continue
+        before, after = (inspect.signature(getattr(one, name)).parameters for one in (kind, found))
+        assert list(before) == list(after), f"{found.__name__}.{name} takes other arguments"
+
+
+def test_each_room_of_an_app_has_one_that_waits() -> None:
+    rooms = {name for name, value in vars(AioQueue).items() if isinstance(value, cached_property)} - {"sync"}
+    assert rooms == {"dead_letters", "queues", "schedules"}
+    assert [name for name in rooms if not hasattr(SyncApp, name)] == []
+
+
+async def test_celerys_properties(app: AioQueue) -> None:
+    @app.task(bind=True)
+    def work(ctx: TaskContext, fails: bool) -> dict[str, int]:
+        ctx.update_state(state="PROGRESS", meta={"current": 1})
+        if fails:
+            raise ValueError("no")
+        return {"current": 2}
+
+    def look() -> None:
+        waiting = work.sync.options(countdown=60).send(False)
+        assert (waiting.state, waiting.status, waiting.result, waiting.traceback) == ("SENT", "SENT", None, None)
+        assert waiting.info.get("current", 0) == 0 and waiting.children == [] and "current" not in waiting.info
+        assert waiting.revoke(reason="late")
+
+        good = work.sync.delay(False)
+        assert good.get(timeout=PATIENCE) == {"current": 2}
+        assert (good.state, good.status, good.result) == ("SUCCESS", "SUCCESS", {"current": 2})
+        assert good.info.result == {"current": 2}
+        assert good.info.get("current", 0) == good.info["current"] == 2 and "current" in good.info
+        assert good.ready() and good.successful() and not good.failed()
+
+        bad = work.sync.delay(True)
+        with pytest.raises(ValueError, match="no"):
+            bad.get(timeout=PATIENCE)
+        assert (
+            bad.status == "FAILURE" and isinstance(bad.result, ValueError) and "ValueError: no" in (bad.traceback or "")
+        )
+        assert bad.info.get("current") is None
+        with pytest.raises(KeyError):
+            bad.info["current"]
+
+        for again in (app.sync.result(good.id), app.sync.AsyncResult(good.id), work.sync.AsyncResult(good.id)):
+            assert again == good and again.get() == {"current": 2}
+        good.forget()
+        assert good.state == "PENDING"
+        members = group(work.s(False)).sync.send()
+        assert members.get(timeout=PATIENCE) == members.result == [{"current": 2}]
+        assert members.status == "SUCCESS" and members.completed_count() == 1
+
+    async with working(app):
+        await asyncio.to_thread(look)
+
+
+async def test_what_waits_and_dropping_it(app: AioQueue) -> None:
+    @app.task(queue="email")
+    async def mail() -> None: ...
+
+    await mail.send()
+    await mail.options(countdown=60).send()
+    (email,) = [queue for queue in await app.queues.list() if queue.name == "email"]
+    assert (email.waiting, email.running, email.delayed, email.consumers) == (1, 0, 1, 0)
+    assert email.oldest is not None
+
+    def look() -> None:
+        assert [queue.name for queue in app.sync.queues.list()] == ["email"]
+        assert app.sync.queues.purge("email") == 1
+        app.sync.revoke_by_stamp("customer", 7)
+
+    await asyncio.to_thread(look)
+    async with working(app, queues=["email"]):
+        (email,) = await app.queues.list()
+        assert (email.waiting, email.consumers) == (0, 1)
+
+
+async def test_beside_a_loop_it_says_how(app: AioQueue) -> None:
+    """As in a view of Flask that an asynchronous test calls."""
+
+    @app.task
+    async def add(x: int) -> int:
+        return x
+
+    def view() -> str:
+        return add.sync.send(1).id
+
+    with pytest.raises(Exception, match=r"await asyncio\.to_thread\(client\.post"):
+        view()
+    async with app.testing() as t:
+        id = await asyncio.to_thread(view)
+        await t.drain()
+        assert await app.result(id).get() == 1
