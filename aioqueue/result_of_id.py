@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -147,7 +147,7 @@ class ResultOfId(AsyncResult[R]):
         return await (super().revoke(terminate, reason) if group is None else group.revoke(terminate, reason))
 
 
-def _arrived(id: str, name: str, members: list[Any] | None) -> AsyncResult[Any]:
+def _arrived(id: str, name: str, members: Sequence[Any] | None) -> AsyncResult[Any]:
     """A result that has come as an argument, or as what a task has returned."""
     app = app_in_use()
     if members is None:

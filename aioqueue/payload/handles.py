@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
 
 from aioqueue.exceptions import PayloadError
-
-_MOST_LEVELS: Final = 50
 
 
 class Handle:
@@ -23,26 +23,35 @@ class Handle:
         return handle_of, (self.names(),)
 
 
-_makers: list[Callable[[str, str, list[Any] | None], Any]] = []
+class _Names(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    id: str
+    task: str
+    members: list[_Names] | None = None
 
 
-def made_by(make: Callable[[str, str, list[Any] | None], Any]) -> None:
-    """Say what makes a result of an id, a task's name, and the results of its members if it is a group's."""
+Make = Callable[[str, str, Sequence[Any] | None], Any]
+"""Makes a result of an id, the name of its task, and the results of its members if it is a group's."""
+
+_makers: list[Make] = []
+
+
+def made_by(make: Make) -> None:
+    """Say what makes them."""
     _makers[:] = [make]
 
 
-def handle_of(names: Any, level: int = 0) -> Any:
+def handle_of(names: Any) -> Any:
     """The reverse of `names`.
 
     Raises:
         PayloadError: it is none.
     """
-    match names:
-        case [str(id), str(name)]:
-            members = None
-        case [str(id), str(name), list()] if level < _MOST_LEVELS:
-            found: list[Any] = names[2]
-            members = [handle_of(one, level + 1) for one in found]
-        case _:
-            raise PayloadError("it holds the result of a task that was sent, which cannot be read")
-    return _makers[0](id, name, members)
+    try:
+        return _made(msgspec.convert(names, _Names))
+    except msgspec.ValidationError:
+        raise PayloadError("it holds the result of a task that was sent, which cannot be read") from None
+
+
+def _made(names: _Names) -> Any:
+    members = None if names.members is None else [_made(member) for member in names.members]
+    return _makers[0](names.id, names.task, members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from support.apps import working
 
 from aioqueue import AioQueue, AsyncResult, GroupResult, TaskContext, chain, chord, group
+from aioqueue.exceptions import PayloadError
+from aioqueue.payload import decode
 
 
 async def test_what_is_known_by_attributes(app: AioQueue) -> None:
@@ -146,3 +149,10 @@ async def test_a_result_of_another_app(app: AioQueue) -> None:
         sent = await sends.delay()
         assert (await sent.get(timeout=10)).app is app
         assert await asks.call(sent.id, timeout=10) == 1
+
+
+def test_what_is_no_result() -> None:
+    for names in (5, [], ["id"], ["id", "name", "members"], ["id", "name", [["id"]]], ["id", "name", None, 4]):
+        payload = json.dumps(["$r", *names] if isinstance(names, list) else {"x": ["$r", names]}).encode()
+        with pytest.raises(PayloadError, match="the result of a task that was sent, which cannot be read"):
+            decode(payload, "json+types", max_size=1000)
