@@ -328,8 +328,9 @@ def names_of_exceptions():
 
 @fact
 def nobody_who_answers_a_ping_is_exit_code_69():
-    from celery.bin.celery import celery as command
     from click.testing import CliRunner
+
+    from celery.bin.celery import celery as command
 
     return CliRunner().invoke(command, ["-b", "memory://", "inspect", "-t", "0.1", "ping"]).exit_code == 69
 
