@@ -8,6 +8,7 @@ A distribution adds one with an entry point:
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import AsyncExitStack
 from importlib.metadata import EntryPoint, entry_points
@@ -17,6 +18,7 @@ from aioqueue.brokers.address import Address, Factory
 from aioqueue.brokers.private import embedded_name, is_memory
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.logs import logger
 from aioqueue.url import REDIS, masked, scheme_of
 
 GROUP = "aioqueue.brokers"
@@ -94,6 +96,12 @@ async def _embedded(address: Address, stack: AsyncExitStack) -> Broker:
     from aioqueue.brokers.redis import RedisBroker
     from aioqueue.embedded import acquire_async
 
+    if not address.url and os.environ.get("CELERY_BROKER_URL"):
+        logger.warning(
+            "$CELERY_BROKER_URL is set, and not read: the app %s uses its private server. Set AIOQUEUE_BROKER, or "
+            "broker=.",
+            address.app,
+        )
     named = embedded_name(address.url)
     server = await acquire_async(named or address.app)
     stack.callback(server.close)

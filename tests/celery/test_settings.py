@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.isolation import no_shared_tasks, plain_environment  # noqa: F401
 
 from aioqueue import AioQueue, Queue
 from aioqueue.celery.meanings import MEANINGS
@@ -387,7 +386,6 @@ def test_queues_of_kombu(app: AioQueue) -> None:
 
 def test_every_setting_of_celery_is_understood(tmp_path: Path) -> None:
     program = "from celery.app.defaults import _TO_NEW_KEY as old; import json; print(json.dumps(old))"
-    # In a process of its own: here, celery is the folder of this file.
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     if done.returncode:
         pytest.skip("Celery is not installed")
@@ -400,3 +398,19 @@ def test_every_setting_of_celery_is_understood(tmp_path: Path) -> None:
 
 def test_nothing_in_the_table_is_a_setting_of_ours() -> None:
     assert MEANINGS.keys() & set(Settings.__struct_fields__) == set()
+
+
+async def test_celerys_variable_is_told_and_not_read(
+    app: AioQueue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def acquire(*_: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr("aioqueue.embedded.acquire_async", acquire)
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://h")
+    with pytest.raises(Stop):
+        await app.open()
+    assert [text for text in told(caplog) if "AIOQUEUE_BROKER" in text]
