@@ -111,9 +111,10 @@ def test_a_process_is_replaced_after_so_many_tasks(aioqueue: Shell) -> None:
     worker = aioqueue.worker("--max-tasks-per-child", "1", "-l", "info")
 
     line = "call shop:app where --wait --json --timeout 30"
-    first, second = (result_of(run)[1] for run in run_all(aioqueue, line, line))
-    assert first != second
-    assert "another one takes its place" in worker.err
+    [first] = run_all(aioqueue, line)
+    worker.wait_for("another one takes its place")
+    [second] = run_all(aioqueue, line)
+    assert result_of(first)[1] != result_of(second)[1]
 
 
 def test_words_that_name_what_to_write(folder_shell: Shell) -> None:

@@ -66,7 +66,7 @@ def test_celerys_order_of_words(aioqueue: Shell) -> None:
         "-n",
         "w1@%h",
         "-P",
-        "gevent",
+        "prefork",
         "-Ofair",
         "-E",
     ]
