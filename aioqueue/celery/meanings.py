@@ -185,7 +185,6 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "task_acks_on_failure": _missed("a task that fails has ended; see autoretry_for", True),
     "task_acks_on_timeout": _missed("a task that is over its limit has ended; see autoretry_for", True),
     "task_allow_error_cb_on_chord_header": _none("it is the only way: a handler hears of each failed header", True),
-    "task_store_eager_result": _none("the result of a task that was run eagerly is with what send returned"),
     # Results.
     "result_cache_max": _none("no results are cached", -1),
     "result_exchange": _none(KEPT_IN_THE_BROKER, "celeryresults"),
