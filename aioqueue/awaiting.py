@@ -180,7 +180,8 @@ class _Asked:
 
 
 class Question:
-    """A bound method, as any other; but to take it for the answer raises."""
+    """A bound method, as any other; but to take it for the answer raises. To await it calls it, as Celery's users who
+    have added an `await` expect: `await result.state`."""
 
     __slots__ = ("__func__", "__self__")
 
@@ -190,6 +191,9 @@ class Question:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__func__(self.__self__, *args, **kwargs)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self().__await__()
 
     if not TYPE_CHECKING:
         __class__ = property(lambda _: MethodType)

@@ -27,6 +27,7 @@ async def test_what_is_known_by_attributes(app: AioQueue) -> None:
         result = await long_running.delay()
         assert await result.get(timeout=10) == "completed"
         assert (await result.status, await result.result, await result.traceback) == ("SUCCESS", "completed", None)
+        assert (await result.state, await result.ready) == ("SUCCESS", True)  # type: ignore[misc]  # pyright: ignore
         failed = await long_running.delay(True)
         error: Any = await failed.get(timeout=10, propagate=False)
         assert repr(error) == "ValueError('as asked')"
