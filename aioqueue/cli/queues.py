@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import QueueStatus
     from aioqueue.cli.messages import WaitingTask
+    from aioqueue.cli.target import Target
 
 _limit_option = click.option(
     "-n", "--limit", type=click.IntRange(1), default=100, metavar="N", help="The first so many; by default 100."
@@ -79,7 +80,7 @@ def show(words: tuple[str, ...], limit: int, as_json: bool) -> None:
     from aioqueue.cli.messages import as_data, row, tasks_in
 
     about = target()
-    names = about.take(words) if len(words) > 1 else words
+    names = _names(about, words)
     if len(names) != 1:
         raise click.UsageError(f"It takes one queue, not {len(names)}: {' '.join(names)}")
     app = about.connection()
@@ -116,7 +117,7 @@ def purge(words: tuple[str, ...], delayed: bool, yes: bool, as_json: bool) -> No
     Exit codes: 0 done, also where nothing waited; 1 nothing is known of some of the queues.
     """
     about = target()
-    names = about.take(words) if len(words) > 1 else words
+    names = _names(about, words)
     app = about.connection()
     more = ", and for their time to go there," if delayed else ""
     confirm(f"Drop all tasks that wait in {', '.join(names)}{more} of {app.namespace!r}?", yes=yes)
@@ -139,6 +140,14 @@ def purge(words: tuple[str, ...], delayed: bool, yes: bool, as_json: bool) -> No
             if name in known:
                 say(f"{printable(name)}: {count} {'task' if count == 1 else 'tasks'} dropped")
     end(0 if all(name in known for name in names) else FAILED)
+
+
+def _names(about: Target, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The queues that are named, after the app."""
+    names = words if about.namespace and len(words) == 1 else about.take(words)
+    if not names:
+        raise click.UsageError("Which queue? `aioqueue queues` lists them.")
+    return names
 
 
 async def _known(app: AioQueue) -> list[str]:
