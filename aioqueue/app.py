@@ -32,12 +32,15 @@ from aioqueue.wording import counted
 
 if TYPE_CHECKING:
     from aioqueue.beat.schedules import Schedules
-    from aioqueue.periodic import PeriodicDecorator, TermsGiven, When
+    from aioqueue.beat_schedule import TermsGiven, When
+    from aioqueue.given import SettingsGiven
+    from aioqueue.periodic import PeriodicDecorator
     from aioqueue.result import AsyncResult
     from aioqueue.sync_app import SyncApp
     from aioqueue.task import CoroutineTask, FunctionTask, Task
     from aioqueue.testing import Testing
     from aioqueue.worker import Worker
+    from aioqueue.worker.options import WorkerOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +48,8 @@ T = TypeVar("T", bound="Task[..., Any]")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 Lifespan = Callable[["AioQueue"], AbstractAsyncContextManager[Any]]
+Program = Callable[[Any], AbstractAsyncContextManager[Any]]
+"""The lifespan of an ASGI program."""
 
 _REMEMBER_STAMPS = 30 * 24 * 3600 * 1000
 
@@ -78,7 +83,7 @@ class AioQueue(Core):
         lifespan: Lifespan | None = None,
         include: Iterable[str] = (),
         task_cls: type[Task[..., Any]] | str | None = None,
-        **settings: Any,
+        **settings: Unpack[SettingsGiven],
     ) -> None:
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:  # pyright: ignore
             raise ConfigurationError(f"The name of an app is 1 to 100 printable characters, not {name!r}.")
@@ -86,7 +91,7 @@ class AioQueue(Core):
             kinds.FUNCTION.of("The option lifespan of AioQueue", lifespan)
         if task_cls is not None and not isinstance(task_cls, str):
             class_of_tasks(task_cls)
-        given = {**settings, "broker": broker, "backend": backend}
+        given: dict[str, Any] = {**settings, "broker": broker, "backend": backend}
         super().__init__(
             name,
             Settings.load({key: value for key, value in given.items() if value is not None or key in settings}),
@@ -397,25 +402,47 @@ class AioQueue(Core):
 
     # Working
 
-    def worker(self, **options: Any) -> Worker:
-        """A worker in this event loop, for `async with`; see `aioqueue.worker.Worker` for the options."""
-        from aioqueue.worker import Worker
+    def worker(self, **options: Unpack[WorkerOptions]) -> Worker:
+        """A worker in this event loop, for `async with`; see `aioqueue.worker.Worker` for the options.
 
+        Raises:
+            ConfigurationError: there is no such option, or a value is wrong.
+        """
+        from aioqueue.worker import Worker
+        from aioqueue.worker.options import check_names
+
+        check_names(options, "app.worker(...)")
         return Worker(self, **options)
 
+    @overload
     def asgi_lifespan(
-        self,
-        worker: bool = False,
-        lifespan: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None,
-        **options: Any,
-    ) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
+        self, worker: bool, lifespan: Program | None = None, **options: Unpack[WorkerOptions]
+    ) -> Program: ...
+    @overload
+    def asgi_lifespan(self, *, lifespan: Program | None = None) -> Program: ...
+    def asgi_lifespan(
+        self, worker: bool | None = None, lifespan: Program | None = None, **options: Unpack[WorkerOptions]
+    ) -> Program:
         """A lifespan for FastAPI, Starlette or Litestar: the app is open while the program serves.
 
         Args:
             worker: run a worker in the program, too.
             lifespan: the program's own lifespan, which is entered inside.
-            options: of the worker.
+            options: of the worker, see `aioqueue.worker.Worker`; with them `worker` has to be said.
+
+        Raises:
+            ConfigurationError: there is no such option of a worker, or it is not said whether there is to be one.
         """
+        if options:
+            from aioqueue.worker.options import check_names
+
+            check_names(options, "app.asgi_lifespan(...)", "worker", "lifespan")
+            if worker is None:
+                said = ", ".join(f"{name}={kinds.shown(value)}" for name, value in options.items())
+                raise ConfigurationError(
+                    f"app.asgi_lifespan({said}) says how a worker runs, and not that there is one, so there would be "
+                    f"none: write app.asgi_lifespan(worker=True, {said})."
+                )
 
         @asynccontextmanager
         async def both(program: Any) -> AsyncGenerator[Any]:

@@ -2,16 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, Protocol, Required, TypeAlias, TypedDict, cast
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.kinds import Seconds
+from aioqueue.options import SendOptions
 from aioqueue.schedules import Schedule, as_schedule, crontab, every
 
-TERMS = ("misfire", "misfire_grace", "max_running", "start_at", "end_at", "max_runs")
-_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", *TERMS)
+Misfire: TypeAlias = Literal["skip", "once", "all"]
+"""What becomes of due times at which nothing could fire."""
+
+When: TypeAlias = Schedule | float | timedelta | str
+"""When something is due: a schedule, a number of seconds, a timedelta, or text such as "0 9 * * mon-fri"."""
+
+
+class TermsGiven(TypedDict, total=False):
+    """How a schedule fires, beside when, as `@app.periodic` and `app.schedules.add` take it.
+
+    Attributes:
+        misfire: what becomes of due times that were missed, as no scheduler ran: "skip" leaves them out, "once" runs
+            the latest of them, "all" runs each.
+        misfire_grace: how late a due time may be to be run at all, in seconds or as a timedelta. None is no limit, and
+            1 s with "skip".
+        max_running: leave a due time out while so many of its earlier tasks have not ended.
+        start_at, end_at: nothing is due before, and after; one without a zone is read in the app's `timezone`.
+        max_runs: after so many runs nothing is due any more.
+    """
+
+    misfire: Misfire
+    misfire_grace: Seconds | None
+    max_running: int | None
+    start_at: datetime | None
+    end_at: datetime | None
+    max_runs: int | None
+
+
+class Sendable(Protocol):
+    """A task or a canvas."""
+
+    @property
+    def apply_async(self) -> Callable[..., Any]:
+        """Sends it."""
+        ...
+
+
+class ScheduleEntry(TermsGiven, total=False):
+    """An entry of `beat_schedule`.
+
+    Attributes:
+        task: the task's name, or a task or a canvas itself.
+        schedule: when it is due.
+        args, kwargs: for the task.
+        options: of the sending, such as `{"queue": "low"}`.
+        relative: Celery's: a number of seconds counts from the full day, hour or minute.
+    """
+
+    task: Required[str | Sendable]
+    schedule: Required[When]
+    args: Iterable[Any]
+    kwargs: Mapping[str, Any]
+    options: SendOptions
+    relative: bool
+
+
+BeatSchedule: TypeAlias = Mapping[str, ScheduleEntry]
+"""What the setting `beat_schedule` takes."""
+
+TERMS: Final = tuple(TermsGiven.__annotations__)
+_KEYS: Final = tuple(ScheduleEntry.__annotations__)
 _MIDNIGHT = datetime(2001, 1, 1)  # a Monday, by the clock of the app's `timezone`
 _DAY = timedelta(days=1)
 

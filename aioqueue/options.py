@@ -77,7 +77,26 @@ class TaskOptions(TypedDict, total=False):
     pool: Pool | None
 
 
-class SendOptions(TypedDict, total=False):
+class RouteOptions(TypedDict, total=False):
+    """What a route of `task_routes` can say of a sending; see `SendOptions`."""
+
+    queue: str | None
+    routing_key: str | None
+    priority: int | None
+    countdown: Seconds | None
+    eta: datetime | None
+    expires: Seconds | datetime | None
+    headers: Mapping[str, Any] | None
+    stamps: Mapping[str, Any] | None
+    max_retries: int | None
+    soft_time_limit: Seconds | None
+    time_limit: Seconds | None
+    ignore_result: bool | None
+    serializer: str | None
+    compression: str | None
+
+
+class SendOptions(RouteOptions, total=False):
     """Options of one sending; None is the same as leaving one out.
 
     Attributes:
@@ -102,21 +121,7 @@ class SendOptions(TypedDict, total=False):
         link_error: a task, or several, to call with the `TaskFailure` when it has failed.
     """
 
-    queue: str | None
-    routing_key: str | None
-    priority: int | None
-    countdown: Seconds | None
-    eta: datetime | None
-    expires: Seconds | datetime | None
     task_id: str | None
-    headers: Mapping[str, Any] | None
-    stamps: Mapping[str, Any] | None
-    max_retries: int | None
-    soft_time_limit: Seconds | None
-    time_limit: Seconds | None
-    ignore_result: bool | None
-    serializer: str | None
-    compression: str | None
     link: Any
     link_error: Any
 

@@ -34,6 +34,7 @@ class Role(NamedTuple):
 
     Attributes:
         id: its id there.
+        gathers: what it takes is the list of results of a group.
         stamps: those of what is around it.
     """
 
@@ -41,6 +42,7 @@ class Role(NamedTuple):
     node: int | None = None
     id: str = ""
     takes: int | None = None
+    gathers: bool = False
     handles: bool = False
     wanted: bool = False
     spread: str | None = None
@@ -52,6 +54,7 @@ class Role(NamedTuple):
 
 _MOST_REMEMBERED = 10_000
 _NO_LIMIT = 2**31
+_LATER = object()  # what stands for an argument that comes later
 _good_queues: set[str] = set()
 
 
@@ -95,18 +98,22 @@ def outgoing(
     if queue is None:
         queue, options = addressed_once(app, target, args, kwargs, options, role.spread if role is not None else None)
     conf = app.conf
-    task = None if isinstance(target, str) else target
-    name = target if isinstance(target, str) else target.name
+    if isinstance(target, str):
+        task, name, parameters = None, target, _ANYTHING
+    else:
+        task, name, parameters = target, target.name, target.parameters
     serializer = options.get("serializer") or (task and task.serializer) or conf.task_serializer
     compression = options.get("compression") or (task and task.compression) or conf.task_compression
     if serializer == PICKLE:
         check_pickle(serializer, conf.accept_content, NOTHING_SENT)
-    parameters = _ANYTHING if task is None else task.parameters
+    start = 0
     try:
         if role is None:
-            parameters.check(args, kwargs, task_name=name)
+            if kwargs or tuple(map(type, args)) not in parameters.good:  # the usual call, without one more of ours
+                parameters.check(args, kwargs, task_name=name)
         else:
-            _check_role(parameters, role, args, kwargs, name)
+            start = _places(parameters, role, args, kwargs)
+            _check_role(parameters, role, args, kwargs, name, start)
     except ArgumentsError as error:
         raise advised(error, name, parameters, kwargs) from None
     if role is not None and role.spread:
@@ -118,7 +125,7 @@ def outgoing(
         compression=compression,
         max_size=conf.max_payload_size,
         task_name=name,
-        start=0 if role is None else _places(parameters, role, args, kwargs),
+        start=start,
     )
     if queue not in _good_queues:
         if len(_good_queues) >= _MOST_REMEMBERED:
@@ -132,10 +139,10 @@ def outgoing(
     message = Message(task=name, body=body, content=content, queue=queue, priority=priority, sent=now)
     if role is not None:
         _put(message, role)
-    delay = due = None
+    delay = due = expires = None
     if options:
         delay, due = _apply(message, options, now)
-    expires = options.get("expires")
+        expires = options.get("expires")
     if expires is None and task is not None:
         expires = task.expires
     if expires is not None:
@@ -170,13 +177,15 @@ def outgoing(
     return Outgoing(id, queue, priority, data, due, delay, own, call)
 
 
-def _check_role(parameters: Parameters, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> None:
+def _check_role(
+    parameters: Parameters, role: Role, args: tuple[Any, ...], kwargs: dict[str, Any], name: str, start: int
+) -> None:
     """A step of a workflow may get its first argument later."""
     if role.spread:  # without arguments it takes the list of the node before it
         for item in each_item(args[0], task=name, kind=role.spread) if args else ():
             parameters.check(item if role.spread == "starmap" else (item,), kwargs, task_name=name)
     else:
-        before = (None,) * _places(parameters, role, args, kwargs)
+        before: tuple[Any, ...] = ([],) if role.gathers and start else (_LATER,) * start
         parameters.check((*before, *args), kwargs, task_name=name)
 
 

@@ -7,18 +7,19 @@ needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Protocol, TypedDict, TypeVar, cast, get_args, overload
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 import msgspec
 
 from aioqueue import kinds
+from aioqueue.beat_schedule import Misfire, When
 from aioqueue.canvas.base import Canvas
 from aioqueue.canvas.carried import as_message
 from aioqueue.canvas.layout import At, Layout
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, NotRegistered, suggest
-from aioqueue.kinds import Kind, Seconds
+from aioqueue.kinds import Kind
 from aioqueue.options import arguments, checked
 from aioqueue.outgoing import outgoing
 from aioqueue.routing.routes import asks_functions
@@ -33,12 +34,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T", bound=Task[..., Any])
-
-Misfire = Literal["skip", "once", "all"]
-"""What becomes of due times at which nothing could fire."""
-
-When = Schedule | float | timedelta | str
-"""When something is due: a schedule, a number of seconds, a timedelta, or text such as "0 9 * * mon-fri"."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,27 +69,6 @@ def _in_zone(moment: datetime | None, timezone: str) -> datetime | None:
     return moment if moment is None or moment.tzinfo is not None else moments(moment, zone(timezone))[0]
 
 
-class TermsGiven(TypedDict, total=False):
-    """The same, as `@app.periodic` and `app.schedules.add` take it.
-
-    Attributes:
-        misfire: what becomes of due times that were missed, as no scheduler ran: "skip" leaves them out, "once" runs
-            the latest of them, "all" runs each.
-        misfire_grace: how late a due time may be to be run at all, in seconds or as a timedelta. None is no limit, and
-            1 s with "skip".
-        max_running: leave a due time out while so many of its earlier tasks have not ended.
-        start_at, end_at: nothing is due before, and after; one without a zone is read in the app's `timezone`.
-        max_runs: after so many runs nothing is due any more.
-    """
-
-    misfire: Misfire
-    misfire_grace: Seconds | None
-    max_running: int | None
-    start_at: datetime | None
-    end_at: datetime | None
-    max_runs: int | None
-
-
 class Periodic(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule with all that belongs to it.
 
@@ -121,7 +95,7 @@ def periodic(
         name: its name.
         canvas: what is sent.
         schedule: when.
-        given: terms, as in `TermsGiven`.
+        given: terms, as `TermsGiven` has them.
         what: whose values these are, for messages.
         trial: see `try_canvas`.
 

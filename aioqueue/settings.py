@@ -13,22 +13,31 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, cast, get_args, get_type_hints
 
 import msgspec
 
 from aioqueue import kinds
 from aioqueue.annotations import read_annotations
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.given import AllSettingsGiven, Given, default
+from aioqueue.kinds import Seconds
 from aioqueue.options import COMPRESSION, SERIALIZER, check_accepted, check_limits
 from aioqueue.payload.serializers import read_serializer
-from aioqueue.routing import Queue, read_routes
+from aioqueue.routing import Queue, QueuesGiven, Routes, read_routes
 from aioqueue.routing.queues import Queues, queues_of
 from aioqueue.routing.routes import RouteTable
 from aioqueue.url import masked
 
+if TYPE_CHECKING:
+    from aioqueue.beat_schedule import BeatSchedule
+else:
+    BeatSchedule = Any  # schedules are what most apps do without
+
 ENVIRONMENT_PREFIX = "AIOQUEUE_"
 _MIB = 1024 * 1024
+_APP: Final = "AioQueue(...)"
+_OF_THE_APP: Final = ("lifespan", "include", "task_cls")  # what it takes beside settings
 
 # Names under AIOQUEUE_ that are not settings: they say where things are, before an app exists.
 _OTHER_VARIABLES = frozenset({"app", "debug", "server_binary", "runtime_dir", "data_dir"})
@@ -104,49 +113,51 @@ class Settings(msgspec.Struct, kw_only=True):
     partitions: int = 1
     timezone: str = "UTC"
 
-    visibility_timeout: float = 30.0
+    visibility_timeout: Given[float, Seconds] = default(30.0)
     max_deliveries: int = 5
-    send_timeout: float = 5.0
+    send_timeout: Given[float, Seconds] = default(5.0)
     broker_connection_retry_on_startup: bool = True
-    max_payload_size: int = 8 * _MIB
+    max_payload_size: Given[int, int | str] = default(8 * _MIB)
     queue_max_length: int | None = None
     queue_full: Literal["raise", "wait"] = "raise"
     dead_letters_max_length: int = 10_000
 
     task_default_queue: str = "default"
     task_default_priority: int = 0
-    task_routes: Any = msgspec.field(default_factory=RouteTable)
+    task_routes: Given[Any, Routes] = default(msgspec.field(default_factory=RouteTable))
     task_annotations: Any = msgspec.field(default_factory=dict)
-    task_queues: list[Queue] = msgspec.field(default_factory=Queues)
+    task_queues: Given[list[Queue], QueuesGiven] = default(msgspec.field(default_factory=Queues))
     task_create_missing_queues: bool = True
     task_serializer: str = "msgpack"
     task_compression: str | None = None
-    accept_content: list[str] | None = None
+    accept_content: Given[list[str] | None, list[str] | tuple[str, ...] | None] = default(None)
     task_acks_late: bool = True
     task_track_started: bool = False
     task_ignore_result: bool = False
     task_store_errors_even_if_ignored: bool = False
     task_dead_letters_on_failure: bool = False
-    task_time_limit: float | None = None
-    task_soft_time_limit: float | None = None
+    task_time_limit: Given[float | None, Seconds | None] = default(None)
+    task_soft_time_limit: Given[float | None, Seconds | None] = default(None)
     task_max_retries: int | None = 3
-    task_default_retry_delay: float = 180.0
+    task_default_retry_delay: Given[float, Seconds] = default(180.0)
     task_always_eager: bool = False
     task_eager_propagates: bool = False
     task_store_eager_result: bool = True
     result_compression: str | None = None
-    result_expires: float | None = 86_400.0
+    result_expires: Given[float | None, Seconds | None] = default(86_400.0)
 
     worker_concurrency: int = 100
     worker_pool: Literal["async", "threads", "solo"] = "async"
     worker_prefetch: int | None = None
     worker_prefetch_multiplier: int | None = None
-    signal_timeout: float = 10.0
-    worker_shutdown_timeout: float = 30.0
+    signal_timeout: Given[float, Seconds] = default(10.0)
+    worker_shutdown_timeout: Given[float, Seconds] = default(30.0)
     worker_max_tasks: int | None = None
-    worker_max_memory: int | None = None
-    beat_schedule: dict[str, Any] = msgspec.field(default_factory=dict)
-    hidden_arguments: list[str] = msgspec.field(default_factory=lambda: list(HIDDEN))
+    worker_max_memory: Given[int | None, int | str | None] = default(None)
+    beat_schedule: Given[dict[str, Any], BeatSchedule] = default(msgspec.field(default_factory=dict))
+    hidden_arguments: Given[list[str], list[str] | tuple[str, ...]] = default(
+        msgspec.field(default_factory=lambda: list(HIDDEN))
+    )
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self._shown())})"
@@ -160,10 +171,10 @@ class Settings(msgspec.Struct, kw_only=True):
             value = getattr(self, name)
             yield name, masked(value) if name in _URLS and value is not None else value
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._set(_values({name: value}, "app.conf.{}", "app.conf", self.broker))
+    if not TYPE_CHECKING:  # they would take any name; names of Celery's are none of ours to them
 
-    if not TYPE_CHECKING:  # for type checkers, names of Celery's are none of ours
+        def __setattr__(self, name: str, value: Any) -> None:
+            self._set(_values({name: value}, "app.conf.{}", "app.conf", self.broker))
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
@@ -199,7 +210,7 @@ class Settings(msgspec.Struct, kw_only=True):
         except KeyError:
             return default
 
-    def update(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+    def update(self, values: Mapping[str, Any] | None = None, /, **more: Unpack[AllSettingsGiven]) -> None:
         """Set several settings at once.
 
         Raises:
@@ -268,7 +279,7 @@ class Settings(msgspec.Struct, kw_only=True):
         for source, values in (
             ("[tool.aioqueue] in pyproject.toml", _from_pyproject(directory or Path.cwd())),
             ("the environment", _from_environment(os.environ)),
-            ("AioQueue(...)", given),
+            (_APP, given),
         ):
             found |= _values(values, f"{{}} (from {source})", source, found.get("broker"))
         settings._set(found)
@@ -325,7 +336,7 @@ def _values(given: Mapping[str, Any], where: str, source: str, broker: str | Non
 
     found = read(given, _TYPES, broker)
     if found.unknown:
-        raise _unknown(found.unknown[0])
+        raise _unknown(found.unknown[0], _OF_THE_APP if source == _APP else ())
     if found.modules:
         raise ConfigurationError("The modules to import are the app's: AioQueue(..., include=['shop.tasks']).")
     if why := refusal(found):
@@ -341,11 +352,12 @@ def _under_celerys_name(settings: Settings, name: str) -> Any:
     return value_under(name, _TYPES, settings)
 
 
-def _unknown(name: str) -> ConfigurationError:
+def _unknown(name: str, beside: tuple[str, ...] = ()) -> ConfigurationError:
+    """`beside` may be meant, too."""
     from aioqueue.celery.reading import suggestion
 
     return ConfigurationError(
-        f"There is no setting {name!r}.{suggestion(name, _TYPES)} All are listed in the reference, and by "
+        f"There is no setting {name!r}.{suggestion(name, (*_TYPES, *beside))} All are listed in the reference, and by "
         "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
     )
 

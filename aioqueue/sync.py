@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast, overload
 from weakref import WeakSet
 
 from aioqueue.awaiting import Spoken, asked
@@ -397,6 +397,10 @@ class SyncTask(Generic[P, R]):
         portal = self._task.app.portal
         return SyncResult.of(portal, portal.run(self._task.apply_async(args, kwargs, **options)))
 
+    @overload
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, *args: Any, timeout: Seconds | None, **kwargs: Any) -> R: ...
     def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result; see `Task.call`."""
         return self._task.app.portal.run(self._task.call(*args, timeout=timeout, **kwargs))

@@ -309,11 +309,16 @@ class Task(Hooks, Generic[P, R]):
         merged = self._send_options_with(options)
         return await self.app.out.send(self, *arguments(args, kwargs), merged)
 
+    @overload
+    async def call(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    async def call(self, *args: Any, timeout: Seconds | None, **kwargs: Any) -> R: ...
     @awaited
     async def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send the task and wait for its result, for up to `timeout` seconds.
 
-        Python's types cannot put `timeout` beside a function's own arguments, so these are checked when it is sent.
+        Python's types cannot put `timeout` beside a function's own arguments: with it, these are checked when it is
+        sent.
         """
         from aioqueue.result import value_of
 
@@ -443,6 +448,8 @@ class Task(Hooks, Generic[P, R]):
         return Spoken(f"task {self.name}", self.__name__, f"{self.__name__}.sync")
 
     def __repr__(self) -> str:
+        if "parameters" not in vars(self):  # an object that a user has made, as for `app.register_task`
+            return f"<{type(self).__name__}, not registered>"
         return f"<Task {self.name}{self.parameters.text}>"
 
 

@@ -107,6 +107,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.definition",
             "aioqueue.discovery",
             "aioqueue.exceptions",
+            "aioqueue.given",
             "aioqueue.hooks",
             "aioqueue.ids",
             "aioqueue.kinds",

@@ -16,13 +16,14 @@ from aioqueue.beat.due import moment_of
 from aioqueue.beat.job import Job, headers_of_due
 from aioqueue.beat.running import keeps_schedules
 from aioqueue.beat.ways import with_ways
+from aioqueue.beat_schedule import Misfire, TermsGiven, When
 from aioqueue.brokers.protocol import FROM_CODE, Broker, StoredSchedule
 from aioqueue.canvas.base import Canvas, check_canvas
 from aioqueue.canvas.carried import as_message, headed
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import AioQueueError, ConfigurationError, ScheduleExists, suggest
 from aioqueue.options import moment
-from aioqueue.periodic import NAME_TO_FIND, Misfire, TermsGiven, When, periodic
+from aioqueue.periodic import NAME_TO_FIND, periodic
 from aioqueue.result import AsyncResult
 from aioqueue.routing.addressing import addressed_once
 from aioqueue.schedules.zones import zone

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aioqueue.beat.schedules import ScheduleInfo, Schedules
+from aioqueue.beat_schedule import TermsGiven, When
 from aioqueue.canvas.base import Canvas
-from aioqueue.periodic import TermsGiven, When
 from aioqueue.sync import Portal, SyncResult
 
 if TYPE_CHECKING:

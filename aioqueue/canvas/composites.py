@@ -36,14 +36,16 @@ class chain(Canvas[R]):
     """
 
     @overload
-    def __init__(self: chain[A], task: Canvas[A], /, **options: Any) -> None: ...
+    def __init__(self: chain[A], task: Canvas[A], /, **options: Unpack[SendOptions]) -> None: ...
     @overload
-    def __init__(self: chain[A], a: Canvas[Any], b: Canvas[A], /, **options: Any) -> None: ...
-    @overload
-    def __init__(self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[A], /, **options: Any) -> None: ...
+    def __init__(self: chain[A], a: Canvas[Any], b: Canvas[A], /, **options: Unpack[SendOptions]) -> None: ...
     @overload
     def __init__(
-        self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[Any], d: Canvas[A], /, **options: Any
+        self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[A], /, **options: Unpack[SendOptions]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: chain[A], a: Canvas[Any], b: Canvas[Any], c: Canvas[Any], d: Canvas[A], /, **options: Unpack[SendOptions]
     ) -> None: ...
     @overload
     def __init__(
@@ -54,11 +56,13 @@ class chain(Canvas[R]):
         d: Canvas[Any],
         e: Canvas[A],
         /,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> None: ...
     @overload
-    def __init__(self: chain[Any], *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Any) -> None: ...
-    def __init__(self, *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Any) -> None:
+    def __init__(
+        self: chain[Any], *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Unpack[SendOptions]
+    ) -> None: ...
+    def __init__(self, *tasks: Canvas[Any] | Iterable[Canvas[Any]], **options: Unpack[SendOptions]) -> None:
         super().__init__()
         self.tasks: list[Canvas[Any]] = list(_listed(tasks))
         self.set(**options)
@@ -109,10 +113,10 @@ class group(Canvas[list[T]]):
     """
 
     @overload
-    def __init__(self: group[A], tasks: Iterable[Canvas[A]], /, **options: Any) -> None: ...
+    def __init__(self: group[A], tasks: Iterable[Canvas[A]], /, **options: Unpack[SendOptions]) -> None: ...
     @overload
-    def __init__(self: group[A], *tasks: Canvas[A], **options: Any) -> None: ...
-    def __init__(self, *tasks: Any, **options: Any) -> None:
+    def __init__(self: group[A], *tasks: Canvas[A], **options: Unpack[SendOptions]) -> None: ...
+    def __init__(self, *tasks: Any, **options: Unpack[SendOptions]) -> None:
         super().__init__()
         self._tasks: list[Canvas[T]] | None = None
         self._source: Iterator[Canvas[T]] | None = None
@@ -246,7 +250,7 @@ class chord(Canvas[R]):
         body: Canvas[R] | None = None,
         *,
         allow_failures: bool = False,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> None:
         super().__init__()
         self.header: group[Any] = _header(header)
@@ -306,7 +310,8 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
     Args:
         task: the task, or a signature of it.
         items: the arguments of each call, as tuples.
-        size: how many calls go into one message. Celery's words, `it` and `n`, are understood as well.
+        size: how many calls go into one message.
+        it, n: Celery's words for these.
         options: see `Canvas.options`.
 
     Raises:
@@ -318,13 +323,14 @@ class chunks(Canvas[list[list[T]]], Generic[T]):
         task: Task[..., T] | Signature[T],
         items: Iterable[Iterable[Any]] | None = None,
         size: int | None = None,
-        **options: Any,
+        *,
+        it: Iterable[Iterable[Any]] | None = None,
+        n: int | None = None,
+        **options: Unpack[SendOptions],
     ) -> None:
         super().__init__()
-        if size is None:
-            size = options.pop("n", None)  # Celery's words
-        if items is None:
-            items = options.pop("it", None)
+        size = n if size is None else size
+        items = it if items is None else items
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ConfigurationError(
                 f"chunks(task, items, size) takes how many calls go into one message, at least 1, not {size!r}."

@@ -361,6 +361,7 @@ class Layout:
             node=number,
             id=shape.id_of(number),
             takes=takes,
+            gathers=draft is not None and draft.node.kind != TASK,
             wanted=at.wanted,
             spread=signature.spread,
             group_id=f"{shape.id}.{at.group}" if at.group else self._inherited.group_id,

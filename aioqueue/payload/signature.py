@@ -8,13 +8,14 @@ from functools import cached_property
 from inspect import Parameter
 from typing import Any, Final, NamedTuple, NoReturn
 
-from aioqueue.exceptions import ArgumentsError, PayloadError, PayloadTooLarge
+from aioqueue.exceptions import ArgumentsError, PayloadError, PayloadTooLarge, suggest
 from aioqueue.payload.codec import decode_call, encode, encode_call, is_marked, is_textual
 from aioqueue.payload.conversion import conversion_for
 from aioqueue.payload.convert import NONE, Conversion, Convert, describe
 from aioqueue.payload.doubts import doubt_of, tells_models
 from aioqueue.payload.introspection import NAMED, POSITIONAL, annotation_text, annotations_of, signature_of, text_of
 from aioqueue.payload.marks import NATIVE_TEXTUAL
+from aioqueue.payload.mismatch import refused
 from aioqueue.payload.plain import ADVICE, Known, Unsendable, type_name
 from aioqueue.payload.restoring import restoring
 from aioqueue.payload.serializers import BUILT_IN, PICKLE
@@ -46,6 +47,10 @@ class Parameters:
         skip_first: leave out the first parameter (the context of `bind=True`).
         exclude: names that the worker fills in (dependencies). They are no part of a call, by position either.
         name: how messages call the task where no `task_name` is given.
+
+    Attributes:
+        good: the calls that `check` has seen and need not see again: the types of their arguments, and the names of
+            those that are given by name.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Parameters:
         self._named = frozenset(p.name for p in parameters if p.kind in NAMED)
         # Of calls that fit: how many arguments by position, and the names of the others. Nothing else decides.
         self._fitting: set[object] = set()
+        self.good: set[tuple[object, ...]] = set()
         # And of those by position alone that come as msgpack: which fit, and have nothing that is to be converted.
         self._untouched: set[int] = set()
 
@@ -82,18 +88,37 @@ class Parameters:
         return text_of(self.signature)
 
     def check(self, args: Collection[Any], kwargs: dict[str, Any], *, task_name: str | None = None) -> None:
-        """Does the call fit the signature?
+        """Does the call fit the signature, and are its arguments what plain annotations say?
 
         Raises:
             ArgumentsError: it doesn't. It is a `PayloadError` and a `TypeError`.
         """
+        call = (*map(type, args), *kwargs, *map(type, kwargs.values())) if kwargs else tuple(map(type, args))
+        if call in self.good:
+            return
         fits = ((len(args), *kwargs) if kwargs else len(args)) in self._fitting
-        if not fits and (problem := self._misfit(args, kwargs)) is not None:
+        problem = None if fits else self._misfit(args, kwargs)
+        if problem is None and self._refused:
+            problem = self.mistaken(args, kwargs)
+        if problem is not None:
             raise ArgumentsError(
                 f"the call doesn't fit {task_name or self.name}{self.text}: {problem}; nothing was sent"
             )
         if self._doubts:
             self._try(args, kwargs, task_name or self.name)
+            return
+        if len(self.good) >= _MOST_SHAPES:
+            self.good.clear()
+        self.good.add(call)
+
+    def mistaken(self, args: Collection[Any], kwargs: dict[str, Any]) -> str | None:
+        """Which argument is plainly of another type than its annotation; None where there is none. The call fits."""
+        positional = [(self._position_name(index), value) for index, value in enumerate(args)]
+        for name, value in (*positional, *kwargs.items()):
+            parameter = self._parameter(name)
+            if type(value) in self._refused.get(parameter, ()):
+                return f"{name!r} is {annotation_text(self._hints[parameter])}, not the {type_name(type(value))} given"
+        return None
 
     def _try(self, args: Collection[Any], kwargs: dict[str, Any], task: str) -> None:
         """Refuse what would arrive as another kind because its annotation doesn't tell."""
@@ -117,6 +142,11 @@ class Parameters:
         """
         if self.result_doubt is not None and self.result_doubt(value):
             raise PayloadError(f"it {self._untold(value, self._hints.get('return'))}")
+
+    @cached_property
+    def _refused(self) -> dict[str, frozenset[type]]:
+        found = {name: refused(self._hints.get(name, Any)) for name in self.signature.parameters}
+        return {name: types for name, types in found.items() if types}
 
     @cached_property
     def _doubts(self) -> dict[str, Callable[[Any], bool]]:
@@ -157,7 +187,9 @@ class Parameters:
         except TypeError as error:
             if self._excluded and len(args) > len(self._names) and self._var_args is None:
                 return f"{error} ({', '.join(map(repr, sorted(self._excluded)))}: the worker fills that in)"
-            return str(error)
+            unknown = next((name for name in kwargs if name not in self._named), "")
+            near = suggest(unknown, self._named).strip().replace("Did", "did", 1)
+            return f"{error} ({near})" if near else str(error)
         if len(self._fitting) >= _MOST_SHAPES:
             self._fitting.clear()
         self._fitting.add((len(args), *kwargs) if kwargs else len(args))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
+
+T_co = TypeVar("T_co", covariant=True)
 
 
 class _Words(type(msgspec.Struct)):
@@ -76,6 +78,18 @@ class Queue(_Named, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         said = [f"{field}={value!r}" for field in _KINDS if (value := getattr(self, field)) is not None]
         return f"Queue({', '.join([repr(self.name), *said])})"
+
+
+class ListOf(Protocol[T_co]):
+    """A list of what it may be read as; a text, which is one of texts too, is none."""
+
+    def __iter__(self) -> Iterator[T_co]: ...
+    def clear(self) -> None: ...
+
+
+_Given: TypeAlias = Queue | str | Mapping[str, Any]
+QueuesGiven: TypeAlias = ListOf[_Given] | tuple[_Given, ...] | None
+"""What the setting `task_queues` takes: a text is one name, and no list of them."""
 
 
 def read_queues(where: str, value: Any) -> list[Queue]:

@@ -12,12 +12,16 @@ from typing import Any, Final, TypeAlias, cast
 
 from aioqueue import kinds
 from aioqueue.exceptions import AioQueueError, ConfigurationError, RoutingError, suggest
-from aioqueue.options import NOTHING_SENT, OF_CALLS, checked
+from aioqueue.options import NOTHING_SENT, OF_CALLS, RouteOptions, checked
 
-Route: TypeAlias = Mapping[str, Any] | str | None
+Route: TypeAlias = RouteOptions | str | None
 """Options of the sending, or the name of a queue; None says nothing."""
-Router: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any]], Route]
-"""A function of a task's name, its arguments, and the options that its sender gave."""
+Router: TypeAlias = Callable[[str, tuple[Any, ...], dict[str, Any], dict[str, Any]], Mapping[str, Any] | str | None]
+"""A function of a task's name, its arguments, and the options that its sender gave; it returns a route."""
+Table: TypeAlias = Mapping[Any, Route]
+"""Routes by the name of a task, or a pattern of such names: text, or a regular expression."""
+Routes: TypeAlias = Table | Router | str | Sequence[Table | Router | str | tuple[str | re.Pattern[str], Route]] | None
+"""What the setting `task_routes` takes."""
 
 _OF_CALLS_ALONE: Final = frozenset({"link", "link_error", "task_id"})
 _OF_CELERY: Final = {

@@ -41,7 +41,8 @@ class Wanted:
     def __init__(self, app: Core, task: Task[..., Any] | str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.name = task.name if isinstance(task, Task) else task
         known = task if isinstance(task, Task) else app.tasks.get(task)
-        self._signature = known.parameters.signature if known is not None else None
+        self._parameters = known.parameters if known is not None else None
+        self._signature = self._parameters.signature if self._parameters is not None else None
         self._text = call_text(self.name, args, kwargs)
         self._send_options = dict(task.send_options) if isinstance(task, Task) else {}
         self._readings = self._read(args, dict(kwargs))
@@ -74,10 +75,14 @@ class Wanted:
                 self._signature.bind(*args, **rest)
             except TypeError as error:
                 wrong = next((name for name in rest if name not in self._signature.parameters), "")
-                raise TypeError(
-                    f"{self._text} does not fit {self.name}{self._signature}: {error}.{suggest(wrong, OF_CALLS)}"
-                ) from None
+                raise self._misfit(f"{error}.{suggest(wrong, OF_CALLS)}") from None
+            if self._parameters is not None and (problem := self._parameters.mistaken(args, rest)) is not None:
+                raise self._misfit(f"{problem}.")
         return readings
+
+    def _misfit(self, why: str) -> TypeError:
+        text = self._parameters.text if self._parameters is not None else ""
+        return TypeError(f"{self._text} does not fit {self.name}{text}: {why}")
 
     def _extra_options(self, kwargs: Mapping[str, Any]) -> set[str]:
         parameters: Mapping[str, Parameter] = self._signature.parameters if self._signature is not None else {}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakKeyDictionary
 
 from aioqueue.around.overrides import Override
@@ -31,6 +31,7 @@ from aioqueue.worker.process import shared_scope
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue, Lifespan
+    from aioqueue.options import SendOptions
     from aioqueue.testing.sync import SyncTesting
 
 P = ParamSpec("P")
@@ -172,11 +173,21 @@ class Testing:
         """What was sent, in order: of one task, or of all; by the test and by tasks."""
         return self._outbox.of(task)
 
-    def assert_sent(self, task: Task[..., Any] | str, /, *args: Any, **kwargs: Any) -> Sent:
+    @overload
+    def assert_sent(self, task: Task[..., Any] | str, /, **options: Unpack[SendOptions]) -> Sent: ...
+    @overload
+    def assert_sent(self, task: Task[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Sent: ...
+    @overload
+    def assert_sent(self, task: str, /, *args: Any, **kwargs: Any) -> Sent: ...
+    def assert_sent(self, task: Any, /, *args: Any, **kwargs: Any) -> Sent:
         """Assert that a task was sent with these arguments; without any, that it was sent at all.
 
-        Arguments are equal by position and by keyword. Keyword arguments that are no parameters of the task, but
-        options of sending, are compared with the options: `t.assert_sent(add, 2, 3, queue="high", countdown=10)`.
+        Arguments are equal by position and by keyword. Options of the sending are compared, too:
+        `t.assert_sent(add.options(queue="high", countdown=10), 2, 3)`; where no type checker looks, they may stand
+        among the keyword arguments.
+
+        Raises:
+            TypeError: the task cannot be called like that.
 
         Returns:
             The first that fits.
@@ -187,7 +198,13 @@ class Testing:
                 return sent
         raise AssertionError(f"{wanted} was not sent. What was sent, in order:\n{listed(self._outbox.of())}")
 
-    def assert_not_sent(self, task: Task[..., Any] | str, /, *args: Any, **kwargs: Any) -> None:
+    @overload
+    def assert_not_sent(self, task: Task[..., Any] | str, /, **options: Unpack[SendOptions]) -> None: ...
+    @overload
+    def assert_not_sent(self, task: Task[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    def assert_not_sent(self, task: str, /, *args: Any, **kwargs: Any) -> None: ...
+    def assert_not_sent(self, task: Any, /, *args: Any, **kwargs: Any) -> None:
         """Assert that a task was not sent with these arguments; without any, that it was not sent at all."""
         wanted = Wanted(self.app, task, args, kwargs)
         found = [sent for sent in self._outbox.of(wanted.name) if wanted.fits(sent)]

@@ -46,6 +46,7 @@ from aioqueue.beat.schedules import ScheduleInfo
 from aioqueue.dead_letters import DeadTask
 from aioqueue.middlewares import ContextPropagation, SlowTasks
 from aioqueue.sync import SyncGroupResult, SyncResult
+from aioqueue.testing.sent import Sent
 
 app = AioQueue("shop", broker="memory://", result_expires=3600)
 
@@ -517,3 +518,81 @@ async def middled(x: int) -> str:
 
 async def around() -> None:
     assert_type(await middled.send(1), AsyncResult[str])
+
+
+@asynccontextmanager
+async def lifespan(program: Any) -> AsyncGenerator[dict[str, int]]:
+    yield {}
+
+
+LOW = {"shop.mail.*": "low"}
+ROUTES: dict[str, Any] = {"shop.*": {"queue": "low"}}
+
+
+def configuring() -> None:
+    AioQueue("shop", result_expires=timedelta(days=1), worker_max_memory="200MB", task_routes=LOW, task_queues=["a"])
+    conf = app.conf
+    assert_type(conf.task_max_retries, int | None)
+    assert_type(conf.visibility_timeout, float)
+    assert_type(conf.result_expires, float | None)
+    assert_type(conf.max_payload_size, int)
+    assert_type(conf.task_queues, list[Queue])
+    assert_type(conf.accept_content, list[str] | None)
+    conf.task_max_retries = None
+    conf.visibility_timeout = 60
+    conf.visibility_timeout = timedelta(minutes=2)
+    conf.result_expires = None
+    conf.worker_max_memory = "1 GiB"
+    conf.accept_content = ["json"]
+    conf.hidden_arguments.append("pin")
+    conf.task_routes["shop.sms"] = "sms"
+    conf.task_queues.append(Queue("bulk"))
+    conf.task_queues = ["high", Queue("low"), {"name": "mail", "topic": "mail.#"}]
+    conf.task_routes = LOW
+    conf.task_routes = ROUTES
+    conf.task_routes = [LOW, by_tenant, "shop.routes:of"]
+    conf.task_routes = [("shop.*", {"queue": "low"}), (re.compile("video"), "video")]
+    conf.task_routes = by_tenant
+    conf.task_routes = "shop.routes:of"
+    conf.update(task_max_retries=4, broker="redis://localhost", visibility_timeout=timedelta(minutes=1))
+    conf.update({"task_max_retries": 4})
+    conf.beat_schedule = {
+        "cleanup": {"task": "shop.cleanup", "schedule": every(300), "args": (), "options": {"queue": "low"}},
+        "report": {"task": "shop.report", "schedule": 60, "kwargs": {"all": True}, "misfire": "all", "relative": True},
+        "add": {"task": add, "schedule": timedelta(hours=1), "args": [1, 2]},
+        "both": {"task": add.s(1, 2) | add.s(3), "schedule": crontab(hour=9), "max_running": 1},
+    }
+    conf.beat_schedule["more"] = {"task": "shop.more", "schedule": "0 9 * * *"}
+
+
+def workers(wanted: bool) -> None:
+    assert_type(app.worker(), Worker)
+    assert_type(app.worker(queues=["high", Queue("low")], concurrency=3, shutdown_timeout=timedelta(seconds=5)), Worker)
+    app.worker(queues={"high": 5, "low": 1}, exclude="bulk", burst="now", beat=True, hostname="w1@%h")
+    app.asgi_lifespan()
+    app.asgi_lifespan(lifespan=lifespan)
+    app.asgi_lifespan(True, lifespan, concurrency=3)
+    app.asgi_lifespan(worker=wanted, concurrency=3, queues="high,low")
+
+
+async def testing() -> None:
+    async with app.testing() as t:
+        assert_type(t.assert_sent(add), Sent)
+        t.assert_sent(add, 1)
+        t.assert_sent(add, 1, y=2)
+        t.assert_sent(add, queue="high")
+        t.assert_sent(add.options(queue="high", countdown=3), 1, 2)
+        t.assert_sent("shop.add", 1, y="2")
+        t.assert_sent(charge, 42)
+        t.assert_not_sent(bound, 42, fast=True)
+        t.assert_not_sent(bound)
+        assert_type(await t.run(add, 1, 2), int)
+
+
+async def calling() -> None:
+    assert_type(await add.call(1, 2), int)
+    assert_type(await add.call(1, y=2, timeout=timedelta(seconds=3)), int)
+    assert_type(add.sync.call(1, timeout=None), int)
+    assert_type(chunks(add, it=[(1, 2)], n=1, queue="low"), chunks[int])
+    assert_type(group([add.s(1)], queue="low"), group[int])
+    assert_type(chain(add.s(1), add.s(2), priority=3), chain[int])

@@ -18,6 +18,7 @@ from aioqueue import (
     TaskContext,
     chain,
     chord,
+    chunks,
     crontab,
     every,
     group,
@@ -336,3 +337,69 @@ def middlewares() -> None:
     app.task(middleware=Sync())(not_bound)  # wrong
     app.task(middleware=[print])(not_bound)  # wrong
     print(OutgoingMessage.of("add", (), {}, {}).queue)  # wrong
+
+
+async def poll() -> None: ...
+
+
+def configuring() -> None:
+    AioQueue("shop", brokr="redis://localhost")  # wrong
+    AioQueue("shop", worker_concurency=3)  # wrong
+    AioQueue("shop", worker_concurrency="three")  # wrong
+    AioQueue("shop", task_routes=5)  # wrong
+    AioQueue("shop", lifspan=None)  # wrong
+    app.conf.task_max_retris = 4  # wrong
+    app.conf.task_max_retries = "4"  # wrong
+    print(app.conf.task_max_retris)  # wrong
+    app.conf.visibility_timeout = "30"  # wrong
+    app.conf.worker_max_memory = 1.5  # wrong
+    app.conf.queue_full = "drop"  # wrong
+    app.conf.update(task_max_retris=4)  # wrong
+    app.conf.update(task_max_retries="4")  # wrong
+    app.conf.task_routes = 5  # wrong
+    app.conf.task_routes = {"shop.*": {"que": "high"}}  # wrong
+    app.conf.task_routes = {"shop.*": {"priority": "high"}}  # wrong
+    app.conf.task_routes = {"shop.*": {"task_id": "one"}}  # wrong
+    app.conf.task_queues = [5]  # wrong
+    app.conf.beat_schedule = {"poll": 60}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": "shop.poll"}}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": "shop.poll", "schedul": 60}}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": "shop.poll", "schedule": [60]}}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": poll, "schedule": 60}}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": "shop.poll", "schedule": 60, "misfire": "twice"}}  # wrong
+    app.conf.beat_schedule = {"poll": {"task": "shop.poll", "schedule": 60, "options": {"queu": "low"}}}  # wrong
+
+
+def working() -> None:
+    app.worker(concurency=3)  # wrong
+    app.worker(concurrency="3")  # wrong
+    app.worker(queues=5)  # wrong
+    app.worker(burst="later")  # wrong
+    app.asgi_lifespan(concurrency=3)  # wrong
+    app.asgi_lifespan(worker=True, concurency=3)  # wrong
+    app.asgi_lifespan(True, lifespan=5)  # wrong
+
+
+async def calling() -> None:
+    await add.call("x", 2)  # wrong
+    await add.call(1, 2, 3)  # wrong
+    await add.s(1).call(timeout="3")  # wrong
+    add.sync.call("x")  # wrong
+    chain(add.s(1), quue="high")  # wrong
+    group([add.s(1)], contdown=3)  # wrong
+    chord([add.s(1)], add)  # wrong
+    chord([add.s(1)], add.s(), allow_failure=True)  # wrong
+    chunks(add, [(1, 2)], 1, quue="high")  # wrong
+
+
+async def testing() -> None:
+    async with app.testing() as t:
+        t.assert_sent(add, "x")  # wrong
+        t.assert_sent(add, 1, 2, 3)  # wrong
+        t.assert_sent(add, z=1)  # wrong
+        t.assert_sent(add, quue="high")  # wrong
+        t.assert_sent(5)  # wrong
+        t.assert_not_sent(add, "x")  # wrong
+        t.sent(5)  # wrong
+        await t.run(add, "x")  # wrong
+        await t.run(charge_right, 42, 1.0, 2.0)  # wrong
