@@ -4,9 +4,9 @@ use costs nothing.
     python -m benchmarks.around --against ../aioqueue-before
 
 Each turn sends and drains no-ops with each of them once, in an order of its own. Printed are the CPU of the worker and
-of the sender for a task, and the rate of the drain, by those of the bare no-op of the same turn: the median of the
-turns, the lowest and the highest. Absolute figures change with the speed of the machine and with what else it does;
-ratios less, and those of CPU less than those of rates.
+of the sender for a task, and the rate of the drain, by those of the bare no-op: each in its best turn, which is the one
+in which the machine disturbed it least; and the lowest and the highest of the ratios within a turn, which say how much
+it is disturbed. CPU is less than rates are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import random
 import signal
-import statistics
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -102,12 +101,18 @@ def ratios(turns: list[dict[str, dict[str, float]]], name: str, by: str, figure:
     return [turn[name][figure] / turn[by][figure] for turn in turns if name in turn and by in turn]
 
 
+def best(turns: list[dict[str, dict[str, float]]], name: str, figure: str) -> float:
+    """Its figure in the turn in which the machine disturbed it least."""
+    found = [turn[name][figure] for turn in turns if name in turn]
+    return max(found) if figure == "drain" else min(found)
+
+
 def table(chosen: Mapping[str, Case], turns: list[dict[str, dict[str, float]]]) -> str:
     """What came out."""
     lines = [f"{'':42}" + "".join(f"{figure:>22}" for figure in FIGURES)]
-    if bare := [turn[BARE] for turn in turns if BARE in turn]:
+    if any(BARE in turn for turn in turns):
         units = {"worker CPU": (1e6, "µs"), "sender CPU": (1e6, "µs"), "drain": (1, "/s")}
-        cells = [f"{statistics.median(one[f] for one in bare) * units[f][0]:,.3g} {units[f][1]}" for f in FIGURES]
+        cells = [f"{best(turns, BARE, f) * units[f][0]:,.3g} {units[f][1]}" for f in FIGURES]
         lines.append(f"{chosen[BARE].title:42}" + "".join(f"{cell:>22}" for cell in cells))
     for name, case in chosen.items():
         if name != BARE:
@@ -115,7 +120,8 @@ def table(chosen: Mapping[str, Case], turns: list[dict[str, dict[str, float]]]) 
             for figure in FIGURES:
                 found = ratios(turns, name, case.by, figure)
                 spread = f"({min(found):.2f}–{max(found):.2f})" if len(found) > 1 else ""
-                cells.append(f"{statistics.median(found):.2f}× {spread}" if found else "–")
+                ratio = best(turns, name, figure) / best(turns, case.by, figure) if found else 0.0
+                cells.append(f"{ratio:.2f}× {spread}" if found else "–")
             lines.append(f"{case.title:42}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)
 
