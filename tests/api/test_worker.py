@@ -726,7 +726,7 @@ async def test_rights_that_are_taken_away_and_given_back(
                 await until(lambda: gate.came)
                 client.execute_command("ACL", "SETUSER", "worker", *rights.split())
                 gate.open()
-                await until(lambda: re.search("ends of 1 tasks wait for the broker|refuses the end", caplog.text))
+                await until(lambda: re.search("The end of 1 task waits for the broker|refuses the end", caplog.text))
                 client.execute_command("ACL", "SETUSER", "worker", *given)
                 assert "refuses the end" not in caplog.text
                 assert await result.get(timeout=PATIENCE) == "held"
