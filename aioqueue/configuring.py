@@ -33,7 +33,9 @@ def settings_object(place: str) -> Any:
             package, _, last = module.rpartition(".")
             if attribute or not package or error.name != module:
                 raise
-            found, attribute = import_module(package), last
+            found = getattr(import_module(package), last, None)
+            if found is None:
+                raise
         for name in attribute.split(".") if attribute else ():
             found = getattr(found, name)
     except (ImportError, AttributeError) as error:

@@ -236,7 +236,10 @@ class Settings(msgspec.Struct, kw_only=True):
 
         found = read(values, _TYPES, self.broker)
         if found.unknown and not beside_others:
-            raise _unknown(found.unknown[0])
+            raise _unknown(
+                found.unknown[0],
+                more=f" So says {source}. If that holds more than settings, give those a prefix: namespace='CELERY'.",
+            )
         wanted = {
             name: _checked(name, value, f"{found.names[name]} (from {source})")
             for name, value in found.values.items()
@@ -352,13 +355,13 @@ def _under_celerys_name(settings: Settings, name: str) -> Any:
     return value_under(name, _TYPES, settings)
 
 
-def _unknown(name: str, beside: tuple[str, ...] = ()) -> ConfigurationError:
-    """`beside` may be meant, too."""
+def _unknown(name: str, beside: tuple[str, ...] = (), more: str = "") -> ConfigurationError:
+    """`beside` may be meant, too; `more` is said, too."""
     from aioqueue.celery.reading import suggestion
 
     return ConfigurationError(
         f"There is no setting {name!r}.{suggestion(name, (*_TYPES, *beside))} All are listed in the reference, and by "
-        "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`."
+        "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`." + more
     )
 
 

@@ -110,7 +110,7 @@ _BY_ITSELF: Final = "the worker does that by itself, in its own way"
 _NO_SIGNING: Final = "signed messages are not here yet"
 _POLLING: Final = "nothing is polled: whoever waits for a chord or a result is told"
 
-_OF_BACKENDS: Final = _none(f"it is for a result backend, and {KEPT_IN_THE_BROKER}")
+_OF_BACKENDS: Final = _none("it is for a result backend, and results are kept in the broker in this version")
 
 _SETTINGS_OF_BACKENDS: Final[Mapping[str, tuple[str, ...]]] = {
     "arangodb": ("backend_settings",),
@@ -205,7 +205,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     **{f"{kind}_{what}": _OF_BACKENDS for kind, names in _SETTINGS_OF_BACKENDS.items() for what in names},
     # The worker.
     "worker_agent": _none("there are no agents"),
-    "worker_autoscaler": _none("a worker's concurrency is `worker_concurrency`; what is not used of it costs nothing"),
+    "worker_autoscaler": _none(
+        "a worker's concurrency is `worker_concurrency`; what is idle of it costs nothing",
+        "celery.worker.autoscale:Autoscaler",
+    ),
     "worker_cancel_long_running_tasks_on_connection_loss": _none(
         "a worker ends what it runs when its lease is lost, for others run it then; a short loss disturbs nothing", True
     ),
