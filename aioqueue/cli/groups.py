@@ -95,7 +95,7 @@ class Group(_Group):
                 raise click.UsageError(f"No such command {name!r} here. {self._elsewhere[name]}", ctx)
             known = self.list_commands(ctx)
             raise click.UsageError(
-                f"No such command {name!r}.{suggest(name, known)} There are: {', '.join(known)}.", ctx
+                f"No such command {name!r}.{suggest(name, [*known, *self._homes])} There are: {', '.join(known)}.", ctx
             )
         return super().resolve_command(ctx, args)
 
