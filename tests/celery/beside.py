@@ -11,6 +11,7 @@ import json
 import threading
 import time
 import uuid
+from collections import Counter
 from decimal import Decimal
 
 import celery
@@ -23,6 +24,7 @@ app.conf.update(worker_hijack_root_logger=False, task_track_started=True, broker
 FACTS = {}
 PATIENCE = 10
 told = []
+hooked = Counter()
 gate = threading.Event()
 
 
@@ -49,17 +51,21 @@ def until(condition):
 class Telling(celery.Task):
     abstract = True
 
+    def tell(self, *what):
+        hooked[self.name, what[0]] += 1
+        told.append(what)
+
     def on_success(self, retval, task_id, args, kwargs):
-        told.append(("success", retval))
+        self.tell("success", retval)
 
     def on_failure(self, exc, task_id, args, kwargs, einfo):
-        told.append(("failure", einfo.exception, einfo.traceback))
+        self.tell("failure", einfo.exception, einfo.traceback)
 
     def on_retry(self, exc, task_id, args, kwargs, einfo):
-        told.append(("retry", einfo.exception))
+        self.tell("retry", einfo.exception)
 
     def after_return(self, status, retval, task_id, args, kwargs, einfo):
-        told.append(("after", status, einfo))
+        self.tell("after", status, einfo)
 
 
 @app.task(base=Telling)
@@ -204,19 +210,18 @@ with start_worker(app, pool="threads", concurrency=4, perform_ping_check=False, 
         result = reject.delay()
         until(lambda: result.state == "FAILURE")
         time.sleep(0.3)
-        return told == []
+        return fail.name in {name for name, _ in hooked} and reject.name not in {name for name, _ in hooked}
 
     @fact
     def after_return_comes_once_and_not_after_a_retry():
         retried.delay().get(timeout=PATIENCE)
-        until(lambda: len(told) >= 3)
-        return [one[:2] for one in told if one[0] == "after"] == [("after", "SUCCESS")]
+        until(lambda: hooked[retried.name, "after"])
+        return (hooked[retried.name, "retry"], hooked[retried.name, "after"]) == (1, 1)
 
     @fact
     def einfo_is_none_after_a_success():
         add.delay(1, 1).get(timeout=PATIENCE)
-        until(lambda: any(one[0] == "after" for one in told))
-        return [one[2] for one in told if one[0] == "after"] == [None]
+        return until(lambda: ("after", "SUCCESS", None) in told)
 
     @fact
     def einfo_has_an_exception_and_a_traceback():
