@@ -40,7 +40,7 @@ _INSPECT: Final[Mapping[str, _Does | str]] = {
     "conf": _Does("report"),
     "active": f"A list of what runs {_LATER} `aioqueue queues` shows how many run in each queue.",
     "reserved": f"A list of what workers hold {_LATER} `aioqueue queues` shows how many run in each queue.",
-    "scheduled": f"A list of what waits for its time {_LATER} `aioqueue queues` shows how many do: they wait in the "
+    "scheduled": "`aioqueue queues show NAME` lists the tasks of a queue that wait for their time: they wait in the "
     "broker, not in workers. `aioqueue schedule list` shows schedules.",
     "revoked": f"A list of what was revoked {_LATER} `aioqueue result ID` says it of a task.",
     "clock": "There are no logical clocks: moments are told by the broker's clock.",
