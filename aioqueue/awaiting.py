@@ -15,6 +15,8 @@ from functools import wraps
 from types import CoroutineType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 
+import msgspec
+
 from aioqueue.logs import logger
 
 T = TypeVar("T")
@@ -45,23 +47,44 @@ class Speaks(Protocol):
         ...
 
 
-class AwaitedCall(Coroutine[Any, Any, T]):
-    """A call of a method, to be awaited: the coroutine that does it, for all who ask.
+class _Passed:
+    """An attribute of the coroutine."""
 
-    Args:
-        coroutine: does it.
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, call: Any, kind: Any) -> Any:
+        return self if call is None else getattr(call._coroutine, self._name)
+
+
+class _OfResults:
+    """An attribute that awaiting it would give."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, call: Any, kind: Any) -> Any:
+        if call is None:
+            return self
+        advice = call._advice()
+        raise AttributeError(f"A call that was not awaited has no {self._name!r}: {advice}", name=self._name, obj=call)
+
+
+class _Call(msgspec.Struct, eq=False, order=False):
+    """A call of a method, to be awaited: the coroutine that does it, for all who ask. (A Struct is made and dropped
+    with the least ado.)
+
+    Attributes:
+        coroutine: does it; None once it is awaited.
         owner: whose method that is.
         method: its name.
     """
 
-    __slots__ = ("__weakref__", "_coroutine", "_method", "_owner")
+    _coroutine: Any
+    _owner: Any
+    _method: str
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], owner: Speaks, method: str) -> None:
-        self._coroutine: Any = coroutine
-        self._owner = owner
-        self._method = method
-
-    def __await__(self) -> Generator[Any, Any, T]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         # `await` lets go of this before it begins, so that it is no longer ours to tell of.
         coroutine = self._coroutine
         self._coroutine = None
@@ -109,11 +132,14 @@ class AwaitedCall(Coroutine[Any, Any, T]):
     if not TYPE_CHECKING:
         # anyio's task groups, for one, ask for the type of a coroutine.
         __class__ = property(lambda _: CoroutineType)
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith(("cr_", "__")):
-                return getattr(self._coroutine, name)
-            raise AttributeError(f"A call that was not awaited has no {name!r}: {self._advice()}", name=name, obj=self)
+        # No `__getattr__`, for that would take its time with each attribute.
+        cr_await, cr_code, cr_frame, cr_origin, cr_running, cr_suspended, __name__ = map(
+            _Passed,
+            ("cr_await", "cr_code", "cr_frame", "cr_origin", "cr_running", "cr_suspended", "__name__"),
+        )
+        id, get, state, status, result, ready, info, revoke = map(
+            _OfResults, ("id", "get", "state", "status", "result", "ready", "info", "revoke")
+        )
 
     def _refuse(self) -> NoReturn:
         advice = self._advice()
@@ -157,11 +183,11 @@ def coroutine_function(function: F) -> F:
     return function
 
 
-def _awaited(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., AwaitedCall[Any]]:
+def _awaited(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     name = method.__name__
 
     @wraps(method)
-    def call(self: Speaks, *args: Any, **kwargs: Any) -> AwaitedCall[Any]:
+    def call(self: Speaks, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         return AwaitedCall(method(self, *args, **kwargs), self, name)
 
     return coroutine_function(call)
@@ -229,6 +255,10 @@ class Question:
 
 if TYPE_CHECKING:
 
+    def AwaitedCall(coroutine: Coroutine[Any, Any, T], owner: Speaks, method: str) -> Coroutine[Any, Any, T]:
+        """A call of that method of `owner`, which the coroutine does."""
+        ...
+
     def awaited(method: F) -> F:
         """A method that is to be awaited, and tells when it is not."""
         ...
@@ -238,4 +268,4 @@ if TYPE_CHECKING:
         ...
 
 else:
-    awaited, asked = _awaited, _Asked
+    AwaitedCall, awaited, asked = _Call, _awaited, _Asked

@@ -52,6 +52,7 @@ def _first(run: Run, values: Iterable[Any]) -> ConfigurationError | None:
             continue
         if isinstance(one, CoroutineType):
             cast("CoroutineType[Any, Any, Any]", one).close()
+            kind = CoroutineType  # that of a `send`, too, which only passes for one
         error = error or ConfigurationError(
             f"{run.task.name} returned a {type_name(kind)} that nobody {way[0]}, so that what it stands for was not "
             f"done: {way[1]}. It ran, and is not run again."
