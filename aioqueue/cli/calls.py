@@ -77,9 +77,10 @@ def check_call(
     Args:
         undone: what has not been done then, for the message.
     """
+    if task.parameters.fits(args, kwargs):
+        check_types(task, args, kwargs, undone=undone)
     try:
         task.parameters.check(args, kwargs, task_name=task.name)
         task.parameters.convert(args, kwargs, content="json", task_name=task.name)
     except (TypeError, PayloadError) as error:
         raise click.UsageError(str(error).replace("nothing was sent", undone)) from error
-    check_types(task, args, kwargs, undone=undone)
