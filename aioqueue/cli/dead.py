@@ -17,7 +17,6 @@ from aioqueue.cli.target import command, json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, facts, note, one_line, printable, say, say_json, table
 from aioqueue.cli.times import moment_text, span_text
 from aioqueue.exceptions import AioQueueError
-from aioqueue.task_info import exception_data
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -232,6 +231,8 @@ def _shown(app: AioQueue, letter: DeadTask) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _as_data(letter: DeadTask) -> dict[str, Any]:
+    from aioqueue.task_info import exception_data
+
     return {
         "id": letter.id,
         "task": letter.name or None,

@@ -10,7 +10,6 @@ from aioqueue.cli.running import FAILED, NOT_ENDED
 from aioqueue.cli.target import command
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, shown
 from aioqueue.cli.times import moment_text, span_text
-from aioqueue.task_info import exception_data, exception_name
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -69,6 +68,8 @@ def exit_code(info: TaskInfo) -> int:
 
 def as_data(info: TaskInfo) -> dict[str, Any]:
     """Everything about a task, for JSON."""
+    from aioqueue.task_info import exception_data  # by now it is here; the help does without
+
     timings = info.timings
     return {
         "id": info.id,
@@ -100,6 +101,8 @@ def exception_text(error: BaseException | None) -> str:
     """`ValueError: no such user`."""
     if error is None:
         return ""
+    from aioqueue.task_info import exception_name
+
     name, message = exception_name(error), str(error)
     # A TaskFailed tells the original type in its own message.
     return printable(message if not message or message.startswith(name) else f"{name}: {message}") or name
