@@ -44,8 +44,10 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 def class_around(function: Callable[..., Any]) -> str:
     """The class whose method a function is, by where it stands and its first parameter; "" where it is none."""
-    place = getattr(function, "__qualname__", "").rpartition(".")[0]
-    if not isinstance(function, FunctionType) or not place or place.endswith("<locals>"):
+    if not isinstance(function, FunctionType):
+        return ""
+    place = function.__qualname__.rpartition(".")[0]
+    if not place or place.endswith("<locals>"):
         return ""
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     return place.rpartition(".")[2] if names[:1] in (("self",), ("cls",)) else ""

@@ -62,7 +62,7 @@ class TaskOptions(TypedDict, total=False):
     retry_backoff: bool | Seconds
     retry_backoff_max: Seconds
     retry_jitter: bool
-    retry_kwargs: Mapping[str, Any]
+    retry_kwargs: Mapping[str, Any] | None
     soft_time_limit: Seconds | None
     time_limit: Seconds | None
     acks_late: bool | None
@@ -344,7 +344,9 @@ OPTIONS: Final[dict[str, Option]] = {
     "retry_backoff": Option(kinds.BACKOFF),
     "retry_backoff_max": Option(kinds.LIMIT),
     "retry_jitter": Option(kinds.FLAG),
-    "retry_kwargs": Option(Kind("a dict of what ctx.retry() takes: max_retries, countdown, eta", _retry_kwargs)),
+    "retry_kwargs": Option(
+        Kind("a dict of what ctx.retry() takes: max_retries, countdown, eta", _retry_kwargs).or_none()
+    ),
     # What is kept of its end, and what is called then.
     "ignore_result": Option(_FLAG, kinds.FLAG, "task_ignore_result", travels=True),
     "store_errors_even_if_ignored": Option(_FLAG, setting="task_store_errors_even_if_ignored"),

@@ -6,7 +6,6 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
-from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -88,7 +87,7 @@ class Task(Hooks, Generic[P, R]):
     retry_backoff: bool | float = False
     retry_backoff_max: float = 600.0
     retry_jitter: bool = True
-    retry_kwargs: Mapping[str, Any] = MappingProxyType({})
+    retry_kwargs: Mapping[str, Any] | None = None
     soft_time_limit: float | None = None
     time_limit: float | None = None
     acks_late: bool | None = None

@@ -412,7 +412,7 @@ def test_the_rest_of_the_app_from_synchronous_code(app: AioQueue, note: Task[...
     first, second = app.sync.send_many([note.s(1), note.s(2)])
     assert first.id != second.id
     assert app.sync.send_task("note", ("x",), task_id="mine").id == "mine"
-    assert app.sync.result("mine").state() == "PENDING"
+    assert app.sync.result("mine").state == "PENDING"
     assert app.sync.dead_letters.list() == []
     assert app.sync.dead_letters.get("none") is None
     assert app.sync.dead_letters.remove("none") is False

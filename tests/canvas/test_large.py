@@ -84,7 +84,7 @@ async def test_what_a_failure_means_for_very_many(stage: Stage) -> None:
     members: Any = result.parent
     values = await members.get(timeout=60, return_exceptions=True)
     assert len(values) == MANY // 2
-    assert {type(one) for one in values} == {UpstreamFailed}
+    assert all(isinstance(one, UpstreamFailed) for one in values)
     assert stage.heard == []
 
 
