@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
-from aioqueue.annotations import annotated
 from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.around.scopes import WorkerScope
 from aioqueue.around.signals import Signals
@@ -30,6 +29,7 @@ from aioqueue.payload.codec import CONTENTS
 from aioqueue.payload.naming import import_folder
 from aioqueue.payload.serializers import BUILT_IN, PICKLE
 from aioqueue.settings import Settings
+from aioqueue.task_annotations import annotated
 
 if TYPE_CHECKING:
     from types import TracebackType

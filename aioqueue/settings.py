@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, cast, get_args, g
 import msgspec
 
 from aioqueue import kinds
-from aioqueue.annotations import read_annotations
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.given import AllSettingsGiven, Given, default
 from aioqueue.kinds import Seconds
@@ -27,6 +26,7 @@ from aioqueue.payload.serializers import read_serializer
 from aioqueue.routing import Queue, QueuesGiven, Routes, read_routes
 from aioqueue.routing.queues import Queues, queues_of
 from aioqueue.routing.routes import RouteTable
+from aioqueue.task_annotations import read_annotations
 from aioqueue.url import masked
 
 if TYPE_CHECKING:

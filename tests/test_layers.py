@@ -88,7 +88,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "data",
         (
             "aioqueue._version",
-            "aioqueue.annotations",
+            "aioqueue.task_annotations",
             "aioqueue.around.events",
             "aioqueue.arguments",
             "aioqueue.attributes",
