@@ -147,6 +147,9 @@ class _Call(msgspec.Struct, eq=False, order=False):
         raise TypeError(advice)
 
     def __bool__(self) -> bool:
+        # asyncio asks its tasks for it whenever it shows one (base_tasks.py, from Python 3.12 on).
+        if _asked_by_asyncio():
+            return True
         self._refuse()
 
     def __eq__(self, other: object) -> bool:
@@ -172,6 +175,11 @@ def _place(method: str) -> str:
     if method not in frame.f_code.co_names:  # it was kept, and a function's end has dropped it
         return ""
     return f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _asked_by_asyncio() -> bool:
+    asking: Any = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  # below: `__bool__`
+    return asking.f_globals.get("__name__", "").startswith("asyncio.")
 
 
 def coroutine_function(function: F) -> F:

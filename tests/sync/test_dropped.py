@@ -118,6 +118,14 @@ def test_what_an_unawaited_call_is_taken_for(add: Any, caplog: pytest.LogCapture
     assert _errors(caplog) == [], "it has been told"
 
 
+async def test_a_task_of_asyncios_that_makes_it_can_be_shown(add: Any, caplog: pytest.LogCaptureFixture) -> None:
+    running = asyncio.create_task(add.send(1, 2))
+    assert repr(running).startswith("<Task pending")
+    result = await running
+    assert repr(running).startswith("<Task finished") and result.id
+    assert _errors(caplog) == []
+
+
 async def test_a_method_in_the_place_of_its_answer(app: AioQueue, add: Any) -> None:
     result = await add.send(1, 2)
     for ask in (
