@@ -148,9 +148,7 @@ class _Call(msgspec.Struct, eq=False, order=False):
 
     def __bool__(self) -> bool:
         # asyncio asks its tasks for it whenever it shows one (base_tasks.py, from Python 3.12 on).
-        if _asked_by_asyncio():
-            return True
-        self._refuse()
+        return _asked_by_asyncio() or self._refuse()
 
     def __eq__(self, other: object) -> bool:
         return self is other if isinstance(other, Coroutine) else self._refuse()

@@ -31,6 +31,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.around",
             "aioqueue.canvas",
             "aioqueue.dead_letters",
+            "aioqueue.doctor",
             "aioqueue.family",
             "aioqueue.outgoing",
             "aioqueue.periodic",

@@ -12,6 +12,7 @@ from aioqueue.brokers.protocol import (
     Claimed,
     Consumer,
     Delivery,
+    Finding,
     Lead,
     Left,
     Lengths,
@@ -179,6 +180,9 @@ class PassingBroker:
 
     async def workers(self) -> list[WorkerStatus]:
         return await self._inner.workers()
+
+    async def examine(self) -> list[Finding]:
+        return await self._inner.examine()
 
 
 class PassingConsumer:

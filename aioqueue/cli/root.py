@@ -32,6 +32,7 @@ _SECTIONS = {
         "workflow": "aioqueue.cli.workflow:workflow",
     },
     "Look inside": {
+        "doctor": "aioqueue.cli.doctor:doctor",
         "tasks": "aioqueue.cli.tasks:tasks",
         "workers": "aioqueue.cli.workers:workers",
         "queues": "aioqueue.cli.queues:queues",

@@ -12,6 +12,7 @@ from aioqueue.brokers.protocol import (
     Capabilities,
     Claim,
     Claimed,
+    Finding,
     Lead,
     Lengths,
     Outgoing,
@@ -263,6 +264,10 @@ class MemoryBroker:
     async def workers(self) -> list[WorkerStatus]:
         """All workers whose lease has not ended."""
         return self._store.leases.alive(self.now())
+
+    async def examine(self) -> list[Finding]:
+        """Nothing can go wrong."""
+        return []
 
     def consumer(
         self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int

@@ -66,6 +66,8 @@ from aioqueue.brokers.protocol.schedules import (
 from aioqueue.brokers.protocol.sending import Sending
 from aioqueue.brokers.protocol.settling import Settling
 from aioqueue.brokers.protocol.statuses import (
+    Finding,
+    Health,
     Left,
     QueueStatus,
     StoredLetter,
@@ -94,6 +96,8 @@ __all__ = [
     "Delivery",
     "Due",
     "Fetching",
+    "Finding",
+    "Health",
     "Inputs",
     "Lead",
     "Leases",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aioqueue.brokers.protocol.statuses import Left, QueueStatus, StoredMessage, WorkerStatus
+from aioqueue.brokers.protocol.statuses import Finding, Left, QueueStatus, StoredMessage, WorkerStatus
 
 UNUSED_FOR = 24 * 3600 * 1000
 """A queue that was not used for so many ms, and is empty, vanishes."""
@@ -40,6 +40,11 @@ class Looking(Protocol):
 
     async def workers(self) -> list[WorkerStatus]:
         """All workers whose lease has not ended."""
+        ...
+
+    async def examine(self) -> list[Finding]:
+        """How the broker itself is, its `warnings` included: whether it can lose something, is slow, refuses what we
+        need, or holds what nobody will ever take. Changes nothing; may look at all that there is."""
         ...
 
 

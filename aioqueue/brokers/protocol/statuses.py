@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from aioqueue.workflow import Node
+
+
+class Health(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    """It could not be looked at."""
+    WARNING = "warning"
+    """It works, and may not for long, or not as was meant."""
+    PROBLEM = "problem"
+    """Tasks are not run, or can be lost."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found when something was looked at.
+
+    Attributes:
+        check: what was looked at, in a word or two.
+        health: how it is.
+        says: what was found, in a sentence.
+        advice: what to do; "" where nothing is to be done.
+    """
+
+    check: str
+    health: Health
+    says: str
+    advice: str = ""
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
