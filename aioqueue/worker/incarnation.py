@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
-from aioqueue.wording import counted
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
+from aioqueue.worker.departure import Departure
 from aioqueue.worker.fetcher import Fetcher
 from aioqueue.worker.left_behind import leave_behind
 from aioqueue.worker.listening import Listener
@@ -22,12 +22,10 @@ from aioqueue.worker.resources import stop_when_used_up
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import Cut
 from aioqueue.worker.runner import Runner
+from aioqueue.worker.stopping import Stopping
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
-
-_LEAVE_TIMEOUT = 1.5
-_LEAVE_TIMEOUT_WHEN_SILENT = 0.2
 
 
 class Incarnation:
@@ -45,15 +43,14 @@ class Incarnation:
         broker: Broker,
         status: WorkerStatus,
         process: Process,
-        stop: asyncio.Event,
-        cold: asyncio.Event,
+        stopping: Stopping,
     ) -> None:
         conf = worker.app.conf
         self._worker = worker
         self._broker = broker
         self._process = process
-        self._stop = stop
-        self._cold = cold
+        self._stop = stopping.warm
+        self._cold = stopping.cold
         self._timeout = worker.consuming.visibility_timeout
         self._lost = asyncio.Event()
         self._consumer: Consumer = broker.consumer(
@@ -62,7 +59,6 @@ class Incarnation:
         self.runner: Runner | None = None
         self.burst = Burst(self._consumer, patient=worker.burst != "now") if worker.burst else None
         self.lease_lost = False
-        self._silent = False
 
     async def run(self, ready: Callable[[], None]) -> bool:
         """Work until told to stop, or until the lease is lost; `ready` is called when it has begun.
@@ -119,22 +115,19 @@ class Incarnation:
             listener.run(),
             stop_when_used_up(worker, runner, self._stop),
         ]
+        departure = Departure(worker, runner, consumer, self._cold)
         try:
             async with asyncio.TaskGroup() as group:
                 background = [group.create_task(loop) for loop in loops]
                 await listener.look_for_stamps(False)
                 ready()
                 await self._fetch_until_stopped(group, fetcher)
-                clean = await self._wind_down(runner)
+                clean = await self._depart(departure)
                 for task in background:
                     task.cancel()
         except BaseException:
             # Cancelled, or broken: nothing that was started is left to itself.
-            runner.accepting = False
-            runner.drop_ready()
-            runner.cancel_all(Cut.HANDED_BACK)
-            await self._until_ended(runner, 2.0, cold=False)
-            await self._leave(runner)
+            await departure.at_once(Cut.HANDED_BACK)
             raise
         finally:
             committing.cancel()
@@ -174,85 +167,8 @@ class Incarnation:
             self._lost.set()
         self.lease_lost = self._lost.is_set()
 
-    async def _wind_down(self, runner: Runner) -> bool:
-        """Everything that ends is settled, everything else is handed back."""
-        runner.accepting = False
-        worker, until = self._worker, asyncio.get_running_loop().time() + self._worker.shutdown_timeout
-        if self.lease_lost:
-            runner.drop_ready()
-            runner.cancel_all(Cut.LEASE_LOST)
-            await self._until_ended(runner, 2.0)
-            await self._leave(runner)
-            return False
-        if self._stop.is_set():
-            worker.life.stops()
-        worker.life.tell("worker_shutting_down")
-        if dropped := runner.drop_ready():
-            worker.life.say(" hands back what had not started: %s", counted(dropped, "task"))
-        await self._try(self._consumer.hand_back(runner.held()), "hand back what had not started")
-        clean = await self._until_ended(runner, self._worker.shutdown_timeout)
-        if not clean:
-            worker.life.hands_back(runner.running)
-            runner.cancel_all(Cut.HANDED_BACK)
-            await self._until_ended(runner, 2.0, cold=False)
-        await self._leave(runner, until)
-        return clean and not runner.stuck
-
-    async def _until_ended(self, runner: Runner, timeout: float, *, cold: bool = True) -> bool:
-        """Wait until nothing runs: for `timeout` seconds at most, and not when told to leave now."""
-        leave_now = asyncio.ensure_future(self._cold.wait())
-        try:
-            async with asyncio.timeout(timeout):
-                while runner.running and not (cold and self._cold.is_set()):
-                    runner.changed.clear()
-                    changed = asyncio.ensure_future(runner.changed.wait())
-                    waits = {changed, leave_now} if cold else {changed}
-                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
-        except TimeoutError:
-            pass
-        finally:
-            leave_now.cancel()
-        return not runner.running
-
-    async def _leave(self, runner: Runner, until: float = 0.0) -> None:
-        """What has ended waits for the broker `until` then, in the loop's time: unsettled, it would run again (D3)."""
-        settled = asyncio.ensure_future(runner.until_settled())
-        leave_now = asyncio.ensure_future(self._cold.wait())
-        patience = max(0.0, until - asyncio.get_running_loop().time())
-        try:
-            await asyncio.wait({settled, leave_now}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        except BaseException:
-            settled.cancel()
-            raise
-        finally:
-            leave_now.cancel()
-        if settled.done():
-            self._silent = False
-        await self._try(settled, "settle what has ended")
-        await self._until_told(runner, until)
-        await self._try(self._consumer.leave(), "hand back the rest")
-
-    async def _until_told(self, runner: Runner, until: float) -> None:
-        """What is called of what has ended has until then, and a moment more."""
-        if not len(runner.beside):
-            return
-        told = asyncio.ensure_future(runner.beside.until_quiet())
-        leave_now = asyncio.ensure_future(self._cold.wait())
-        patience = max(_LEAVE_TIMEOUT, until - asyncio.get_running_loop().time())
-        try:
-            await asyncio.wait({told, leave_now}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            told.cancel()
-            leave_now.cancel()
-
-    async def _try(self, action: Awaitable[Any], what: str) -> None:
-        """Not for ever: the broker may be away, and what is not handed back comes back when the lease ends."""
-        try:
-            async with asyncio.timeout(_LEAVE_TIMEOUT_WHEN_SILENT if self._silent else _LEAVE_TIMEOUT):
-                await action
-        except TimeoutError:
-            self._silent = True
-            logger.warning("Worker %s could not %s: the broker does not answer", self._worker.hostname, what)
-        except Exception as error:
-            logger.warning("Worker %s could not %s: %s", self._worker.hostname, what, error or type(error).__name__)
+    async def _depart(self, departure: Departure) -> bool:
+        if not self.lease_lost:
+            return await departure.in_order(told=self._stop.is_set())
+        await departure.at_once(Cut.LEASE_LOST)
+        return False

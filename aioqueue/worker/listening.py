@@ -45,7 +45,7 @@ class Listener:
         self._promoter.wake()
 
     async def _tasks_revoked(self, notice: TasksRevoked) -> None:
-        self._runner.revoke(notice.ids, notice.terminate)
+        self._runner.revocations.revoke(notice.ids, notice.terminate)
 
     async def _stamp_revoked(self, notice: StampRevoked) -> None:
         await self.look_for_stamps(notice.terminate)
@@ -53,7 +53,7 @@ class Listener:
     async def look_for_stamps(self, terminate: bool) -> None:
         """Which stamps were revoked."""
         try:
-            self._runner.revoke_stamps(await self._consumer.stamps(), terminate)
+            self._runner.revocations.revoke_stamps(await self._consumer.stamps(), terminate)
         except Exception as error:
             logger.debug("Revoked stamps could not be looked for: %s", error)
 
@@ -66,4 +66,4 @@ class Listener:
             except Exception as error:
                 logger.debug("Revoked tasks could not be looked for: %s", error)
                 return
-            self._runner.revoke(tuple(id for id, flag in zip(ids, flags, strict=True) if flag), False)
+            self._runner.revocations.revoke(tuple(id for id, flag in zip(ids, flags, strict=True) if flag), False)

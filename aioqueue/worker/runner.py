@@ -25,11 +25,11 @@ from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.process import Process
+from aioqueue.worker.revocations import Revocations
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Cut, Run
 from aioqueue.worker.runtime import Hands
 from aioqueue.worker.slots import Slots
-from aioqueue.worker.stamps import RevokedStamps
 from aioqueue.worker.standstill import Standstill
 from aioqueue.worker.telling import Telling
 
@@ -43,7 +43,7 @@ class Runner(Slots):
     """The tasks in a worker's hands.
 
     Attributes:
-        stamps: those that were revoked.
+        revocations: what was revoked of them.
         standstill: hears which of the tasks wait for others.
         limits, execution, telling, afterwards, beside: see there.
     """
@@ -72,9 +72,10 @@ class Runner(Slots):
         self._acks = Acknowledgements(committer, rules)
         self.beside = Beside(concurrency, app.signals.under_way, self.changed)
         self.afterwards = Afterwards(app, hostname, self.beside)
-        self.stamps = RevokedStamps()
         self.standstill = Standstill(self.running, self.ready, consumer, concurrency=concurrency, hostname=hostname)
         self.limits = Limits(self._give_up)
+        self.revocations = Revocations(self, self.limits)
+        self._revoked = self.revocations.stamps
         self.telling = Telling(now)
         self.execution = Execution(
             app,
@@ -103,7 +104,7 @@ class Runner(Slots):
         message = run.message
         try:
             may_be_over = run.delivery.revoked or message.stamps or message.expires is not None
-            if may_be_over and (outcome := self._rules.over_already(run, self.stamps, self._now())) is not None:
+            if may_be_over and (outcome := self._rules.over_already(run, self._revoked, self._now())) is not None:
                 self._end(run, outcome)
                 return
             run.phase = RUNNING
@@ -224,23 +225,6 @@ class Runner(Slots):
             return None
 
     # Cut from outside
-
-    def revoke(self, ids: tuple[str, ...], terminate: bool) -> None:
-        """These tasks were revoked: those that wait are not started, those that run are cancelled if asked for."""
-        wanted = set(ids)
-        for run in self.ready_runs():
-            if run.delivery.id in wanted:
-                run.delivery.revoked = True
-        if terminate:
-            for run in [run for run in self.running if run.delivery.id in wanted]:
-                self.limits.cancel(run, Cut.REVOKED)
-
-    def revoke_stamps(self, stamps: Sequence[tuple[bytes, int]], terminate: bool) -> None:
-        """These stamps were revoked."""
-        self.stamps.set(stamps)
-        if terminate:
-            for run in [run for run in self.running if self.stamps.cover(run.message)]:
-                self.limits.cancel(run, Cut.REVOKED_BY_STAMP)
 
     def cancel_all(self, cut: Cut) -> None:
         """End all runs."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +20,7 @@ from aioqueue.logs import logger
 from aioqueue.settings import POOL
 from aioqueue.shared import using
 from aioqueue.startup import StoppedBefore, connected
-from aioqueue.stop_signals import HANGUP, on_stop_signals, overheard
+from aioqueue.stop_signals import overheard
 from aioqueue.worker.acceptance import check_serializers
 from aioqueue.worker.beating import beating
 from aioqueue.worker.consuming import Consuming, Queues
@@ -33,11 +30,10 @@ from aioqueue.worker.life import Life
 from aioqueue.worker.naming import name_of, new_name
 from aioqueue.worker.process import living
 from aioqueue.worker.resources import check_memory
+from aioqueue.worker.stopping import Stopping
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-
-_SAME_SIGNAL = 0.1  # a container's runtime and the shell inside may both pass one on
 
 
 class Worker:
@@ -106,15 +102,12 @@ class Worker:
         self.retry_now = retry_now
         self.is_eager = is_eager
         self._on_ready = on_ready
-        self._stop = asyncio.Event()
-        self._cold = asyncio.Event()
-        self._signalled_at = float("-inf")
         self._in_vain: StoppedBefore | None = None
         self._background: asyncio.Task[int] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.incarnation: Incarnation | None = None
         self.on_connected: Callable[[Broker], Awaitable[None]] | None = None
         self.life = Life(self, silent=is_eager)
+        self._stopping = Stopping(self.life)
 
     @property
     def left_behind(self) -> list[str]:
@@ -150,15 +143,15 @@ class Worker:
             0 after a clean stop, 1 when running tasks had to be handed back or were left behind, 3 when a burst "now"
             has left retries, or what other workers hold.
         """
-        self._loop = asyncio.get_running_loop()
-        with on_stop_signals(self._signalled) if install_signals else nullcontext():
+        with self._stopping.heard(by_signals=install_signals):
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
             check_serializers(self.app) if not self.is_eager else None
             self.consuming.tell(self.hostname)
             self.life.tell_unheard()
             try:
-                async with connected(self.app, f"Worker {self.hostname}", self._stop, patient=not self.burst) as broker:
+                name, stop = f"Worker {self.hostname}", self._stopping.warm
+                async with connected(self.app, name, stop, patient=not self.burst) as broker:
                     if self.on_connected is not None:
                         await self.on_connected(broker)
                     with using(self.app):
@@ -169,10 +162,13 @@ class Worker:
                 return 0
 
     async def _live(self, broker: Broker) -> int:
-        async with living(self.app, self._cold, self.shutdown_timeout) as process, beating(self, broker, self._stop):
+        stopping = self._stopping
+        async with (
+            living(self.app, stopping.cold, self.shutdown_timeout) as process,
+            beating(self, broker, stopping.warm),
+        ):
             while True:
-                status = self._status(broker)
-                incarnation = self.incarnation = Incarnation(self, broker, status, process, self._stop, self._cold)
+                incarnation = self.incarnation = Incarnation(self, broker, self._status(broker), process, stopping)
                 clean = await incarnation.run(self._ready)
                 if not incarnation.lease_lost:
                     self.life.say(" has stopped")
@@ -212,32 +208,7 @@ class Worker:
 
         Any thread may call it.
         """
-        loop = self._loop
-        if loop is None or loop.is_closed() or loop is asyncio._get_running_loop():
-            self._stop_here(now)
-        else:
-            loop.call_soon_threadsafe(self._stop_here, now)
-
-    def _stop_here(self, now: bool) -> None:
-        self._stop.set()
-        if now:
-            self._cold.set()
-
-    def _signalled(self, number: signal.Signals) -> None:
-        now = monotonic()
-        if now - self._signalled_at < _SAME_SIGNAL or (number == HANGUP and self._stop.is_set()):
-            return
-        self._signalled_at = now
-        if self._stop.is_set():
-            self._leave_now(number)
-        else:
-            self.life.stops(number, may_be_hurried=number == signal.SIGINT)
-            self.stop()
-
-    def _leave_now(self, number: signal.Signals) -> None:
-        if not self._cold.is_set():
-            self.life.say(": %s, it leaves now and hands its tasks back", number.name, level=logging.WARNING)
-            self.stop(now=True)
+        self._stopping.ask(now=now)
 
     # In a program of one's own
 
@@ -267,7 +238,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._background is not None:
-            with overheard((signal.SIGINT,), self._leave_now, keep_loop=True) as hears:
+            with overheard((signal.SIGINT,), self._stopping.hurry, keep_loop=True) as hears:
                 self.life.stops(may_be_hurried=hears)
                 self.stop()
                 await self._background

@@ -161,7 +161,10 @@ async def test_what_was_revoked_while_a_worker_held_it(
             await until(lambda: any(delivery.revoked for delivery in runner.ready()), what="the worker has heard of it")
         else:
             await app.revoke_by_stamp("job", "a")
-            await until(lambda: runner.stamps.cover(runner.ready_runs()[0].message), what="the worker has heard of it")
+            await until(
+                lambda: runner.revocations.stamps.cover(runner.ready_runs()[0].message),
+                what="the worker has heard of it",
+            )
         gate.open()
         assert (await ended(result)).state == "REVOKED"
         await until(lambda: is_empty(app))

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import aioqueue.beat.running
 import aioqueue.beat.scheduler
 import aioqueue.brokers.redis
-import aioqueue.worker.incarnation
+import aioqueue.worker.departure
 import aioqueue.worker.worker
 from aioqueue.ids import short_id
 from faults import tasks

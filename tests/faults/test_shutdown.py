@@ -119,7 +119,7 @@ async def test_idle(arena: Arena) -> None:
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
     """SIGTERM while there is no broker: it stops in bounded time, and its tasks come back when its lease ends."""
-    worker = await arena.worker(shutdown_timeout=1.0, constants={"aioqueue.worker.incarnation._LEAVE_TIMEOUT": 1.0})
+    worker = await arena.worker(shutdown_timeout=1.0, constants={"aioqueue.worker.departure._LEAVE_TIMEOUT": 1.0})
     results = await arena.send("work", 0.5, count=5)
     await arena.started(results, worker=worker)
     if how == "killed":
@@ -143,7 +143,7 @@ async def test_while_the_broker_is_away(arena: Arena, how: str) -> None:
 
 async def test_while_the_broker_is_away_for_a_moment(arena: Arena) -> None:
     """D3: it waits for the broker, within its timeout, with what has ended: a stop in good order repeats nothing."""
-    worker = await arena.worker(constants={"aioqueue.worker.incarnation._LEAVE_TIMEOUT": 0.1})
+    worker = await arena.worker(constants={"aioqueue.worker.departure._LEAVE_TIMEOUT": 0.1})
     results = await arena.send("work", 0.5, count=5)
     await arena.started(results, worker=worker)
     worker.terminate()

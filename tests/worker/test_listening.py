@@ -40,6 +40,10 @@ class Told:
     def wake(self) -> None:
         self.asked.append("promote")
 
+    @property
+    def revocations(self) -> Told:
+        return self
+
     def revoke(self, ids: Sequence[str], terminate: bool) -> None:
         self.asked.append((ids, terminate))
 

@@ -201,7 +201,7 @@ async def test_one_that_cannot_be_started_keeps_no_other_from_it(stage: Stage, m
             raise RuntimeError("of our own")
         return False
 
-    monkeypatch.setattr(stage.runner.stamps, "cover", cover)
+    monkeypatch.setattr(stage.runner.revocations.stamps, "cover", cover)
     for id in ("a", "b", "c"):
         stage.put(id, _nothing)
     stage.runner.start_ready()

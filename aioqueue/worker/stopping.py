@@ -1,0 +1,68 @@
+"""Whether a worker is to stop: warm, when what runs has ended, or cold, now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from time import monotonic
+
+from aioqueue.stop_signals import HANGUP, on_stop_signals
+from aioqueue.worker.life import Life
+
+_SAME_SIGNAL = 0.1  # a container's runtime and the shell inside may both pass one on
+
+
+class Stopping:
+    """What it was told.
+
+    Attributes:
+        warm: set when it is to fetch no more, and to end when what runs has ended.
+        cold: set when it is to hand back what runs, too.
+    """
+
+    def __init__(self, life: Life) -> None:
+        self.warm = asyncio.Event()
+        self.cold = asyncio.Event()
+        self._life = life
+        self._signalled_at = float("-inf")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @contextmanager
+    def heard(self, *, by_signals: bool) -> Generator[None]:
+        """It works in the running event loop, and is told there: from other threads too, and by signals if so asked."""
+        self._loop = asyncio.get_running_loop()
+        with on_stop_signals(self._signalled) if by_signals else nullcontext():
+            yield
+
+    def ask(self, *, now: bool = False) -> None:
+        """It is to stop; with `now`, cold. Any thread may call it."""
+        loop = self._loop
+        if loop is None or loop.is_closed() or loop is asyncio._get_running_loop():
+            self._set(now)
+        else:
+            loop.call_soon_threadsafe(self._set, now)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        now = monotonic()
+        if now - self._signalled_at < _SAME_SIGNAL or (number == HANGUP and self.warm.is_set()):
+            return
+        self._signalled_at = now
+        if self.warm.is_set():
+            self.hurry(number)
+        else:
+            self._life.stops(number, may_be_hurried=number == signal.SIGINT)
+            self.ask()
+
+    def hurry(self, number: signal.Signals) -> None:
+        """A signal has asked it to stop cold."""
+        if not self.cold.is_set():
+            self._life.say(": %s, it leaves now and hands its tasks back", number.name, level=logging.WARNING)
+            self.ask(now=True)
+
+    def _set(self, now: bool) -> None:
+        self.warm.set()
+        if now:
+            self.cold.set()
