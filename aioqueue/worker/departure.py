@@ -67,7 +67,8 @@ class Departure:
         await self._leave()
 
     async def _cancel(self, cut: Cut) -> None:
-        self._runner.cancel_all(cut)
+        for run in list(self._runner.running):
+            self._runner.limits.cancel(run, cut)
         await self._until_ended(_MOMENT, cold=cut is Cut.LEASE_LOST)
 
     async def _until_ended(self, timeout: float, *, cold: bool = True) -> bool:

@@ -7,6 +7,7 @@ decided. What counts for nothing any more (from `VOID` on) has none.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -206,3 +207,12 @@ class Execution:
             return rule(run, ended_with, self._now())
         except Exception as error:  # an end that cannot be made, as of Retry(countdown="10"), is a failure
             return self._rules.last_resort(run, error, self._now())
+
+
+def tasks_of(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Task[None]]:
+    """What makes the asyncio tasks that lives are: as the program wants it, if it says, else as is fastest."""
+    if loop.get_task_factory() is not None:
+        return loop.create_task
+    if sys.version_info >= (3, 12):
+        return partial(asyncio.Task, loop=loop, eager_start=True)
+    return partial(asyncio.Task, loop=loop)

@@ -20,14 +20,14 @@ from aioqueue.worker.acks import Acknowledgements
 from aioqueue.worker.afterwards import After, Afterwards
 from aioqueue.worker.beside import Beside
 from aioqueue.worker.committer import Committer, Settled
-from aioqueue.worker.execution import Execution
+from aioqueue.worker.execution import Execution, tasks_of
 from aioqueue.worker.grafting import drop_additions
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.process import Process
 from aioqueue.worker.revocations import Revocations
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Cut, Run
+from aioqueue.worker.run import GIVEN_UP, OVER, RUNNING, VOID, Run
 from aioqueue.worker.runtime import Hands
 from aioqueue.worker.slots import Slots
 from aioqueue.worker.standstill import Standstill
@@ -67,7 +67,7 @@ class Runner(Slots):
         self._rules = rules
         self._now = now
         loop = asyncio.get_running_loop()
-        self._new_task = loop.create_task if loop.get_task_factory() else partial(asyncio.Task, loop=loop)
+        self._new_task = tasks_of(loop)
         self._context = contextvars.copy_context()
         self._acks = Acknowledgements(committer, rules)
         self.beside = Beside(concurrency, app.signals.under_way, self.changed)
@@ -112,7 +112,9 @@ class Runner(Slots):
             self.started_count += 1
             # Not in the context of the run that has just made room. With a name, for to make one up takes longer.
             life, context = self.execution.execute(run), self._context.copy()
-            run.coroutine = self._new_task(life, name=run.task.name, context=context)
+            coroutine = self._new_task(life, name=run.task.name, context=context)
+            if run.phase < OVER:  # started eagerly, it may have ended
+                run.coroutine = coroutine
         except Exception as error:  # no slot is lost, nor the run
             logger.exception("Task %s[%s] cannot be started", run.task.name, run.delivery.id)
             self._end(run, self._rules.last_resort(run, error, self._now()))
@@ -223,13 +225,6 @@ class Runner(Slots):
         except Exception:  # of our own; its slot is free all the same, and the message comes again when the lease ends
             logger.exception("The end of task %s was refused, and no other can be made", settlement.delivery.id)
             return None
-
-    # Cut from outside
-
-    def cancel_all(self, cut: Cut) -> None:
-        """End all runs."""
-        for run in list(self.running):
-            self.limits.cancel(run, cut)
 
     def close(self) -> None:
         """Nothing is run any more."""

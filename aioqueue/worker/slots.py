@@ -63,13 +63,22 @@ class Slots:
         self._ready[priority].append(run)
 
     def start_ready(self) -> None:
-        """Start as many as there are slots for."""
-        if self._starting:  # a task that is started eagerly may end within its start; this loop goes on then
+        """Start as many as there are slots for.
+
+        Those that end within their start make room at once. The event loop has its turn all the same when as many as
+        there are slots have been started.
+        """
+        if self._starting:  # one that ends within its start; this loop goes on then
             return
         self._starting = True
         try:
             running, ready, most = self.running, self._ready, self._concurrency
+            turn = most
             while self.waiting and len(running) < most and self.accepting and self.may_start():
+                if not turn:
+                    asyncio.get_running_loop().call_soon(self.start_ready)
+                    return
+                turn -= 1
                 while not (next := ready[self._highest]):
                     self._highest -= 1
                 self.waiting -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -81,7 +82,8 @@ async def stage() -> AsyncIterator[Stage]:
     committing = asyncio.create_task(stage.committer.run())
     yield stage
     stage.broker.may_answer.set()
-    stage.runner.cancel_all(Cut.HANDED_BACK)
+    for run in list(stage.runner.running):
+        stage.runner.limits.cancel(run, Cut.HANDED_BACK)
     await stage.until(lambda: not stage.runner.running)
     committing.cancel()
     stage.runner.close()
@@ -240,8 +242,31 @@ async def test_what_counts_for_nothing_can_be_ended_all_the_same(stage: Stage, m
     assert not stage.runner.stuck
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="the factory is of Python 3.12")
-async def test_tasks_that_are_started_eagerly_do_not_nest(stage: Stage) -> None:
+async def test_the_loop_has_its_turn_after_as_many_as_there_are_slots(stage: Stage) -> None:
+    """Also where each has ended before the next one starts."""
+    turns, begun = 0, Counter[int]()
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        ticking[0] = loop.call_soon(turn)
+
+    async def work() -> None:
+        begun[turns] += 1
+
+    ticking = [loop.call_soon(turn)]
+    for id in range(100):
+        stage.put(str(id), work)
+    stage.runner.start_ready()
+    await stage.until(lambda: begun.total() == 100)
+    ticking[0].cancel()
+    assert max(begun.values()) <= 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="nothing is started eagerly before Python 3.12")
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_tasks_that_are_started_eagerly_do_not_nest(stage: Stage, is_said: bool) -> None:
     """The end of one makes room for the next, which ends within its start; each at the same depth."""
     depths: set[int] = set()
 
@@ -252,11 +277,11 @@ async def test_tasks_that_are_started_eagerly_do_not_nest(stage: Stage) -> None:
         depths.add(depth)
 
     loop = asyncio.get_running_loop()
-    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+    loop.set_task_factory(asyncio.eager_task_factory if is_said else None)  # type: ignore[attr-defined]
     try:
         for id in range(3000):
             stage.put(str(id), work)
-        stage.runner.start_ready()
+        loop.call_soon(stage.runner.start_ready)
         await stage.until(lambda: len(stage.broker.settled) == 3000)
     finally:
         loop.set_task_factory(None)
