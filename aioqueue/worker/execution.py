@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aioqueue.around.surroundings import Surroundings
 from aioqueue.brokers.protocol import Consumer, Verdict
@@ -212,7 +212,7 @@ class Execution:
 def tasks_of(loop: asyncio.AbstractEventLoop) -> Callable[..., asyncio.Task[None]]:
     """What makes the asyncio tasks that lives are: as the program wants it, if it says, else as is fastest."""
     if loop.get_task_factory() is not None:
-        return loop.create_task
+        return cast("Callable[..., asyncio.Task[None]]", loop.create_task)
     if sys.version_info >= (3, 12):
         return partial(asyncio.Task, loop=loop, eager_start=True)
     return partial(asyncio.Task, loop=loop)
