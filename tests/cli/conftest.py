@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.command import COMMAND, Run, environment_without, run
+from support.command import Run, environment_without, run, start
 from support.waiting import eventually
 
 SHOP = """
@@ -81,6 +80,10 @@ class Shell:
         """Run `aioqueue` with these words to its end."""
         return run(words, self.folder, {**self.environment, **environment}, text)
 
+    def alone(self, *words: str) -> Run:
+        """The same in an interpreter that has imported nothing."""
+        return run(words, self.folder, self.environment, alone=True)
+
     def start(self, *words: str, **environment: str) -> Process:
         """Start `aioqueue` with these words; it is ended with the test."""
         process = Process(self, list(words), environment)
@@ -106,15 +109,7 @@ class Process:
         self._log = shell.folder / f"process-{count}.log"
         self._out = shell.folder / f"process-{count}.out"
         with self._log.open("wb") as log, self._out.open("wb") as out:
-            self._process = subprocess.Popen(
-                [*COMMAND, *words],
-                cwd=shell.folder,
-                env={**shell.environment, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._process = start(words, shell.folder, {**shell.environment, **environment}, stdout=out, stderr=log)
 
     @property
     def pid(self) -> int:
