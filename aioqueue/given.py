@@ -58,7 +58,8 @@ class SettingsGiven(TypedDict, total=False):
     result_expires: Seconds | None
 
     worker_concurrency: int
-    worker_pool: Literal["async", "threads", "solo"]
+    worker_pool: Literal["async", "threads", "processes", "solo"]
+    worker_process_concurrency: int | None
     worker_prefetch: int | None
     worker_prefetch_multiplier: int | None
     signal_timeout: Seconds

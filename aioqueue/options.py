@@ -17,7 +17,7 @@ from aioqueue.workflow import node_of
 
 NOTHING_SENT: Final = " Nothing was sent."
 
-Pool = Literal["thread"]
+Pool = Literal["thread", "process"]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -48,7 +48,8 @@ class TaskOptions(TypedDict, total=False):
         serializer: "msgpack", "json", or one that was registered.
         compression: "zlib", "gzip", "bz2", "lzma" or "zstd".
         middleware: what stands around its sends and its runs, inside the middlewares of the app.
-        pool: "thread" for plain functions, which is what they have anyway.
+        pool: where a plain function runs: "thread", or "process" for what computes.
+        retry_on_worker_lost: retry it when the process of a pool that ran it has died.
     """
 
     name: str | None
@@ -75,6 +76,7 @@ class TaskOptions(TypedDict, total=False):
     compression: str | None
     middleware: Iterable[Layer]
     pool: Pool | None
+    retry_on_worker_lost: bool
 
 
 class RouteOptions(TypedDict, total=False):
@@ -330,7 +332,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "serializer": Option(SERIALIZER.or_none(), SERIALIZER, "task_serializer"),
     "compression": Option(COMPRESSION.or_none(), COMPRESSION, "task_compression"),
     # How it is run.
-    "pool": Option(kinds.one_of(("thread",)).or_none()),
+    "pool": Option(kinds.one_of(("thread", "process")).or_none()),
     "acks_late": Option(_FLAG, setting="task_acks_late"),
     "track_started": Option(_FLAG, setting="task_track_started"),
     "middleware": Option(LAYERS),
@@ -344,6 +346,7 @@ OPTIONS: Final[dict[str, Option]] = {
     "retry_backoff": Option(kinds.BACKOFF),
     "retry_backoff_max": Option(kinds.LIMIT),
     "retry_jitter": Option(kinds.FLAG),
+    "retry_on_worker_lost": Option(kinds.FLAG),
     "retry_kwargs": Option(
         Kind("a dict of what ctx.retry() takes: max_retries, countdown, eta", _retry_kwargs).or_none()
     ),

@@ -95,7 +95,10 @@ class Settings(msgspec.Struct, kw_only=True):
 
         worker_concurrency: coroutines and threads that run tasks at once in a worker process.
         worker_pool: "async": coroutines on the event loop, plain functions in threads. "threads" is the same here.
-            "solo": one task at a time, plain functions in the thread of the event loop.
+            "processes": plain functions in processes of a pool, as with pool="process". "solo": one task at a time,
+            plain functions in the thread of the event loop.
+        worker_process_concurrency: processes of a worker's pool, for tasks with pool="process"; None is one for each
+            core.
         worker_prefetch: tasks held ready beyond those; None follows the rate at which tasks end.
         worker_prefetch_multiplier: in its place: how many times its concurrency a worker holds, those that run
             included. 1 holds none ready; None and 0 are no such limit.
@@ -147,7 +150,8 @@ class Settings(msgspec.Struct, kw_only=True):
     result_expires: Given[float | None, Seconds | None] = default(86_400.0)
 
     worker_concurrency: int = 100
-    worker_pool: Literal["async", "threads", "solo"] = "async"
+    worker_pool: Literal["async", "threads", "processes", "solo"] = "async"
+    worker_process_concurrency: int | None = None
     worker_prefetch: int | None = None
     worker_prefetch_multiplier: int | None = None
     signal_timeout: Given[float, Seconds] = default(10.0)
@@ -304,6 +308,7 @@ _POSITIVE = frozenset(
         "task_time_limit",
         "task_soft_time_limit",
         "worker_concurrency",
+        "worker_process_concurrency",
         "worker_max_tasks",
         "worker_max_memory",
         "signal_timeout",
@@ -436,11 +441,9 @@ def _namespace(value: str) -> str:
 def _pool(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
-    from aioqueue.celery.meanings import PROCESSES_LATER, pool_of
+    from aioqueue.celery.meanings import pool_of
 
-    if pool_of(value) == "processes":
-        raise kinds.NotHere(PROCESSES_LATER)
-    return kinds.one_of(("async", "threads", "solo")).read(pool_of(value) or value)
+    return kinds.one_of(("async", "threads", "processes", "solo")).read(pool_of(value) or value)
 
 
 def _words(value: list[str]) -> list[str]:
@@ -459,7 +462,7 @@ _SERIALIZERS: Final = kinds.Kind("a list of names of serializers, such as ['msgp
 _NAMESPACE: Final = kinds.Kind("1 to 255 printable characters, or None for the app's name", _namespace)
 _CELERYS: Final = re.compile(r"(sentinels?|redis\+socket)://|.*[?&]ssl_cert_reqs=CERT_", re.IGNORECASE)
 """URLs of brokers that are written another way here."""
-POOL: Final = kinds.Kind("'async', 'threads' or 'solo'", _pool)
+POOL: Final = kinds.Kind("'async', 'threads', 'processes' or 'solo'", _pool)
 _WORDS: Final = kinds.Kind("a list of names, none of them empty", _words)
 _DEFAULTS: Final = Settings()
 _NOT_NONE: Final = frozenset(

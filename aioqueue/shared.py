@@ -93,6 +93,11 @@ def current_app() -> Core:
     )
 
 
+def known_apps() -> list[Core]:
+    """Those that there are in this process."""
+    return list(_apps)
+
+
 def adopt(app: Core) -> None:
     """Register all shared tasks on a new app."""
     _apps.add(app)

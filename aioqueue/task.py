@@ -100,6 +100,7 @@ class Task(Hooks, Generic[P, R]):
     compression: str | None = None
     middleware: tuple[Layer, ...] = ()
     pool: Pool | None = None
+    retry_on_worker_lost: bool = False
 
     # What is around its runs: a `Surroundings` (`aioqueue.around`), which `Core.surround` makes, or None for nothing.
     surroundings: Any = None
@@ -155,6 +156,8 @@ class Task(Hooks, Generic[P, R]):
         value = kind.of(f"The option {option} of the task {self.name}", value)
         if option == "pool" and value is not None and self.is_coroutine:
             raise ConfigurationError(f"{self.name} is a coroutine: it runs on the event loop, not in a pool.")
+        if option == "pool" and value == "process" and (why := cannot_cross(self)):
+            raise ConfigurationError(f"{self.name} has pool='process' and cannot run in another process: {why}.")
         setattr(self, option, value)
 
     def annotate(self, options: Mapping[str, Any]) -> None:
@@ -474,6 +477,26 @@ def check_definition(known: Task[..., Any], task: Task[..., Any]) -> None:
         f"Two tasks have the name {task.name!r}: {after} was made a task twice, of different functions, and a "
         "message can only find one of them. Give each a name of its own: @app.task(name=...)."
     )
+
+
+def cannot_cross(task: Task[..., Any]) -> str:
+    """Why a task's function cannot be called in another process, which imports it; "" if it can, as far as that is
+    seen here."""
+    inner: Any = task.function
+    while hasattr(inner, "func"):
+        inner = inner.func
+    if "<locals>" in getattr(inner, "__qualname__", ""):
+        return "it is made inside of another function, where nobody can import it: define it at the top of its module"
+    if importable_name(inner).startswith("__main__."):
+        return "it was typed at a prompt, and nobody can import that: write it into a module"
+    for one in task.dependencies.plan.providers if task.dependencies is not None else ():
+        if one.is_async or one.scope == "worker":
+            what = "has to be awaited" if one.is_async else "has the scope 'worker'"
+            return (
+                f"its dependency {one.name} {what}, and a process opens only what is made by plain functions, for each "
+                "task: open it in the function"
+            )
+    return ""
 
 
 def _is_redefined(kind: type[Task[..., Any]], option: str) -> bool:

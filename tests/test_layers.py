@@ -23,7 +23,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("what tests of an app take in their hands", ("aioqueue.testing",)),
     ("middlewares that come with it", ("aioqueue.middlewares",)),
     ("the app's public face", ("aioqueue.app", "aioqueue.sync_app")),
-    ("the loops that run for as long as a process does", ("aioqueue.worker", "aioqueue.beat", "aioqueue.startup")),
+    (
+        "the loops that run for as long as a process does",
+        ("aioqueue.worker", "aioqueue.processes", "aioqueue.beat", "aioqueue.startup"),
+    ),
     ("the way out", ("aioqueue.dispatch",)),
     (
         "what is made of those: messages, nodes, data, schedules, results",

@@ -14,7 +14,14 @@ PLACES: Final = ("around_send", "around_task", "around_worker")
 
 
 class Layer:
-    """Stands around what happens at the places for which it has a method; what it leaves out passes it by."""
+    """Stands around what happens at the places for which it has a method; what it leaves out passes it by.
+
+    Attributes:
+        in_children: its `around_task` sets context variables, and is called in the process that runs the function, too,
+            with a `next` that does nothing.
+    """
+
+    in_children: bool = False
 
     async def around_send(self, message: Any, next: Any) -> Any:
         """Around a message on its way out."""

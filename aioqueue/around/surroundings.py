@@ -59,15 +59,16 @@ class Surroundings:
 
     # Around the body
 
-    async def run(self, context: TaskContext, body: Body) -> Any:
-        """One run: all that is around its body, and the body; gives what comes of it, or raises that."""
+    async def run(self, context: TaskContext, body: Body, *, elsewhere: bool = False) -> Any:
+        """One run: all that is around its body, and the body; gives what comes of it, or raises that. What it depends
+        on is opened with the body if that is `elsewhere`, in another process."""
         if self._prerun:
             await self._tell_prerun(context)
         if not self._middlewares:
-            return await self._inside(context, body)
+            return await self._inside(context, body, elsewhere)
 
         def innermost(context: TaskContext) -> Awaitable[Any]:
-            return self._inside(context, body)
+            return self._inside(context, body, elsewhere)
 
         return await through(self._middlewares, innermost)(context)
 
@@ -87,10 +88,10 @@ class Surroundings:
         for handler in self._prerun:
             await handler.call(about, event, within=self._app.conf.signal_timeout, keeps=True)
 
-    async def _inside(self, context: TaskContext, body: Body) -> Any:
+    async def _inside(self, context: TaskContext, body: Body, elsewhere: bool) -> Any:
         """What the middlewares are around: the dependencies, and in them the body."""
         try:
-            if self._dependencies is None:
+            if self._dependencies is None or elsewhere:
                 return await self._start(context, body, _NOTHING)
             return await self._dependencies.around(context, lambda given: self._start(context, body, given))
         except BaseException as error:

@@ -92,9 +92,9 @@ def pool_of(name: str) -> str | None:
     return _POOLS.get(name.rpartition(":")[2].rpartition(".")[2].lower())
 
 
-PROCESSES_LATER: Final = (
-    "there is no pool of processes in this version: coroutines run on the event loop, plain functions in threads; for "
-    "computing start several worker processes, `aioqueue worker --processes 4`"
+UNKNOWN_POOL: Final = (
+    "there is no such pool: coroutines run on the event loop, plain functions in threads, or with 'processes' in a "
+    "pool of those"
 )
 KEPT_IN_THE_BROKER: Final = "results are kept in the broker in this version, and other backends are not here yet"
 _NO_EXCHANGES: Final = (
@@ -229,7 +229,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "worker_task_log_format": _none(f"{_LOGGING}; aioqueue.middlewares.StructuredLogging says which task wrote a line"),
     "worker_lost_wait": _none("what a dead worker had is run again when its lease is over: `visibility_timeout`"),
     "worker_pool_putlocks": _none(_BY_ITSELF, True),
-    "worker_pool_start_method": _none("there is no pool of processes in this version"),
+    "worker_pool_start_method": _none("processes of the pool are started afresh (spawn), and import the app", "spawn"),
     "worker_pool_restarts": _none(_NO_REMOTE_CONTROL),
     "worker_proc_alive_timeout": _none(_BY_ITSELF),
     "worker_redirect_stdouts": _none("what a task prints goes where the worker's own output goes"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from aioqueue.celery.broker import OF_THE_BROKER, BrokerUrl
-from aioqueue.celery.meanings import KEPT_IN_THE_BROKER, MEANINGS, PROCESSES_LATER, Meaning, pool_of
+from aioqueue.celery.meanings import KEPT_IN_THE_BROKER, MEANINGS, UNKNOWN_POOL, Meaning, pool_of
 from aioqueue.celery.names import canonical
 from aioqueue.exceptions import suggest
 from aioqueue.logs import logger
@@ -82,8 +82,8 @@ def read(given: Mapping[str, Any], ours: Collection[str], broker: str | None) ->
             names[setting] = name
     for setting in sorted(names, key=lambda setting: setting in ours):  # what is said under our own names counts
         name, value = names[setting], given[names[setting]]
-        if setting == "worker_pool" and isinstance(value, str) and pool_of(value) in (None, "processes"):
-            found.remarks.append(Remark(name, PROCESSES_LATER))
+        if setting == "worker_pool" and isinstance(value, str) and pool_of(value) is None:
+            found.remarks.append(Remark(name, UNKNOWN_POOL))
         elif setting in ours:
             found.set(setting, value, name)
         elif setting in _MODULES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -13,7 +12,6 @@ from aioqueue.cli.times import parse_span
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
 
-_logger = logging.getLogger("aioqueue.worker")
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -42,7 +40,7 @@ def _parse_most(text: str) -> int:
 _parse_most.__name__ = "MAX[,MIN]"
 
 _OVERRIDES: Final = (
-    _Override(("-P", "--pool"), "worker_pool", str, "POOL", "Where plain functions run: async, threads or solo."),
+    _Override(("-P", "--pool"), "worker_pool", str, "POOL", "For plain functions: async, threads, processes or solo."),
     _Override(("--time-limit",), "task_time_limit", parse_span, "SECONDS", "End tasks that run for longer."),
     _Override(
         ("--soft-time-limit",),
@@ -89,23 +87,13 @@ def override_options(command: _F) -> _F:
     return command
 
 
-def override(app: AioQueue, given: Mapping[str, Any], *, told: bool = False) -> None:
+def override(app: AioQueue, given: Mapping[str, Any]) -> None:
     """Set what was given.
-
-    Args:
-        told: what is odd about it has been said.
 
     Raises:
         ConfigurationError: a value that its setting cannot have.
     """
-    from aioqueue.celery.meanings import PROCESSES_LATER, pool_of
-
     values = {one.setting: given[one.parameter] for one in _OVERRIDES if given[one.parameter] is not None}
-    pool = values.get("worker_pool")
-    if pool is not None and pool_of(pool) == "processes":
-        del values["worker_pool"]
-        if not told:
-            _logger.warning("--pool %s has no effect: %s", pool, PROCESSES_LATER)
     if "worker_prefetch_multiplier" in values:
         values["worker_prefetch"] = None
     app.conf.update(values)

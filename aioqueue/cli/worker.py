@@ -133,7 +133,7 @@ def worker(
     app = about.app()
     if not supervised:
         tell_without_effect(_WITHOUT_EFFECT, others)
-    override(app, others, told=supervised)
+    override(app, others)
     app.include = (*app.include, *(name for one in include for name in one.split(",") if name))
     app.import_tasks()
     wanted, unwanted = _joined("--queues", queues), _joined("--exclude-queues", exclude_queues)

@@ -57,6 +57,8 @@ class ContextPropagation(Middleware):
         ConfigurationError: something is no `ContextVar`, or two have one name.
     """
 
+    in_children = True
+
     def __init__(self, *variables: ContextVar[Any], trace: bool = True, header: str = "aioqueue.context") -> None:
         self._variables: dict[str, ContextVar[Any]] = {}
         for variable in variables:

@@ -48,6 +48,8 @@ class StructuredLogging(Middleware):
         ConfigurationError: there is no such field.
     """
 
+    in_children = True
+
     def __init__(
         self, fields: Iterable[str] = ("task_id", "task", "queue", "attempt"), *, headers: Iterable[str] = ()
     ) -> None:

@@ -20,7 +20,7 @@ import msgspec
 from aioqueue.exceptions import PayloadError
 from aioqueue.payload.codec import decode, encode, from_marked, is_marked, to_marked
 from aioqueue.payload.naming import importable_module
-from aioqueue.payload.rebuilding import rebuild
+from aioqueue.payload.rebuilding import REMOTE, rebuild
 
 _T = TypeVar("_T")
 
@@ -66,6 +66,16 @@ class Failure(msgspec.Struct, omit_defaults=True):
         """The failure that `exc` is. Never raises, and its size is bounded whatever `exc` holds."""
         return _Observer().observe(exc, _MAX_TRACEBACK)
 
+    def stay(self, exc: BaseException, is_retried: bool) -> None:
+        """What `exc` is from now on, which was rebuilt from this: it comes out of a process that knew more of it, its
+        class and its traceback among that.
+
+        Args:
+            exc: the exception.
+            is_retried: by the rules of its task, which have seen the class.
+        """
+        object.__getattribute__(exc, "__dict__")[_KNOWN] = _Known(self, is_retried)
+
     @property
     def name(self) -> str:
         """`module.qualname` of the exception's class, without the module for builtins."""
@@ -96,6 +106,27 @@ class Failure(msgspec.Struct, omit_defaults=True):
         return "".join(_report(self, "", MAX_CAUSES))
 
 
+class _Known(NamedTuple):
+    """What is known of an exception that has come out of another process."""
+
+    failure: Failure
+    is_retried: bool
+
+
+_KNOWN: Final = "__aioqueue_failure__"
+
+
+def _known(exc: BaseException) -> _Known | None:
+    found = object.__getattribute__(exc, "__dict__").get(_KNOWN)
+    return found if type(found) is _Known else None
+
+
+def is_retried_elsewhere(exc: BaseException) -> bool | None:
+    """Whether the rules of its task retry an exception, as another process has found; None: none has."""
+    known = _known(exc)
+    return None if known is None else known.is_retried
+
+
 class _Observer:
     """One tree of exceptions under observation, with what is left of its limits."""
 
@@ -108,6 +139,8 @@ class _Observer:
     def observe(self, exc: BaseException, traceback_limit: int) -> Failure:
         """A chain of causes is followed in a loop: it may be longer than the stack."""
         first = failure = self._one(exc, traceback_limit)
+        if _known(exc) is not None:
+            return first
         current: BaseException | None = exc
         for _ in range(MAX_CAUSES):
             current = _attempt(_cause_of, current, default=None)
@@ -115,11 +148,16 @@ class _Observer:
                 break
             failure.cause = self._one(current, _MAX_LESSER_TRACEBACK)
             failure = failure.cause
+            if _known(current) is not None:
+                break
         return first
 
     def _one(self, exc: BaseException, traceback_limit: int) -> Failure:
         self._failures -= 1
         self._seen.add(id(exc))
+        if (known := _known(exc)) is not None:
+            notes = [note for note in _attempt(_notes_of, exc, default=[]) if not note.startswith(REMOTE)]
+            return msgspec.structs.replace(known.failure, notes=notes[:_MAX_VALUES])
         failure = Failure(type=_attempt(_type_of, type(exc), default="builtins:Exception"))
         is_group = issubclass(type(exc), BaseExceptionGroup)  # isinstance asks the exception for its __class__
         message = _group_message if is_group else str

@@ -16,6 +16,8 @@ from aioqueue.payload.upstream import as_its_cause, builtin_base
 if TYPE_CHECKING:
     from aioqueue.payload.failure import Failure
 
+REMOTE: Final = "\nTraceback in the worker"
+"""How the note begins that is the traceback of where it was raised."""
 _MAX_CAUSES: Final = 20
 _MAX_DEPTH: Final = 10  # of groups in groups
 _MAX_FAILURES: Final = 1000
@@ -56,7 +58,7 @@ def _one(failure: Failure, depth: int, left: list[int]) -> Exception:
         exc = TaskFailed(f"{failure.name}: {failure.message}", exception_type=name, arguments=arguments)
     notes = list(failure.notes)
     if failure.traceback:
-        notes.append(f"\nTraceback in the worker (most recent call last):\n{failure.traceback.rstrip()}")
+        notes.append(f"{REMOTE} (most recent call last):\n{failure.traceback.rstrip()}")
     if notes:
         _dict_of(exc)["__notes__"] = notes
     return exc

@@ -75,7 +75,7 @@ class Execution:
         self._now = now
         self._state = state
         self._track = app.conf.task_track_started
-        self.calls = Calls()
+        self.calls = Calls(app, hostname, limits.begin)
         self._beside = beside
 
     async def execute(self, run: Run) -> None:
@@ -109,7 +109,7 @@ class Execution:
         """Get what is to come before the arguments; `run.partial` is None then. Else it is over."""
         assert run.partial is not None
         try:
-            value = await fetched(self._consumer, run)
+            run.value = value = await fetched(self._consumer, run)
             run.args, run.kwargs = complete(self._app, run.task, run.message, run.partial, value)
         except asyncio.CancelledError as error:
             return await self._classify(run, error)
@@ -150,7 +150,8 @@ class Execution:
                 await asyncio.wait({before}, timeout=self._app.conf.signal_timeout)
             if self._track if task.track_started is None else task.track_started:
                 self._acks.mention(run, State.STARTED)
-            if run.soft_time_limit is not None or run.time_limit is not None:
+            has_limits = run.soft_time_limit is not None or run.time_limit is not None
+            if has_limits and not self.calls.is_elsewhere(task):  # there they count from when a process takes it
                 self._limits.watch(run)
             value = await (self.calls.start(run) if around is None else self._surrounded(run, context, around))
         except BaseException as error:
@@ -166,7 +167,7 @@ class Execution:
 
     def _surrounded(self, run: Run, context: TaskContext, around: Surroundings) -> Awaitable[Any]:
         """Call its function with all that is around it; the limits are for all of that."""
-        whole = around.run(context, partial(self._body, run))
+        whole = around.run(context, partial(self._body, run), elsewhere=self.calls.is_elsewhere(run.task))
         return whole if run.soft_time_limit is None else interruptible(whole, run)
 
     async def _body(self, run: Run, given: Mapping[str, Any]) -> Any:

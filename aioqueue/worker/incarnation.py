@@ -85,6 +85,10 @@ class Incarnation:
             runner.standstill.limits = turns.limits
         if worker.pool == "solo":
             runner.execution.calls.in_the_loop()
+        elif worker.pool == "processes":
+            runner.execution.calls.in_processes()
+        if worker.life.silent or worker.pool == "solo":  # run in place, or by a test
+            runner.execution.calls.without_processes()
         fetcher = Fetcher(
             worker.app,
             self._broker,
@@ -131,6 +135,7 @@ class Incarnation:
             raise
         finally:
             committing.cancel()
+            await runner.execution.calls.end()
             leave_behind(self._worker.hostname, runner.stuck)
             runner.close()
             await renewer.close()

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, cast
 
-from aioqueue.exceptions import Ignore, Reject, Replace, Retry
+from aioqueue.exceptions import Ignore, Reject, Replace, Retry, WorkerLost
+from aioqueue.payload.failure import is_retried_elsewhere
 from aioqueue.task import Task
 
 # What is said, the first one first, where a group holds several.
@@ -26,6 +27,10 @@ def said(error: BaseException) -> BaseException:
 
 def is_retried(task: Task[..., Any], error: BaseException) -> bool:
     """Whether a task is retried for an error: for a group if it is for each of those in it, or named itself."""
+    if isinstance(error, WorkerLost) and task.retry_on_worker_lost:
+        return True
+    if (known := is_retried_elsewhere(error)) is not None:
+        return known
     if not task.autoretry_for or isinstance(error, task.dont_autoretry_for):
         return False
     if not _is_group(error):

@@ -41,6 +41,11 @@ class Limits:
         if run.time_limit is not None:
             self._deadlines.add(run.time_limit, run, self._exceed)
 
+    def begin(self, run: Run) -> None:
+        """The function of one that waited for a process begins."""
+        if run.cut is None:
+            self.watch(run)
+
     def cancel(self, run: Run, cut: Cut) -> None:
         """End a run; it is given up if it has not ended after a moment."""
         if run.phase >= GIVEN_UP or run.cut is not None:

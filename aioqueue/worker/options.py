@@ -16,7 +16,7 @@ class WorkerOptions(TypedDict, total=False):
     queues: Queues | None
     exclude: Queues | None
     concurrency: int | None
-    pool: Literal["async", "threads", "solo"] | None
+    pool: Literal["async", "threads", "processes", "solo"] | None
     hostname: str | None
     shutdown_timeout: Seconds | None
     burst: bool | Literal["now"]

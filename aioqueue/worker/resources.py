@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
-import sys
 from logging import INFO, WARNING
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.wording import counted
+from aioqueue.worker.memory import resident_memory
 from aioqueue.worker.runner import Runner
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
 
 _LOOK_EVERY = 1.0
-
-
-def resident_memory() -> int:
-    """Bytes that are resident now; where the system does not say, the most there have ever been."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
 
 
 def check_memory(most: int | None) -> None:

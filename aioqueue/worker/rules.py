@@ -97,7 +97,7 @@ class Rules(Ends):
                     return self.failed(run, never_run, now)
                 if run.ignore_result and not run.message.wanted:
                     return Outcome(SUCCESS, value, self.unkept(run, _SUCCEEDED), run.message)
-                return self.failed(run, _unsendable(run.task, value, error), now)
+                return self.failed(run, unsendable(run.task, value, error), now)
         step = self.step(run) if run.message.workflow is not None else None
         if step is not None and run.message.wanted:
             step.value = pack_value(result, content)
@@ -224,7 +224,8 @@ def _word(value: BaseException) -> str:
     return "replace" if isinstance(value, Replace) else "retry" if isinstance(value, Retry) else type(value).__name__
 
 
-def _unsendable(task: Task[..., Any], value: Any, error: AioQueueError) -> AioQueueError:
+def unsendable(task: Task[..., Any], value: Any, error: AioQueueError) -> AioQueueError:
+    """The error of a task whose result cannot be encoded."""
     kind = PayloadTooLarge if isinstance(error, PayloadTooLarge) else PayloadError
     return kind(
         f"The result of {task.name} is a {type_name(type(value))} and can't be sent: {str(error).rstrip('.')}. It ran, "

@@ -80,6 +80,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         job: the thread's job that runs it.
         partial: its arguments as they came, when a value is to come before them.
         additions: what it has added to its group.
+        value: what was fetched to come before its arguments.
         begins: of what it has put in its place or into its group, what is told when that begins.
     """
 
@@ -103,6 +104,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     partial: Partial | None = None
     additions: list[Addition] = []
     begins: list[Posting] | None = None
+    value: Any = None
 
 
 def run_of(

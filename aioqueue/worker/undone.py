@@ -12,6 +12,7 @@ from aioqueue.context import Done
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.payload.plain import type_name
 from aioqueue.result import AsyncResult
+from aioqueue.task import Task
 from aioqueue.worker.run import Run
 
 COLLECTIONS: Final = frozenset((list, tuple, set, dict))
@@ -24,7 +25,12 @@ _ENTERS, _WAITS = ("enters", "use it in a with statement"), ("waits for", "retur
 
 def undone(run: Run, value: Any) -> ConfigurationError | None:
     """The error of a task that returned such a thing."""
-    return _first(run, value if run.message.spread is not None else (value,))
+    return undone_of(run.task, value, spread=run.message.spread is not None)
+
+
+def undone_of(task: Task[..., Any], value: Any, *, spread: bool) -> ConfigurationError | None:
+    """The same where there is no run; `spread`: a list of what it returned."""
+    return _first(task, value if spread else (value,))
 
 
 def undone_within(run: Run, value: Any) -> ConfigurationError | None:
@@ -39,12 +45,12 @@ def undone_within(run: Run, value: Any) -> ConfigurationError | None:
             continue
         # What asyncio.wait() gave has been done.
         items = [one for one in items if not (isinstance(one, asyncio.Future | Future) and one.done())]
-        if (error := _first(run, items)) is not None:
+        if (error := _first(run.task, items)) is not None:
             return error
     return None
 
 
-def _first(run: Run, values: Iterable[Any]) -> ConfigurationError | None:
+def _first(task: Task[..., Any], values: Iterable[Any]) -> ConfigurationError | None:
     error = None
     for one in values:
         kind = cast("type[Any]", type(one))
@@ -54,7 +60,7 @@ def _first(run: Run, values: Iterable[Any]) -> ConfigurationError | None:
             cast("CoroutineType[Any, Any, Any]", one).close()
             kind = CoroutineType  # that of a `send`, too, which only passes for one
         error = error or ConfigurationError(
-            f"{run.task.name} returned a {type_name(kind)} that nobody {way[0]}, so that what it stands for was not "
+            f"{task.name} returned a {type_name(kind)} that nobody {way[0]}, so that what it stands for was not "
             f"done: {way[1]}. It ran, and is not run again."
         )
     return error
