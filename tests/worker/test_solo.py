@@ -92,7 +92,8 @@ async def test_other_pools() -> None:
     assert app.worker().pool == "async"
     assert app.worker(pool="gevent").pool == "async"
     assert app.worker(pool="threads").pool == "threads"
-    for wrong, why in (("prefork", "no pool of processes"), ("solow", "'solo'"), (5, "'solo'")):
+    assert app.worker(pool="prefork").pool == "processes"  # type: ignore[arg-type]
+    for wrong, why in (("solow", "'solo'"), (5, "'solo'")):
         with pytest.raises(ConfigurationError, match=why):
             app.worker(pool=wrong)  # type: ignore[arg-type]
 
