@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 import redis
-import yaml
 from support.command import environment_without
 from support.waiting import eventually
 
 from aioqueue import AioQueue
 from aioqueue.settings import Settings
+
+yaml: Any = pytest.importorskip("yaml")
 
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
