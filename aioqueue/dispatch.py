@@ -195,8 +195,11 @@ class Dispatch:
         """See `AioQueue.send_many`."""
         signed = list(signatures)
         targets = [one.target_in(self._app) if type(one) is Signature else "" for one in signed]
-        if not self.in_batches or not all(as_message(one) is not None for one in signed):
+        is_plain = all(as_message(one) is not None for one in signed)
+        if not self.in_batches or not (is_plain or self._app.passes_through):
             return await self._one_by_one(signed)
+        if not is_plain:
+            return await self._side_by_side(signed)
         found = [(target, one.args, one.kwargs, one.options) for target, one in zip(targets, signed, strict=True)]
         if not self._app.passes_through:
             results: list[AsyncResult[R]] = []
@@ -220,6 +223,42 @@ class Dispatch:
             except AioQueueError as error:
                 raise error.after([one.id for one in done if hasattr(one, "id")], len(calls)) from error.__cause__
         return done
+
+    async def _side_by_side(self, calls: Sequence[Signature[R]]) -> list[AsyncResult[R]]:
+        """Send each on its own, with canvases among them, when all of their messages have passed together."""
+        app = self._app
+        items: list[tuple[range, Layout | None]] = []
+        passing: list[Call] = []
+        for call in calls:
+            plain = as_message(call)
+            layout = None if plain is not None else await self._laid(call, *self._inherited())
+            found = _calls_of(layout) if layout is not None else []
+            if plain is not None:
+                found.append(Call(plain.target_in(app), plain.args, plain.kwargs, plain.options))
+            items.append((range(len(passing), len(passing) + len(found)), layout))
+            passing += found
+        batch = [passage(app, one) for one in passing]
+        done: dict[int, AsyncResult[Any]] = {}
+
+        async def leave(going: Sequence[int], given: list[Any]) -> None:
+            changed = {place: passing[place].changed(app, batch[place].message) for place in going}
+            for places, layout in items:
+                if layout is not None:
+                    _rewrite(layout, [changed[place] for place in places])
+            for places, layout in items:
+                try:
+                    if layout is not None:
+                        done[places[0]] = self._sent_canvas(await self._put(layout, layout.written(), None))
+                        given += self._members(layout)
+                    elif places[0] in changed:
+                        done[places[0]] = await self.send_single(changed[places[0]])
+                        given.append(done[places[0]])
+                except AioQueueError as error:
+                    raise error.after([one.id for one in done.values()], len(calls)) from error.__cause__
+
+        whole = [place for places, layout in items if layout is not None for place in places]
+        given = await pass_all(batch, leave, within=app.conf.send_timeout, whole=whole)
+        return [given[places[0]] if layout is None else done[places[0]] for places, layout in items]
 
     async def _send_shares(self, calls: Sequence[BareCall], results: list[AsyncResult[Any]]) -> None:
         """All are made before the first is sent, for one may be wrong. Of what is heavy only that much is held that is
@@ -274,11 +313,19 @@ class Dispatch:
         self, canvas: Canvas[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> AsyncResult[Any]:
         """Send a canvas whole; its parts are stored as they are made, and with the last one it begins."""
+        at, inherited = self._inherited(args, kwargs)
+        return self._sent_canvas(await self.put_workflow(canvas, at, inherited))
+
+    def _inherited(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> tuple[At, Role]:
+        """Where a canvas begins, and what it has of the running task."""
         parent = current.get()
         inherited = Role()
         if parent is not None and parent.id:
             inherited = Role(parent_id=parent.id, root_id=parent.root_id, stamps=parent.stamps)
-        shape = await self.put_workflow(canvas, At(args=args, kwargs=kwargs, stamps=inherited.stamps), inherited)
+        return At(args=args, kwargs=kwargs or {}, stamps=inherited.stamps), inherited
+
+    def _sent_canvas(self, shape: Shape) -> AsyncResult[Any]:
+        parent = current.get()
         if parent is not None and parent.id:
             parent.children.append(shape.id_of(shape.end))
         return result_of(self._app, shape)
@@ -294,42 +341,43 @@ class Dispatch:
         Raises:
             AioQueueError: as `Canvas.send`; then nothing of it is left.
         """
-        app, conf = self._app, self._app.conf
-        broker = await app.broker()
-        layout = Layout(
-            app,
-            now=broker.now(),
-            keep=int((conf.result_expires or 0) * 1000),
-            inherited=inherited,
-            held=app.passes_through,
-        )
-        parts = layout.parts(canvas, at)
+        app = self._app
         if not app.passes_through:
-            return await self._put(layout, parts, later)
-        for _ in parts:
-            pass  # there are none, until all messages have passed
-        calls = [Call(call.target, call.args, call.kwargs, call.options) for call in layout.calls]
+            layout = await self._layout(inherited)
+            return await self._put(layout, layout.parts(canvas, at), later)
+        layout = await self._laid(canvas, at, inherited)
+        calls = _calls_of(layout)
         batch = [passage(app, call) for call in calls]
 
         async def leave(going: Sequence[int], given: list[Any]) -> None:
-            for number in going:
-                laid = layout.calls[number]
-                changed = calls[number].changed(app, batch[number].message)
-                if changed.options.get("task_id") != laid.options.get("task_id"):
-                    raise ConfigurationError(
-                        f"An around_send has changed the task_id of {laid.node.task}, by which the other parts of its "
-                        "canvas know it. Nothing was sent."
-                    )
-                if changed.name != laid.node.task:
-                    laid.node.task = layout.shape.tasks[laid.number] = changed.name
-                layout.write(laid._replace(**changed._asdict()))
-            shape = await self._put(layout, layout.written(), later)
-            for number in going:
-                laid = layout.calls[number]
-                given.append(AsyncResult(app, shape.id_of(laid.number), name=laid.node.task))
+            _rewrite(layout, [calls[number].changed(app, batch[number].message) for number in going])
+            await self._put(layout, layout.written(), later)
+            given += self._members(layout)
 
-        await pass_all(batch, leave, within=conf.send_timeout, whole=True)
+        await pass_all(batch, leave, within=app.conf.send_timeout, whole=range(len(batch)))
         return layout.shape
+
+    async def _layout(self, inherited: Role) -> Layout:
+        app = self._app
+        return Layout(
+            app,
+            now=(await app.broker()).now(),
+            keep=int((app.conf.result_expires or 0) * 1000),
+            inherited=inherited,
+            held=app.passes_through,
+        )
+
+    async def _laid(self, canvas: Canvas[Any], at: At, inherited: Role) -> Layout:
+        """A canvas whose messages are to pass before any part of it is made."""
+        layout = await self._layout(inherited)
+        for _ in layout.parts(canvas, at):
+            pass  # there are none, until all messages have passed
+        return layout
+
+    def _members(self, layout: Layout) -> list[AsyncResult[Any]]:
+        """What stands for each of the calls of a canvas."""
+        shape = layout.shape
+        return [AsyncResult(self._app, shape.id_of(laid.number), name=laid.node.task) for laid in layout.calls]
 
     async def _put(self, layout: Layout, parts: Iterable[Part], later: list[Posting] | None) -> Shape:
         """Put a workflow into the broker part by part; with the last one it begins."""
@@ -376,6 +424,27 @@ def _how_many(into: Sequence[Posting] | Mapping[str, int], queue: str) -> int:
         return into.get(queue, 0)
     messages = [posting.message for posting in into if posting.message.queue == queue]
     return sum(not (message.delay or message.due) for message in messages)
+
+
+def _calls_of(layout: Layout) -> list[Call]:
+    return [Call(laid.target, laid.args, laid.kwargs, laid.options) for laid in layout.calls]
+
+
+def _rewrite(layout: Layout, calls: Sequence[Call]) -> None:
+    """Make the messages of a canvas from what its calls have become.
+
+    Raises:
+        ConfigurationError: something of that cannot be so.
+    """
+    for laid, call in zip(layout.calls, calls, strict=True):
+        if call.options.get("task_id") != laid.options.get("task_id"):
+            raise ConfigurationError(
+                f"An around_send has changed the task_id of {laid.node.task}, by which the other parts of its "
+                "canvas know it. Nothing was sent."
+            )
+        if call.name != laid.node.task:
+            laid.node.task = layout.shape.tasks[laid.number] = call.name
+        layout.write(laid._replace(**call._asdict()))
 
 
 def _is_copy(posting: Posting) -> bool:

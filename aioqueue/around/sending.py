@@ -156,14 +156,14 @@ async def pass_one(found: Passage, leave: Callable[[OutgoingMessage], Awaitable[
     return await _Way(found.layers, leave).go(found.message)
 
 
-async def pass_all(batch: Sequence[Passage], leave: Leave, *, within: float, whole: bool = False) -> list[Any]:
+async def pass_all(batch: Sequence[Passage], leave: Leave, *, within: float, whole: Sequence[int] = ()) -> list[Any]:
     """Let messages pass that leave together.
 
     Args:
         batch: the messages, and what each goes through. They are changed in place.
         leave: sends those that are to be sent.
         within: for how long they wait, in seconds, when none of the others comes.
-        whole: none of them may be left out.
+        whole: the places of those that may not be left out.
 
     Returns:
         What `send` returns for each, in order.
@@ -186,7 +186,7 @@ async def pass_all(batch: Sequence[Passage], leave: Leave, *, within: float, who
 class _Together:
     """Messages that leave together."""
 
-    def __init__(self, batch: Sequence[Passage], leave: Leave, whole: bool, within: float) -> None:
+    def __init__(self, batch: Sequence[Passage], leave: Leave, whole: Sequence[int], within: float) -> None:
         self._batch = batch
         self._leave = leave
         self._whole = whole
@@ -301,7 +301,7 @@ class _Together:
             if number not in self._gates:
                 await asyncio.wait((way,))
                 way.result()
-                if self._whole:
+                if number in self._whole:
                     raise ConfigurationError(
                         f"An around_send has answered for {self._batch[number].message.name} itself, which is a part "
                         "of a canvas: the others would wait for it in vain. Nothing was sent. Raise an error to refuse "

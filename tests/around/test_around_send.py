@@ -560,6 +560,46 @@ async def test_of_a_canvas_with_one_that_is_refused_nothing_is_sent(app: AioQueu
         assert await is_empty(app)
 
 
+@pytest.mark.parametrize("refused", range(5))
+async def test_of_a_batch_with_canvases_nothing_is_sent_either(app: AioQueue, tasks: Tasks, refused: int) -> None:
+    app.add_middleware(Refusing(refused))
+    add = tasks.add
+    linked = add.s(2)
+    linked.link(tasks.tell.s())
+    async with app:
+        with pytest.raises(PermissionError):
+            await app.send_many([add.s(0), chain(add.s(1), add.s()), linked, group(add.s(3)), add.s(4)])  # type: ignore[list-item]
+        assert await is_empty(app)
+
+
+async def test_a_batch_with_canvases_and_one_that_is_answered_for(app: AioQueue, tasks: Tasks) -> None:
+    known: AsyncResult[Any] = app.result("known")
+
+    class Answering(Seen):
+        async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
+            return known if message.args == (0,) else await super().around_send(message, next)
+
+    app.add_middleware(seen := Answering())
+    add = tasks.add
+    async with working(app):
+        calls: list[Any] = [chain(add.s(1), add.s()), add.s(0), group(add.s(2), add.s(3)), add.s(4)]
+        first, second, third, fourth = await app.send_many(calls)
+        assert second is known
+        assert [await result.get(timeout=20) for result in (first, third, fourth)] == [11 + 10, [12, 13], 14]
+    assert len(seen.given) == 5
+
+
+async def test_what_has_left_of_a_batch_with_canvases_is_told(make_app: MakeApp) -> None:
+    app = make_app(queue_max_length=2)
+    app.add_middleware(Seen())
+    tasks = Tasks(app)
+    calls: list[Any] = [tasks.add.s(1), chain(tasks.add.s(2), tasks.add.s()), tasks.add.s(3)]
+    async with app:
+        with pytest.raises(QueueFull, match="The first 2 of the 3") as raised:
+            await app.send_many(calls)
+        assert len(raised.value.sent) == 2
+
+
 async def test_no_part_of_a_canvas_can_be_answered_for(app: AioQueue, tasks: Tasks) -> None:
     class Answering(Middleware):
         async def around_send(self, message: OutgoingMessage, next: Next) -> Any:
