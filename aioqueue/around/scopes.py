@@ -18,13 +18,20 @@ from aioqueue.logs import logger
 
 
 class _Held:
-    """One that is open, or is being opened."""
+    """One that is open, or is being opened.
+
+    Attributes:
+        value: what it is, once it is open.
+        leave: set when it is to be closed.
+        above: what was opened with it, and cannot go on without it.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.value: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.value.add_done_callback(_retrieved)
         self.leave = asyncio.Event()
+        self.above: list[_Held] = []
         self.task: asyncio.Task[None] | None = None
 
 
@@ -54,6 +61,9 @@ class WorkerScope:
         Raises:
             Exception: it could not be opened; who asks next tries again.
         """
+        return await asyncio.shield(self._held_of(provider).value)
+
+    def _held_of(self, provider: Provider) -> _Held:
         held = self._held.get(provider.key)
         if held is None:
             if self._closed:
@@ -63,7 +73,7 @@ class WorkerScope:
             held.task = asyncio.get_running_loop().create_task(
                 holding, name=f"dependency {provider.name}", context=self._variables.copy()
             )
-        return await asyncio.shield(held.value)
+        return held
 
     async def close(self, within: Awaitable[Any] | None = None) -> None:
         """Close all, the last one first; what is still being opened is not.
@@ -103,7 +113,7 @@ class WorkerScope:
         """Open one, hold it until it is to be left, and close it."""
         provider = held.provider
         try:
-            values = {one: await self.value(one) for one in provider.needs}
+            values = {one: await self._below(one, held) for one in provider.needs}
             value, opened = await open_provider(provider, provider.call(values, None), self._in_thread)
         except BaseException as error:
             self._forget(held)
@@ -118,6 +128,8 @@ class WorkerScope:
             ended = error
             if not self._closed:
                 logger.error("The dependency %s of the worker has ended by itself; it is opened again", provider.name)
+                self._replace(held)
+                await self._close_above(held)
         try:
             if opened is not None:
                 await close_provider(opened, ended, self._in_thread)
@@ -127,9 +139,42 @@ class WorkerScope:
         finally:
             self._forget(held)
 
-    def _forget(self, held: _Held) -> None:
-        if self._held.get(held.provider.key) is held:
+    async def _below(self, provider: Provider, held: _Held) -> Any:
+        """The value of a provider, for one that is opened with it."""
+        below = self._held_of(provider)
+        value = await asyncio.shield(below.value)
+        if self._held.get(provider.key) is not below:
+            raise AioQueueError(f"The dependency {provider.name} has ended while {held.provider.name} was opened.")
+        below.above = [*(one for one in below.above if one.task is None or not one.task.done()), held]
+        return value
+
+    async def _close_above(self, held: _Held) -> None:
+        """Close what was opened with one that has ended, the last one first."""
+        for above in reversed(held.above):
+            if above.task is None or above.task.done():
+                continue
+            if self._replace(above) and above.value.done():
+                logger.error(
+                    "The dependency %s of the worker needs %s, and is closed with it; it is opened again",
+                    above.provider.name,
+                    held.provider.name,
+                )
+            await self._close_above(above)
+            if above.value.done():
+                above.leave.set()
+            else:
+                above.task.cancel()
+            await asyncio.wait({above.task})
+
+    def _replace(self, held: _Held) -> bool:
+        """Whoever asks from now on gets another one. False: they do already."""
+        is_asked = self._held.get(held.provider.key) is held
+        if is_asked:
             del self._held[held.provider.key]
+        return is_asked
+
+    def _forget(self, held: _Held) -> None:
+        self._replace(held)
         if held in self._order:
             self._order.remove(held)
 

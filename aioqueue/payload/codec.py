@@ -220,12 +220,23 @@ def _registered(
     if name not in accept:
         raise refusal(content, accept) if is_known(name) else _unknown(content)
     try:
-        load = find(name).decode
+        given = find(name).decode
     except ConfigurationError as error:
         raise PayloadError(
             f"the payload is tagged {content[:80]!r}, and there is no such serializer here: {error}"
         ) from None
-    return (_is_pickle if name == PICKLE else _may_be_deep), load, marked, compression
+    if name == PICKLE:
+        return _is_pickle, given, marked, compression
+    return _may_be_deep, lambda data: _with_lists(given(data)), marked, compression
+
+
+def _with_lists(value: Any) -> Any:
+    """With a list for each tuple, as they were given: some formats are read with tuples."""
+    if isinstance(value, list | tuple):
+        return [_with_lists(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in cast("dict[Any, Any]", value).items()}
+    return value
 
 
 def _may_be_deep(data: bytes) -> bool:

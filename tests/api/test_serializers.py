@@ -109,6 +109,22 @@ async def test_it_is_given_plain_data_that_any_format_has(app: AioQueue) -> None
     assert found == (*plain, {"name": "a", "price": Decimal(1)}, {None: 1})
 
 
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def test_one_that_reads_tuples_for_lists() -> None:
+    """As msgpack's with `use_list=False`."""
+    register_serializer("tuples", lambda value: json.dumps(value).encode(), lambda data: _tuples(json.loads(data)))
+    for value in ([1, [2, {"a": [3]}]], (1, (2, {3})), [date(2026, 1, 1)], {(1, 2): [3]}):
+        data, content = codec.encode(value, serializer="tuples", max_size=10_000)
+        assert codec.decode(data, content, max_size=10_000, accept=["tuples"]) == value
+    data, content = codec.encode_call((1, (2, 3)), {"x": {4}}, "tuples", None, 10_000)
+    assert codec.decode_call(data, content, 10_000, ["tuples"]) == ((1, (2, 3)), {"x": {4}})
+
+
 async def test_with_compression_and_in_a_canvas(make_app: MakeApp) -> None:
     app = make_app(task_serializer="gzip-json", task_compression="bz2")
     register_serializer("plain-json", lambda value: json.dumps(value).encode(), json.loads)

@@ -223,6 +223,46 @@ async def test_one_that_ends_by_itself_is_opened_again(app: AioQueue, caplog: py
         assert await outcome(await work.send()) == 1
 
 
+async def test_what_is_open_upon_one_that_ends_is_opened_again_too(app: AioQueue) -> None:
+    breaks = asyncio.Event()
+    made = iter(range(10))
+
+    async def break_() -> None:
+        await breaks.wait()
+        raise ConnectionError
+
+    async def pool() -> AsyncIterator[int]:
+        number = next(made)
+        async with asyncio.TaskGroup() as tasks:
+            if number == 0:
+                tasks.create_task(break_())
+            try:
+                yield number
+            finally:
+                seen.append(f"pool {number} closes")
+
+    async def client(p: int = Depends(pool, scope="worker")) -> AsyncIterator[int]:
+        yield p
+        seen.append(f"client of {p} closes")
+
+    async def service(c: int = Depends(client, scope="worker")) -> AsyncIterator[int]:
+        yield c
+        seen.append(f"service of {c} closes")
+
+    @app.task
+    async def work(s: int = Depends(service, scope="worker"), p: int = Depends(pool, scope="worker")) -> list[int]:
+        return [s, p]
+
+    async with working(app):
+        assert await outcome(await work.send()) == [0, 0]
+        breaks.set()
+        await until(lambda: len(seen) == 3)
+        assert seen == ["service of 0 closes", "client of 0 closes", "pool 0 closes"]
+        assert await outcome(await work.send()) == [1, 1]
+        assert await outcome(await work.send()) == [1, 1]
+    assert seen[3:] == ["service of 1 closes", "client of 1 closes", "pool 1 closes"]
+
+
 async def test_one_that_fails_as_it_is_closed(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
     """It is told, the others are closed, and the worker stops well."""
 
