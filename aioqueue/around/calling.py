@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,9 @@ from aioqueue import clock
 from aioqueue.definition import is_coroutine_function
 from aioqueue.logs import logger
 from aioqueue.threads import in_thread
+
+InThread = Callable[[Callable[[], Any], contextvars.Context], Awaitable[Any]]
+"""Calls a function in a thread, with these context variables."""
 
 # One that is cancelled may clean up for so long, in seconds, before it is left to itself.
 _GRACE = 0.2
@@ -131,14 +134,18 @@ class Handler:
             logger.error("%s was late %d times in a row; it is left out for %g s", self.name, _LATE_AT_MOST, _LEFT_OUT)
 
 
-async def called(function: Callable[..., Any], *arguments: Any) -> Any:
+async def called(thread: InThread, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function as a part of what runs here, a plain one in a thread. Context variables that it sets stay set;
-    what it raises is raised."""
+    what it raises is raised.
+
+    Args:
+        thread: calls in one.
+    """
     if is_coroutine_function(function):
         return await function(*arguments)
     context = contextvars.copy_context()
     try:
-        value = await in_thread(_THREAD, partial(function, *arguments), context)
+        value = await thread(partial(function, *arguments), context)
     finally:
         _adopt(context)
     return await value if inspect.isawaitable(value) else value

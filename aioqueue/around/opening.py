@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
+from aioqueue.around.calling import InThread
 from aioqueue.around.planning import OpeningPlan, Provider
 from aioqueue.exceptions import ConfigurationError, Ignore, Reject, Replace, Retry
 from aioqueue.logs import logger
 
 T = TypeVar("T")
-
-InThread = Callable[[Callable[[], Any], contextvars.Context], Awaitable[Any]]
-"""Calls a function in a thread, with these context variables."""
 
 
 class Shared(Protocol):

@@ -11,7 +11,8 @@ import contextvars
 from collections.abc import Awaitable
 from typing import Any
 
-from aioqueue.around.opening import InThread, close_provider, open_provider
+from aioqueue.around.calling import InThread
+from aioqueue.around.opening import close_provider, open_provider
 from aioqueue.around.planning import Provider
 from aioqueue.exceptions import AioQueueError
 from aioqueue.logs import logger

@@ -15,7 +15,7 @@ from aioqueue.around.events import END_MOMENTS, TaskEvent
 from aioqueue.around.middleware import Step, steps, through
 
 if TYPE_CHECKING:
-    from aioqueue.context import TaskContext
+    from aioqueue.context import Runtime, TaskContext
     from aioqueue.core import Core
     from aioqueue.task import Task
 
@@ -101,7 +101,8 @@ class Surroundings:
 
     async def _start(self, context: TaskContext, body: Body, given: Mapping[str, Any]) -> Any:
         if self._before_start:
-            await called(self._task.before_start, context.id, context.args, context.kwargs)
+            runtime: Runtime = context._runtime  # pyright: ignore[reportPrivateUsage]
+            await called(runtime.in_thread, self._task.before_start, context.id, context.args, context.kwargs)
         return await body(given)
 
     # After the end

@@ -570,6 +570,36 @@ async def test_a_soft_limit_during_before_start(app: AioQueue) -> None:
         assert isinstance(info.exception, SoftTimeLimitExceeded), info.exception
 
 
+@pytest.mark.parametrize("limit", ["soft_time_limit", "time_limit"])
+async def test_a_limit_during_a_plain_before_start(app: AioQueue, limit: str) -> None:
+    """It ends there, and what the run depends on is closed after that."""
+    seen: list[str] = []
+
+    async def session() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("closed")
+
+    class Slow(Task[..., Any]):
+        def before_start(self, *given: Any) -> None:
+            try:
+                until = time.monotonic() + PATIENCE
+                while time.monotonic() < until:
+                    time.sleep(0.005)
+            finally:
+                seen.append("ended")
+
+    @app.task(base=Slow, **{limit: SHORT})
+    async def work(s: None = Depends(session)) -> None: ...
+
+    async with working(app):
+        info = await ended(await work.send())
+        await until(lambda: len(seen) == 2)
+    assert isinstance(info.exception, SoftTimeLimitExceeded | TimeLimitExceeded), info.exception
+    assert seen == ["ended", "closed"]
+
+
 async def test_limits_do_not_reach_a_task_that_failed_by_itself(app: AioQueue) -> None:
     @app.task(soft_time_limit=SHORT, time_limit=SHORT)
     async def work() -> None:
