@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property
@@ -100,6 +101,7 @@ class AioQueue(Core):
             task_cls=task_cls,
         )
         self._dispatch = Dispatch(self)
+        self._follows: dict[str | None, Any] = {}  # what listens to Django, as long as the app is there
         shared.adopt(self)
 
     # Tasks
@@ -260,7 +262,8 @@ class AioQueue(Core):
     def config_from_object(
         self, source: str | object, silent: bool = False, force: bool = False, namespace: str | None = None
     ) -> None:
-        """Take settings from a module, an object or a mapping; they are read at once.
+        """Take settings from a module, an object or a mapping; they are read at once. Django's are followed where a
+        test changes them for a while, by `override_settings`.
 
         Names may be in capitals, and Celery's: `CELERY_TASK_ACKS_LATE`, `worker_max_memory_per_child`. What Celery has
         and aioqueue has not is told in one warning, which says why, and what to write.
@@ -278,6 +281,7 @@ class AioQueue(Core):
                 is changed.
         """
         from aioqueue.configuring import named_in, settings_object
+        from aioqueue.django_settings import Follower, is_djangos
 
         place = source if isinstance(source, str) else getattr(source, "__name__", type(source).__name__)
         if isinstance(source, str):
@@ -292,6 +296,8 @@ class AioQueue(Core):
         modules = self.conf.read_from(named_in(source, namespace), place, beside_others=namespace is not None)
         self.include = tuple(dict.fromkeys([*self.include, *modules]))
         self.annotate()
+        if is_djangos(source):
+            self._follows[namespace] = Follower(weakref.ref(self), source, namespace, place)
 
     def config_from_envvar(self, variable: str, silent: bool = False, force: bool = False) -> None:
         """Take settings from the module that an environment variable names; see `config_from_object`.

@@ -253,6 +253,10 @@ class Settings(msgspec.Struct, kw_only=True):
         tell(found, _TYPES, source)
         return found.modules
 
+    def put_back(self, values: Mapping[str, Any]) -> None:
+        """Set several settings to what they were, each by its name here."""
+        self._set(values)
+
     def _set(self, values: Mapping[str, Any]) -> None:
         """Set what is checked, if it goes together with the rest."""
         after = {name: getattr(self, name) for name in self.__struct_fields__} | dict(values)

@@ -110,6 +110,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.configuring",
             "aioqueue.definition",
             "aioqueue.discovery",
+            "aioqueue.django_settings",
             "aioqueue.exceptions",
             "aioqueue.given",
             "aioqueue.hooks",

@@ -30,7 +30,7 @@ def run(**environment: str) -> None:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0 and "Ran 7 tests" in done.stderr, done.stdout + done.stderr
+    assert done.returncode == 0 and "Ran 10 tests" in done.stderr, done.stdout + done.stderr
 
 
 def test_with_sqlite_in_memory() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from django.test import TestCase
+from django.test import TestCase, override_settings
 
+from aioqueue.exceptions import ConfigurationError
 from shop.models import Order
 from shop.tasks import app, confirm, confirm_all, confirm_all_now, confirm_now, eager
 
@@ -58,6 +59,38 @@ class Eager(TestCase):
         self.assertEqual(Order.objects.filter(confirmed=True).count(), 2)
         result = confirm_now.sync.delay(self.order.id)
         self.assertEqual(eager.sync.result(result.id).result, 0)
+
+
+class Overridden(TestCase):
+    """With Django's settings changed for a while."""
+
+    def setUp(self) -> None:
+        self.order = Order.objects.create(item="tea")
+
+    def tearDown(self) -> None:
+        self.assertFalse(app.conf.task_always_eager)
+        self.assertEqual(app.conf.task_time_limit, 60)
+
+    @override_settings(CELERY_TASK_ALWAYS_EAGER=True, CELERY_TASK_EAGER_PROPAGATES=True)
+    def test_tasks_run_where_they_are_sent(self) -> None:
+        self.assertEqual(confirm.sync.delay(self.order.id).get(), 1)
+        with self.assertRaises(Order.DoesNotExist):
+            confirm.sync.delay(-1)
+
+    def test_one_in_another(self) -> None:
+        with override_settings(CELERY_TASK_ALWAYS_EAGER=True, CELERY_TASK_TIME_LIMIT=5):
+            with self.settings(CELERY_TASK_ALWAYS_EAGER=False, OTHER=1):
+                self.assertFalse(app.conf.task_always_eager)
+                self.assertEqual(app.conf.task_time_limit, 5)
+            self.assertTrue(app.conf.task_always_eager)
+            self.assertEqual(confirm.sync.delay(self.order.id).get(), 1)
+
+    def test_a_wrong_value(self) -> None:
+        with self.settings(CELERY_TASK_ALWAYS_EAGER=True):
+            with self.assertRaises(ConfigurationError), self.settings(CELERY_TASK_TIME_LIMIT="soon"):
+                self.fail("it was taken")
+            self.assertTrue(app.conf.task_always_eager)
+            self.assertEqual(app.conf.task_time_limit, 60)
 
 
 class Found(TestCase):

@@ -17,3 +17,5 @@ if folder := os.environ.get("POSTGRESQL"):  # where its server has its socket
         "USER": "postgres",
         "HOST": folder,
     }
+CELERY_BROKER_URL = "redis://nobody.invalid"
+CELERY_TASK_TIME_LIMIT = 60

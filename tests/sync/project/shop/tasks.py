@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from aioqueue import AioQueue, Depends
 from shop.models import Order
 
-app = AioQueue("shop", broker="redis://nobody.invalid")
+app = AioQueue("shop")
+app.config_from_object("django.conf:settings", namespace="CELERY")
 eager = AioQueue("eager", task_always_eager=True)
 
 
