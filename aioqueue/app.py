@@ -23,6 +23,7 @@ from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
 from aioqueue.exceptions import ConfigurationError, PayloadError
+from aioqueue.inspection import Inspect
 from aioqueue.message import encode_stamp
 from aioqueue.options import TaskOptions
 from aioqueue.queues import Queues
@@ -391,6 +392,11 @@ class AioQueue(Core):
     def queues(self) -> Queues:
         """What waits: `app.queues.list()`, `app.queues.purge("email")`."""
         return Queues(self)
+
+    @cached_property
+    def inspect(self) -> Inspect:
+        """What workers do: `app.inspect.active()`, `app.inspect.ping()`."""
+        return Inspect(self)
 
     @cached_property
     def schedules(self) -> Schedules:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from aioqueue.control_sync import SyncInspect
 from aioqueue.dead_letters import DeadLetters, DeadTask
 from aioqueue.options import SendOptions
 from aioqueue.sync import Portal, SyncResult
@@ -65,6 +66,11 @@ class SyncApp:
     def queues(self) -> SyncQueues:
         """What waits."""
         return SyncQueues(self._app.queues, self._portal)
+
+    @cached_property
+    def inspect(self) -> SyncInspect:
+        """What workers do."""
+        return SyncInspect(self._app.inspect, self._portal)
 
     @cached_property
     def schedules(self) -> SyncSchedules:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aioqueue.brokers.protocol import (
+    Answer,
     Broker,
     Capabilities,
     Claim,
@@ -19,6 +20,7 @@ from aioqueue.brokers.protocol import (
     Notice,
     Outgoing,
     Portion,
+    Question,
     QueueStatus,
     Settlement,
     StoredLetter,
@@ -184,6 +186,9 @@ class PassingBroker:
     async def examine(self) -> list[Finding]:
         return await self._inner.examine()
 
+    def ask(self, question: Question) -> AsyncGenerator[Answer]:
+        return self._inner.ask(question)
+
 
 class PassingConsumer:
     """A consumer through another one."""
@@ -242,6 +247,9 @@ class PassingConsumer:
 
     async def tidy(self) -> int:
         return await self._inner.tidy()
+
+    async def answer(self, question: str, answer: Answer) -> None:
+        await self._inner.answer(question, answer)
 
     async def close(self) -> None:
         await self._inner.close()

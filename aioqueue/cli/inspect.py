@@ -30,7 +30,11 @@ class _Does(NamedTuple):
     skip: int = 0
 
 
-_INSPECT: Final[Mapping[str, _Does | str]] = {
+class _Asks(NamedTuple):
+    """The workers are asked, and `show_answers` shows what they say."""
+
+
+_INSPECT: Final[Mapping[str, _Does | _Asks | str]] = {
     "ping": _Does("status"),
     "registered": _Does("tasks"),
     "stats": _Does("workers"),
@@ -38,18 +42,18 @@ _INSPECT: Final[Mapping[str, _Does | str]] = {
     "query_task": _Does("result", {"waits": False, "timeout": None}),
     "report": _Does("report"),
     "conf": _Does("report"),
-    "active": f"A list of what runs {_LATER} `aioqueue queues` shows how many run in each queue.",
-    "reserved": f"A list of what workers hold {_LATER} `aioqueue queues` shows how many run in each queue.",
+    "active": _Asks(),
+    "reserved": _Asks(),
+    "revoked": _Asks(),
     "scheduled": "`aioqueue queues show NAME` lists the tasks of a queue that wait for their time: they wait in the "
     "broker, not in workers. `aioqueue schedule list` shows schedules.",
-    "revoked": f"A list of what was revoked {_LATER} `aioqueue result ID` says it of a task.",
     "clock": "There are no logical clocks: moments are told by the broker's clock.",
     "hello": "Workers don't gossip.",
     "memdump": f"Nothing of that kind is here: {_LATER}",
     "memsample": f"Nothing of that kind is here: {_LATER}",
     "objgraph": f"Nothing of that kind is here: {_LATER}",
 }
-_CONTROL: Final[Mapping[str, _Does | str]] = {
+_CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
     "revoke": _Does("revoke", {"terminate": False, "reason": None}),
     "terminate": _Does("revoke", {"terminate": True, "reason": None}, skip=1),
     "ping": _Does("status"),
@@ -70,7 +74,7 @@ _CONTROL: Final[Mapping[str, _Does | str]] = {
 }
 
 
-def _command(name: str, known: Mapping[str, _Does | str]) -> click.Command:
+def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Command:
     """A command whose first word is one of `known`."""
 
     @without_effect(OF_REMOTES)
@@ -86,6 +90,14 @@ def _command(name: str, known: Mapping[str, _Does | str]) -> click.Command:
             raise click.UsageError(f"There is no {name} {what!r}.{suggest(what, known)} There are: {', '.join(known)}.")
         if isinstance(does, str):
             raise click.UsageError(does)
+        if isinstance(does, _Asks):
+            from aioqueue.cli.asking import show_answers
+
+            if rest:
+                raise click.UsageError(f"{name} {what} takes nothing more: {' '.join(rest)}")
+            asked = {word: _text(others.get(f"_{word}")) for word in ("timeout", "destination")}
+            show_answers(about.connection(), what, **asked, as_json=as_json)
+            return
         tell_without_effect(OF_REMOTES, others)
         found = getattr(import_module(f"aioqueue.cli.{does.name}"), does.name)
         context = click.get_current_context()
@@ -93,6 +105,10 @@ def _command(name: str, known: Mapping[str, _Does | str]) -> click.Command:
 
     command.help = f"Celery's {name}: {', '.join(known)}."
     return command
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 inspect: Final = _command("inspect", _INSPECT)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
+from aioqueue.worker.answering import Answers
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
@@ -32,6 +33,7 @@ class Incarnation:
     """The loops of a worker, all started and stopped here.
 
     Attributes:
+        status: what it says of itself to the broker.
         runner: the tasks in its hands, once it runs.
         burst: when it is to stop, if it is to stop when there is nothing left to do.
         lease_lost: it ended because the worker was taken for dead.
@@ -47,6 +49,7 @@ class Incarnation:
     ) -> None:
         conf = worker.app.conf
         self._worker = worker
+        self.status = status
         self._broker = broker
         self._process = process
         self._stop = stopping.warm
@@ -103,7 +106,8 @@ class Incarnation:
             max_deliveries=worker.consuming.said("max_deliveries"),
         )
         promoter = Promoter(consumer)
-        listener = Listener(consumer, runner, promoter)
+        answers = Answers(worker, consumer, runner, self._broker.now)
+        listener = Listener(consumer, runner, promoter, answers)
         renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready)
         runner.may_start = renewer.stands
         if not await self._join():
@@ -135,6 +139,7 @@ class Incarnation:
             raise
         finally:
             committing.cancel()
+            answers.close()
             await runner.execution.calls.end()
             leave_behind(self._worker.hostname, runner.stuck)
             runner.close()

@@ -6,24 +6,27 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aioqueue.brokers.protocol import Connected, Consumer, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import Asked, Connected, Consumer, Due, Notice, StampRevoked, TasksRevoked
 from aioqueue.logs import logger
+from aioqueue.worker.answering import Answers
 from aioqueue.worker.caretaker import Promoter
 from aioqueue.worker.runner import Runner
 
 
 class Listener:
-    """Hears of revocations, and of tasks that are due."""
+    """Hears of revocations, of tasks that are due, and of what is asked."""
 
-    def __init__(self, consumer: Consumer, runner: Runner, promoter: Promoter) -> None:
+    def __init__(self, consumer: Consumer, runner: Runner, promoter: Promoter, answers: Answers) -> None:
         self._consumer = consumer
         self._runner = runner
         self._promoter = promoter
+        self._answers = answers
         self._does: dict[type[Notice], Callable[[Any], Awaitable[None]]] = {
             Connected: self._connected,
             Due: self._due,
             TasksRevoked: self._tasks_revoked,
             StampRevoked: self._stamp_revoked,
+            Asked: self._asked,
         }
 
     async def run(self) -> None:
@@ -49,6 +52,9 @@ class Listener:
 
     async def _stamp_revoked(self, notice: StampRevoked) -> None:
         await self.look_for_stamps(notice.terminate)
+
+    async def _asked(self, notice: Asked) -> None:
+        self._answers.hear(notice.question)
 
     async def look_for_stamps(self, terminate: bool) -> None:
         """Which stamps were revoked."""

@@ -29,6 +29,10 @@ class RevokedStamps:
             else:
                 self._moments.setdefault(key, []).append((value, moment))
 
+    def known(self) -> list[tuple[str, Any]]:
+        """Their keys and values."""
+        return [(key, value) for key, revoked in self._moments.items() for value, _ in revoked]
+
     def cover(self, message: Message) -> bool:
         """Whether a message carries one of them, and was sent before it was revoked."""
         if not self._moments or not message.stamps:

@@ -37,6 +37,7 @@ CANNOT = {
     "bounded": "it cannot bound its queues",
     "front": "what is handed back does not come before the rest",
     "schedules": "it keeps no schedules",
+    "asked": "its workers cannot be asked",
     "priorities": "it tells no priorities apart",
 }
 """What a test can need, by the name that it has among the capabilities."""

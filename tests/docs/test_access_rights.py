@@ -14,7 +14,7 @@ from support.waiting import PATIENCE
 
 import aioqueue.brokers.redis
 from aioqueue import AioQueue, Reject, TaskContext, chain, chord, group
-from aioqueue.brokers.protocol import Broker, Claim, ClaimVerdict, Outgoing, StoredSchedule, WorkerStatus
+from aioqueue.brokers.protocol import Broker, Claim, ClaimVerdict, Outgoing, Question, StoredSchedule, WorkerStatus
 from aioqueue.exceptions import AioQueueError, TaskFailed
 
 from .pages import DOCS, blocks
@@ -102,7 +102,12 @@ async def test_a_client_waits_and_revokes(server: redis.Redis, redis_url: str) -
         assert [one.paused for one in await broker.schedules()] == [False]
         assert await broker.schedulers() == []
         assert await broker.remove_schedule("poll")
+        assert await app.inspect.ping(destination="w1") == {}
+        async with _app(redis_url, "shop-worker") as other, other.worker(hostname="w1"):
+            assert await app.inspect.ping() == {"w1": "pong"}
         assert _refused(server) == []
+        with pytest.raises(AioQueueError, match=_REFUSED):
+            await anext(broker.ask(Question(id="1", name="ping", steers=True)))
         with pytest.raises(AioQueueError, match=_REFUSED):
             await app.dead_letters.list()
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from aioqueue.brokers.protocol import Connected, Delivery, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import Asked, Connected, Delivery, Due, Notice, Question, StampRevoked, TasksRevoked
 from aioqueue.worker.listening import Listener
 
 DELIVERY = Delivery(0, "waiting", b"", "q")
@@ -37,6 +37,9 @@ class Told:
     def ready(self) -> list[Delivery]:
         return [DELIVERY]
 
+    def hear(self, question: Question) -> None:
+        self.asked.append(question)
+
     def wake(self) -> None:
         self.asked.append("promote")
 
@@ -52,18 +55,20 @@ class Told:
 
     async def listen(self) -> list[Any]:
         all_of_it: Any = self
-        listening = asyncio.create_task(Listener(all_of_it, all_of_it, all_of_it).run())
+        listening = asyncio.create_task(Listener(all_of_it, all_of_it, all_of_it, all_of_it).run())
         async with asyncio.timeout(10):
             await self.all_told.wait()
         listening.cancel()
         return self.asked
 
 
+QUESTION = Question(id="1", name="ping")
 STAMPS = [(b"stamp", 1)]
 ASKED: dict[Any, list[Any]] = {
     Due(): ["promote"],
     TasksRevoked(("a", "b"), True): [(("a", "b"), True)],
     StampRevoked(True): [(STAMPS, True)],
+    Asked(QUESTION): [QUESTION],
     StampRevoked(): [(STAMPS, False)],
     Connected(): ["promote", (STAMPS, False), (("waiting",), False)],
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aioqueue.brokers.memory.consumer import MemoryConsumer
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
 from aioqueue.brokers.protocol import (
+    Answer,
+    Asked,
     Capabilities,
     Claim,
     Claimed,
@@ -16,6 +18,7 @@ from aioqueue.brokers.protocol import (
     Lead,
     Lengths,
     Outgoing,
+    Question,
     QueueStatus,
     StoredLetter,
     StoredMessage,
@@ -268,6 +271,17 @@ class MemoryBroker:
     async def examine(self) -> list[Finding]:
         """Nothing can go wrong."""
         return []
+
+    async def ask(self, question: Question) -> AsyncGenerator[Answer]:
+        """The answers of workers, as they come."""
+        answers: Inbox[Answer] = Inbox()
+        self._store.questions[question.id] = answers
+        try:
+            self._store.tell(Asked(question))
+            while True:
+                yield await answers.get()
+        finally:
+            self._store.questions.pop(question.id, None)
 
     def consumer(
         self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int

@@ -7,7 +7,17 @@ from time import monotonic
 
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.store import Store
-from aioqueue.brokers.protocol import Connected, Delivery, Left, Notice, Portion, Settlement, Verdict, WorkerStatus
+from aioqueue.brokers.protocol import (
+    Answer,
+    Connected,
+    Delivery,
+    Left,
+    Notice,
+    Portion,
+    Settlement,
+    Verdict,
+    WorkerStatus,
+)
 from aioqueue.exceptions import LeaseLost
 from aioqueue.workflow import NoValue, Value, is_place
 
@@ -138,6 +148,11 @@ class MemoryConsumer:
     async def stamps(self) -> list[tuple[bytes, int]]:
         """The stamps that were revoked, and when."""
         return self._store.revoked_stamps()
+
+    async def answer(self, question: str, answer: Answer) -> None:
+        """Give an answer to whoever has asked, if that still waits."""
+        if (asked := self._store.questions.get(question)) is not None:
+            asked.put(answer)
 
     async def close(self) -> None:
         """Hear no more. The lease ends by itself, and what is still held goes to others then."""

@@ -25,6 +25,7 @@ from aioqueue.brokers.memory.shelf import MemoryShelf
 from aioqueue.brokers.memory.timeline import Clock, Expiring, Timeline
 from aioqueue.brokers.protocol import (
     UNKEPT,
+    Answer,
     Delivery,
     Due,
     Left,
@@ -75,6 +76,7 @@ class Store:
         self.workflows = Engine(self, self.shelf)
         self.schedules = Schedules(self.clock.now, self.send)
         self.listeners: set[Inbox[Notice]] = set()
+        self.questions: dict[str, Inbox[Answer]] = {}
         self._delayed: Timeline[Outgoing] = Timeline()
         self._lent: defaultdict[str, dict[int, Entry]] = defaultdict(dict)
         # How many messages of each id wait in queues or are with workers, and the ids whose messages are to be

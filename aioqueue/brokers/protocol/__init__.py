@@ -21,6 +21,7 @@ letters         DeadLetters
 schedules       Schedules
 leases                          Leases
 looking         Looking         Upkeep
+asking          Asking          Answering
 
 data            messages, deliveries, settlements, notices
 capabilities    what not every broker can do
@@ -28,10 +29,19 @@ statuses        what can be seen of what a broker holds
 broker          the sums of it all
 """
 
+from aioqueue.brokers.protocol.asking import (
+    LARGEST_ANSWER,
+    LARGEST_QUESTION,
+    Answer,
+    Answering,
+    Asking,
+    Question,
+)
 from aioqueue.brokers.protocol.broker import Broker, Consumer, TestableBroker
 from aioqueue.brokers.protocol.capabilities import Capabilities
 from aioqueue.brokers.protocol.data import (
     UNKEPT,
+    Asked,
     Connected,
     Delivery,
     Due,
@@ -80,10 +90,16 @@ from aioqueue.brokers.protocol.workflows import UNBEGUN_FOR, Inputs, Workflows
 __all__ = [
     "ABANDONED_AFTER",
     "FROM_CODE",
+    "LARGEST_ANSWER",
+    "LARGEST_QUESTION",
     "MOST_MESSAGES",
     "UNBEGUN_FOR",
     "UNKEPT",
     "UNUSED_FOR",
+    "Answer",
+    "Answering",
+    "Asked",
+    "Asking",
     "Broker",
     "Capabilities",
     "Claim",
@@ -107,6 +123,7 @@ __all__ = [
     "Notice",
     "Outgoing",
     "Portion",
+    "Question",
     "QueueStatus",
     "Records",
     "Revocations",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from aioqueue.brokers.protocol.asking import Answering, Asking
 from aioqueue.brokers.protocol.capabilities import Capabilities
 from aioqueue.brokers.protocol.delays import Delays
 from aioqueue.brokers.protocol.fetching import Fetching
@@ -20,7 +21,7 @@ from aioqueue.brokers.protocol.statuses import WorkerStatus
 from aioqueue.brokers.protocol.workflows import Inputs, Workflows
 
 
-class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Protocol):
+class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Answering, Protocol):
     """What one worker has of the broker."""
 
     async def close(self) -> None:
@@ -28,7 +29,7 @@ class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Prot
         ...
 
 
-class Broker(Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Looking, Protocol):
+class Broker(Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Looking, Asking, Protocol):
     """What a client has of the broker."""
 
     @property

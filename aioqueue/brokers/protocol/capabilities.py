@@ -15,6 +15,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         bounded: `send` and `put_part` keep to their `max_length`.
         front: what is handed back or taken over comes before all else again.
         schedules: it keeps schedules.
+        asked: its workers can be asked, and answer.
         priorities: how many of the ten priorities it tells apart; with 1 they are passed over.
     """
 
@@ -22,4 +23,5 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     bounded: bool = True
     front: bool = True
     schedules: bool = True
+    asked: bool = True
     priorities: int = 10

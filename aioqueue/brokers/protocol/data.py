@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from aioqueue.brokers.protocol.asking import Question
 from aioqueue.workflow import Step
 
 Lengths: TypeAlias = int | Mapping[str, int]
@@ -158,7 +159,13 @@ class Connected(msgspec.Struct, frozen=True, tag="connected"):
     """The connection was just made, or made again; anything may have been missed."""
 
 
-Notice = TasksRevoked | StampRevoked | Due | Connected
+class Asked(msgspec.Struct, frozen=True, tag="asked"):
+    """Somebody asks something, of this worker or of others; see `Answering`."""
+
+    question: Question
+
+
+Notice = TasksRevoked | StampRevoked | Due | Connected | Asked
 """Something that a worker is told at once."""
 
 

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from aioqueue.brokers.protocol import Capabilities, Lengths, Outgoing, StoredLetter, WorkerStatus
 from aioqueue.brokers.redis import keys
+from aioqueue.brokers.redis.asking import RedisAsking
 from aioqueue.brokers.redis.consumer import RedisConsumer
 from aioqueue.brokers.redis.examining import RedisExamining
 from aioqueue.brokers.redis.link import Argument, Link, text
@@ -34,7 +35,7 @@ _IDS_AT_ONCE = 500
 _ALL = Capabilities()
 
 
-class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking, RedisExamining):
+class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking, RedisExamining, RedisAsking):
     """A namespace on a Redis or Valkey server: the sum of its subjects, as `Broker` is. The larger ones have files.
 
     Args:

@@ -12,7 +12,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from aioqueue import clock
-from aioqueue.brokers.protocol import UNUSED_FOR, Delivery, Left, Notice, WorkerStatus
+from aioqueue.brokers.protocol import UNUSED_FOR, Answer, Delivery, Left, Notice, WorkerStatus
 from aioqueue.brokers.redis import link, values
 from aioqueue.brokers.redis.complaints import Complaints, problem_of, shown
 from aioqueue.brokers.redis.keys import Keys, streams
@@ -236,7 +236,11 @@ class RedisConsumer:
         return Left(retries=retries, due=max(0, due) / 1000, delayed=others, holders=holders, held=held)
 
     def notices(self) -> AsyncIterator[Notice]:
-        return notices(self._server, self._keys.notices)
+        return notices(self._server, self._keys)
+
+    async def answer(self, question: str, answer: Answer) -> None:
+        data = msgspec.msgpack.encode(answer)
+        await self._commands.call("PUBLISH", self._keys.answers(question), data, timeout=link.ANSWER_WITHIN)
 
     async def revoked(self, ids: Sequence[str]) -> list[bool]:
         flags: list[bool] = []

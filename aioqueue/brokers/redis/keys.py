@@ -28,6 +28,7 @@ Everything of a namespace shares one hash tag, so that a script's keys are alway
     {ns:0}:epoch, queues          the broker's process as last seen; set of queue names
     {ns:0}:queues:idle            hash: names of queues that were never used, and when that was noticed
     {ns:0}:notices, done:<client>, schedules:changes  channels
+    {ns:0}:inspect, control, answers:<question>  channels: what workers are asked and told to do, what they answer
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class Keys:
         self.work = self.prefix + "work"
         self.queues = self.prefix + "queues"
         self.notices = self.prefix + "notices"
+        self.inspect = self.prefix + "inspect"
+        self.control = self.prefix + "control"
         self.schedules = self.prefix + "schedules"
         self.schedule_states = self.prefix + "schedules:state"
         self.schedule_changes = self.prefix + "schedules:changes"
@@ -115,3 +118,7 @@ class Keys:
     def done(self, client: str) -> str:
         """The channel on which a client hears of the ends that it waits for."""
         return f"{self.prefix}done:{client}"
+
+    def answers(self, question: str) -> str:
+        """The channel on which who has asked a question hears the answers."""
+        return f"{self.prefix}answers:{question}"

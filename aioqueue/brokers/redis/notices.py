@@ -1,4 +1,4 @@
-"""What workers are told at once, on a channel."""
+"""What workers are told at once, on channels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator
 import msgspec
 from redis.exceptions import RedisError
 
-from aioqueue.brokers.protocol import Connected, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import Asked, Connected, Due, Notice, StampRevoked, TasksRevoked
 from aioqueue.brokers.protocol.data import tag_of
+from aioqueue.brokers.redis.asking import read_question
+from aioqueue.brokers.redis.keys import Keys
 from aioqueue.brokers.redis.link import Backoff
 from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.subscription import listen
@@ -19,15 +21,20 @@ _DUE = tag_of(Due).encode()
 _decode = msgspec.msgpack.Decoder(tuple[str, tuple[str, ...], bool]).decode
 
 
-async def notices(server: Server, channel: str) -> AsyncGenerator[Notice]:
+async def notices(server: Server, keys: Keys) -> AsyncGenerator[Notice]:
     """What workers are told; subscribes again whenever the connection is lost, for ever."""
     backoff = Backoff()
     while True:
         try:
-            async for news in listen(server, channel):
+            async for news in listen(server, keys.notices, keys.inspect, keys.control):
                 backoff.reset()
-                if (notice := _read(news) if news is not None else Connected()) is not None:
-                    yield notice
+                if news is None:
+                    yield Connected()
+                elif news.channel == keys.notices:
+                    if (notice := _read(news.data)) is not None:
+                        yield notice
+                elif (question := read_question(news.data, steers=news.channel == keys.control)) is not None:
+                    yield Asked(question)
         except (RedisError, OSError):
             await backoff.wait()
 

@@ -1,15 +1,15 @@
-"""Listening to a channel."""
+"""Listening to channels."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from redis.exceptions import ConnectionError
 
-from aioqueue.brokers.redis.link import pack
+from aioqueue.brokers.redis.link import pack, text
 from aioqueue.brokers.redis.server import CONNECT_TIMEOUT, Server
 from aioqueue.brokers.redis.wire import Alarm, Wire
 
@@ -18,8 +18,15 @@ _SILENCE = 10.0
 _ANSWER = 5.0
 
 
-async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
-    """What is published on a channel; None first, when the subscription stands.
+class News(NamedTuple):
+    """What was published, and on which channel."""
+
+    channel: str
+    data: bytes
+
+
+async def listen(server: Server, *channels: str) -> AsyncGenerator[News | None]:
+    """What is published on channels; None first, when the subscription stands.
 
     Raises:
         redis.exceptions.RedisError: the connection failed; what was published since may be lost.
@@ -29,7 +36,7 @@ async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
     loop = asyncio.get_running_loop()
     ask = Alarm(partial(wire.write, pack("PING")))
     try:
-        wire.write(pack("SUBSCRIBE", channel))
+        wire.write(pack("SUBSCRIBE", *channels))
         while True:
             now = loop.time()
             ask.set(now + _SILENCE)
@@ -38,11 +45,13 @@ async def listen(server: Server, channel: str) -> AsyncGenerator[bytes | None]:
             except TimeoutError:
                 raise ConnectionError(f"{server} has been silent for {_SILENCE + _ANSWER:g} s") from None
             for reply in came:
-                if isinstance(reply, list) and len(cast("list[Any]", reply)) == 3:
-                    if reply[0] == b"subscribe":
-                        yield None
-                    elif reply[0] == b"message":
-                        yield reply[2]
+                if not isinstance(reply, list) or len(cast("list[Any]", reply)) != 3:
+                    continue
+                word, channel, data = cast("tuple[bytes, bytes, Any]", reply)
+                if word == b"subscribe" and data == len(channels):
+                    yield None
+                elif word == b"message":
+                    yield News(text(channel), data)
     finally:
         ask.cancel()
         await wire.close()

@@ -128,7 +128,7 @@ class Watches:
                         self._subscribed.set()
                         self.register_all()
                     else:
-                        self._tell(news)
+                        self._tell(news.data)
             except Exception:  # a lost connection, or something that others published: waiters must not hang
                 self._subscribed.clear()
                 await backoff.wait()
