@@ -206,6 +206,9 @@ class PassingConsumer:
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         return await self._inner.hand_back(held)
 
+    def withdraw(self, held: Sequence[Delivery]) -> int:
+        return self._inner.withdraw(held)
+
     async def leave(self) -> int:
         return await self._inner.leave()
 

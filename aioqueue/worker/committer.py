@@ -52,7 +52,9 @@ class Committer:
 
     def deliveries(self) -> list[Delivery]:
         """What is not settled yet."""
-        return [settlement.delivery for settlement, _ in (*self._under_way, *self._waiting, *self._blocked)]
+        # Looked at in the order in which they go through them, so that a thread misses none.
+        blocked, waiting, under_way = self._blocked, self._waiting, self._under_way
+        return [settlement.delivery for settlement, _ in (*under_way, *waiting, *blocked)]
 
     async def run(self) -> None:
         """Settle what comes, until cancelled."""
@@ -63,7 +65,6 @@ class Committer:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 self._under_way = batch
                 verdicts = await self._settle([settlement for settlement, _ in batch])
-                self._under_way = []
                 for (settlement, settled), verdict in zip(batch, verdicts, strict=True):
                     if verdict is _BLOCKED:
                         self._put_off(settlement, settled)
@@ -74,6 +75,7 @@ class Committer:
                         logger.exception(
                             "Task %s is settled, but whoever ended it failed at hearing of it", settlement.delivery.id
                         )
+                self._under_way = []  # not before: what is put off, or settled otherwise, is always somewhere
             if not self._blocked:
                 self._again = _TRY_AGAIN
 

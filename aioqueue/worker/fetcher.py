@@ -84,11 +84,16 @@ class Fetcher:
             LeaseLost: what is held belongs to others.
         """
         failures = 0
+        withdrawal = self._runner.withdrawal
+        withdrawn = withdrawal.count
         while True:
             room = await self._room()
             suspect: Delivery | None = None
             wait = 0 if self._burst is not None or failures else _WAIT
             try:
+                if withdrawn != withdrawal.count:  # what had been asked for until then was dropped
+                    withdrawn = await withdrawal.until_over()
+                    await self._consumer.hand_back(self._runner.held() + self._runner.ready())
                 if self._turns is None:
                     deliveries = await self._consumer.fetch(room, wait=wait)
                 else:
@@ -116,26 +121,11 @@ class Fetcher:
                 continue
             self.fetched_at = asyncio.get_running_loop().time()
             if deliveries:
-                self._quiet = False
-                if self._burst is not None:
-                    self._burst.goes_on()
-                now = self._broker.now()
-                app, ends, runner, most_of = self._app, self._ends, self._runner, self._most
-                is_heard = "task_received" in app.signals.heard
-                for delivery in deliveries:
-                    try:
-                        found = admit(app, delivery, now, ends, most_of.get(delivery.queue) if most_of else None)
-                    except Exception as error:  # nothing that arrives can stop a worker
-                        logger.exception("Task %s cannot be looked at", delivery.id)
-                        broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
-                        found = ends.buried(delivery, None, broken, now)
-                    if isinstance(found, Outcome):
-                        runner.turn_away(found)
-                    else:
-                        if is_heard:
-                            runner.afterwards.received(found)
-                        runner.put(found)
-                runner.start_ready()
+                with self._runner.moving:
+                    if withdrawn != withdrawal.count:
+                        continue
+                    self._admit(deliveries)
+                self._runner.start_ready()
                 if suspect is not None:
                     await self._settled()
             elif self._burst is not None and await self._is_done() and await self._burst.is_over():
@@ -146,6 +136,27 @@ class Fetcher:
                         self._hostname,
                     )
                 return
+
+    def _admit(self, deliveries: list[Delivery]) -> None:
+        self._quiet = False
+        if self._burst is not None:
+            self._burst.goes_on()
+        now = self._broker.now()
+        app, ends, runner, most_of = self._app, self._ends, self._runner, self._most
+        is_heard = "task_received" in app.signals.heard
+        for delivery in deliveries:
+            try:
+                found = admit(app, delivery, now, ends, most_of.get(delivery.queue) if most_of else None)
+            except Exception as error:  # nothing that arrives can stop a worker
+                logger.exception("Task %s cannot be looked at", delivery.id)
+                broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
+                found = ends.buried(delivery, None, broken, now)
+            if isinstance(found, Outcome):
+                runner.turn_away(found)
+            else:
+                if is_heard:
+                    runner.afterwards.received(found)
+                runner.put(found)
 
     async def _fetch_in_turn(self, turns: Turns, room: int, wait: float) -> list[Delivery]:
         changed = self._runner.changed

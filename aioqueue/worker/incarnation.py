@@ -10,6 +10,7 @@ from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
 from aioqueue.worker.answering import Answers
+from aioqueue.worker.blocking import Watch
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
@@ -108,7 +109,9 @@ class Incarnation:
         promoter = Promoter(consumer)
         answers = Answers(worker, consumer, runner, self._broker.now)
         listener = Listener(consumer, runner, promoter, answers)
-        renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready)
+        withdraws = self._broker.capabilities.withdraws
+        watch = Watch(runner.running, runner.withdrawal.withdraw if withdraws else None)
+        renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready, watch)
         runner.may_start = renewer.stands
         if not await self._join():
             await consumer.close()

@@ -32,6 +32,7 @@ from aioqueue.worker.runtime import Hands
 from aioqueue.worker.slots import Slots
 from aioqueue.worker.standstill import Standstill
 from aioqueue.worker.telling import Telling
+from aioqueue.worker.withdrawal import Withdrawal
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -45,7 +46,7 @@ class Runner(Slots):
     Attributes:
         revocations: what was revoked of them.
         standstill: hears which of the tasks wait for others.
-        limits, execution, telling, afterwards, beside: see there.
+        limits, execution, telling, afterwards, beside, withdrawal: see there.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Runner(Slots):
         self.limits = Limits(self._give_up)
         self.revocations = Revocations(self, self.limits)
         self._revoked = self.revocations.stamps
+        self.withdrawal = Withdrawal(self, self.held, consumer, hostname)
         self.telling = Telling(now)
         self.execution = Execution(
             app,
@@ -121,7 +123,10 @@ class Runner(Slots):
 
     def held(self) -> list[Delivery]:
         """The deliveries that have started, those that were given up, and those whose end is not settled yet."""
-        return [*[run.delivery for run in (*self.running, *self.stuck)], *self._committer.deliveries()]
+        # In the order in which a run goes through them, so that a thread that looks misses none.
+        starting = self.starting
+        runs = [*(() if starting is None else (starting,)), *tuple(self.running), *tuple(self.stuck)]
+        return [*[run.delivery for run in runs], *self._committer.deliveries()]
 
     # Out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ class Slots:
         may_start: whether what is held may be started now: not while the lease may have ended, for then others may
             have it (D3).
         changed: set when there is more room.
+        moving: held while a run is taken out of what is ready, or put there: a thread takes it to look.
+        starting: what has been taken out, and is not among `running` yet.
     """
 
     def __init__(self, concurrency: int, start: Callable[[Run], None]) -> None:
@@ -44,6 +47,8 @@ class Slots:
         self.ended_count: int = 0
         self.unsettled: int = 0
         self.changed = asyncio.Event()
+        self.moving = threading.Lock()
+        self.starting: Run | None = None
         self.accepting = True
         self.may_start: Callable[[], bool] = lambda: True
 
@@ -79,16 +84,20 @@ class Slots:
                     asyncio.get_running_loop().call_soon(self.start_ready)
                     return
                 turn -= 1
-                while not (next := ready[self._highest]):
-                    self._highest -= 1
-                self.waiting -= 1
-                self._start(next.popleft())
+                with self.moving:
+                    while not (next := ready[self._highest]):
+                        if not self._highest:  # it was taken out by `take_ready`
+                            return
+                        self._highest -= 1
+                    self.waiting -= 1
+                    run = self.starting = next.popleft()
+                self._start(run)
         finally:
-            self._starting = False
+            self._starting, self.starting = False, None
 
     def ready_runs(self) -> list[Run]:
         """Those that have not started."""
-        return [run for queue in self._ready for run in queue]
+        return [run for queue in self._ready for run in tuple(queue)]
 
     def ready(self) -> list[Delivery]:
         """The deliveries that have not started."""
@@ -96,11 +105,34 @@ class Slots:
 
     def drop_ready(self) -> int:
         """Forget what has not started; the caller hands it back."""
-        dropped, self.waiting = self.waiting, 0
-        self.unsettled -= dropped
-        for queue in self._ready:
-            queue.clear()
+        dropped = self.take_ready()
+        self.taken(dropped)
         return dropped
+
+    def take_ready(self, patience: float = -1) -> int:
+        """Take out what has not started; any thread may, and has to tell the loop of it by `taken`. Returns how many.
+
+        Args:
+            patience: for so many seconds it may wait for what moves runs; by default for as long as that takes.
+
+        Raises:
+            TimeoutError: that took longer.
+        """
+        if not self.moving.acquire(timeout=patience):
+            raise TimeoutError("the loop stands still while it looks at what it has fetched")
+        try:
+            count = sum(map(len, self._ready))
+            for queue in self._ready:
+                queue.clear()
+            return count
+        finally:
+            self.moving.release()
+
+    def taken(self, count: int) -> None:
+        """So many were taken out."""
+        self.waiting -= count
+        self.unsettled -= count
+        self.changed.set()
 
     def give_up(self, run: Run) -> None:
         """Its slot is free, though it goes on."""

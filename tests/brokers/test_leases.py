@@ -281,6 +281,19 @@ async def test_handing_back_strays(broker: Broker, consumer: MakeConsumer) -> No
     assert verdicts == [Verdict.FENCED, Verdict.APPLIED, Verdict.FENCED, Verdict.APPLIED]
 
 
+@pytest.mark.needs("withdraws")
+async def test_a_thread_hands_back_what_is_not_held(broker: Broker, consumer: MakeConsumer) -> None:
+    """The loop that the rest belongs to stands still meanwhile."""
+    worker, other = await consumer(), await consumer()
+    await send(broker, "a", "b", "c")
+    held = {one.id: one for one in await fetch(worker)}
+    assert worker.withdraw([held["b"]]) == 2
+    assert worker.withdraw([held["b"]]) == 0
+    assert ids(await fetch(other)) == ["a", "c"]
+    verdicts = await worker.settle([Settlement(held[id]) for id in "abc"])
+    assert verdicts == [Verdict.FENCED, Verdict.APPLIED, Verdict.FENCED]
+
+
 @pytest.mark.needs("front")
 async def test_what_is_handed_back_goes_to_the_front(broker: Broker, consumer: MakeConsumer) -> None:
     worker = await consumer()

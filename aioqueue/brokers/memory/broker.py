@@ -29,7 +29,7 @@ from aioqueue.brokers.protocol import (
 )
 from aioqueue.workflow import UNTOLD, Node, Part, Start, Told
 
-_CAPABILITIES = Capabilities(shared=False)
+_CAPABILITIES = Capabilities(shared=False, withdraws=False)
 
 
 class MemoryBroker:

@@ -82,6 +82,10 @@ class MemoryConsumer:
         """Hand back what is lent to this worker but not among `held`."""
         return self._store.take_back(self.id, but=(delivery.handle for delivery in held))
 
+    def withdraw(self, held: Sequence[Delivery]) -> int:
+        """Hand back nothing: the broker stands still with the loop that it is in."""
+        return 0
+
     async def leave(self) -> int:
         """Hand back everything and end the lease."""
         self._store.leases.end(self.id)

@@ -41,7 +41,9 @@ class Pair(PassingBroker):
     @property
     def capabilities(self) -> Capabilities:
         """Those of the store; but nothing comes before what is in the transport already."""
-        return msgspec.structs.replace(self._store.capabilities, front=False, priorities=self._transport.priorities)
+        return msgspec.structs.replace(
+            self._store.capabilities, front=False, withdraws=False, priorities=self._transport.priorities
+        )
 
     async def open(self) -> None:
         await self._store.open()

@@ -40,6 +40,11 @@ class Fetching(Protocol):
         """Hand back to the queues' front what is lent to this worker but not among `held`; returns how many."""
         ...
 
+    def withdraw(self, held: Sequence[Delivery]) -> int:
+        """The same from the thread that renews, while the event loop stands still. However late it reaches the broker,
+        it hands back nothing that was lent after it was asked."""
+        ...
+
     async def queued(self, ids: Sequence[str], queue: str | None = None) -> list[bool]:
         """Which of these tasks wait in the worker's queues, or in one of them, where no worker has them; an id that
         ends with a dot stands for all tasks of a workflow. In a long queue only the newest ones are looked at."""

@@ -161,6 +161,9 @@ class RedisConsumer:
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         return await self._hand_back("keep", *self._streams, "", *_names(held))
 
+    def withdraw(self, held: Sequence[Delivery]) -> int:
+        return self._renewals.hand_back(self._keys.prefix, self.id, self._streams, set(_names(held)), _MOVED_AT_ONCE)
+
     async def _hand_back_these(self, deliveries: Sequence[Delivery]) -> int:
         return await self._hand_back("these", *self._streams, "", *_names(deliveries))
 

@@ -1,12 +1,14 @@
-"""How a worker's lease is renewed: from a thread of its own, over a connection that only that thread uses."""
+"""How a worker's lease is renewed, and what it has not started handed back: from a thread of its own, over a connection
+that only that thread uses."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
-from aioqueue.brokers.redis.link import Argument, pack
+from aioqueue.brokers.redis.link import Argument, pack, text
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
 
@@ -25,11 +27,31 @@ class Renewals:
 
     def renew(self, prefix: str, worker: str, lease: int, offset: int) -> int:
         """Renew the lease for `lease` ms. Returns what the server's clock says, or 0 when the lease is lost."""
-        renewing, arguments = script("renew"), (prefix, worker, lease, offset)
+        return self._run("renew", prefix, worker, lease, offset)
+
+    def hand_back(self, prefix: str, worker: str, streams: Sequence[str], held: Container[str], most: int) -> int:
+        """Hand back what is lent to the worker but not named among `held`, so many at once; returns how many.
+
+        What is handed back is named, so that this is harmless however late it comes: an entry that was handed back is
+        another one from then on.
+        """
+        total = 0
+        while True:
+            lent = [text(name) for name in self._run("lent", prefix, worker, *streams)]
+            names = [name for name in lent if name not in held][:most]
+            if not names:
+                return total
+            moved: int = self._run("hand_back", prefix, worker, most, "these", *streams, "", *names)[0]
+            total += moved
+            if not moved:  # what takes no more is told of when the loop turns again
+                return total
+
+    def _run(self, name: str, *arguments: Argument) -> Any:
+        asked = script(name)
         try:
-            return self._call("EVALSHA", renewing.sha, 1, *arguments)
+            return self._call("EVALSHA", asked.sha, 1, *arguments)
         except NoScriptError:
-            return self._call("EVAL", renewing.text, 1, *arguments)
+            return self._call("EVAL", asked.text, 1, *arguments)
 
     def _call(self, *arguments: Argument) -> Any:
         if self._connection is None:
