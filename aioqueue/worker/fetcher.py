@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aioqueue.brokers.protocol import Broker, Consumer, Delivery
-from aioqueue.exceptions import LeaseLost, PayloadError
+from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
-from aioqueue.worker.admission import admit
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.ends import Ends
-from aioqueue.worker.outcome import Outcome
+from aioqueue.worker.intake import take_in
 from aioqueue.worker.runner import Runner
 from aioqueue.worker.turns import Turns
 
@@ -121,10 +120,13 @@ class Fetcher:
                 continue
             self.fetched_at = asyncio.get_running_loop().time()
             if deliveries:
+                self._quiet = False
+                if self._burst is not None:
+                    self._burst.goes_on()
                 with self._runner.moving:
                     if withdrawn != withdrawal.count:
                         continue
-                    self._admit(deliveries)
+                    take_in(self._app, self._runner, self._ends, deliveries, self._broker.now(), self._most)
                 self._runner.start_ready()
                 if suspect is not None:
                     await self._settled()
@@ -136,27 +138,6 @@ class Fetcher:
                         self._hostname,
                     )
                 return
-
-    def _admit(self, deliveries: list[Delivery]) -> None:
-        self._quiet = False
-        if self._burst is not None:
-            self._burst.goes_on()
-        now = self._broker.now()
-        app, ends, runner, most_of = self._app, self._ends, self._runner, self._most
-        is_heard = "task_received" in app.signals.heard
-        for delivery in deliveries:
-            try:
-                found = admit(app, delivery, now, ends, most_of.get(delivery.queue) if most_of else None)
-            except Exception as error:  # nothing that arrives can stop a worker
-                logger.exception("Task %s cannot be looked at", delivery.id)
-                broken = PayloadError(f"The message cannot be looked at: {type(error).__name__}.")
-                found = ends.buried(delivery, None, broken, now)
-            if isinstance(found, Outcome):
-                runner.turn_away(found)
-            else:
-                if is_heard:
-                    runner.afterwards.received(found)
-                runner.put(found)
 
     async def _fetch_in_turn(self, turns: Turns, room: int, wait: float) -> list[Delivery]:
         changed = self._runner.changed
