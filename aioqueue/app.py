@@ -19,6 +19,7 @@ from aioqueue.around.surroundings import surroundings_of
 from aioqueue.awaiting import awaited
 from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.connections import Connections
+from aioqueue.control import Control
 from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
@@ -392,6 +393,11 @@ class AioQueue(Core):
     def queues(self) -> Queues:
         """What waits: `app.queues.list()`, `app.queues.purge("email")`."""
         return Queues(self)
+
+    @cached_property
+    def control(self) -> Control:
+        """Changing how workers work: `app.control.shutdown()`, `app.control.time_limit("shop.add", soft=10)`."""
+        return Control(self)
 
     @cached_property
     def inspect(self) -> Inspect:

@@ -1,10 +1,11 @@
-"""`app.sync.inspect`: what workers are asked, without an event loop."""
+"""`app.sync.inspect` and `app.sync.control`: what workers are asked and told, without an event loop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from aioqueue.control import Control
 from aioqueue.inspection import Inspect
 from aioqueue.kinds import Seconds
 from aioqueue.questions import (
@@ -76,3 +77,32 @@ class SyncInspect:
     ) -> Replies[dict[str, HeldTask]]:
         """Which of these tasks workers have in their hands, by id."""
         return self._portal.run(self._inspect.query_task(ids, destination=destination, timeout=timeout))
+
+
+class SyncControl:
+    """`app.control`, whose methods wait."""
+
+    def __init__(self, control: Control, portal: Portal) -> None:
+        self._control = control
+        self._portal = portal
+
+    def ping(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Whether workers answer: "pong"."""
+        return self._portal.run(self._control.ping(destination=destination, timeout=timeout))
+
+    def shutdown(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Stop in good order; see `Control.shutdown`."""
+        return self._portal.run(self._control.shutdown(destination=destination, timeout=timeout))
+
+    def time_limit(
+        self,
+        task: str,
+        *,
+        soft: Seconds | None = None,
+        hard: Seconds | None = None,
+        destination: Destination | None = None,
+        timeout: Seconds = 1.0,
+    ) -> Replies[str]:
+        """Give a task other limits; see `Control.time_limit`."""
+        told = self._control.time_limit(task, soft=soft, hard=hard, destination=destination, timeout=timeout)
+        return self._portal.run(told)

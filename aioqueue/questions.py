@@ -161,6 +161,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ids: list[str]
 
 
+class NewLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Which limits a task is to have, in seconds; None leaves one as it is."""
+
+    task: str
+    soft: float | None = None
+    hard: float | None = None
+
+
 def destinations(given: Destination | None) -> tuple[str, ...]:
     """Names and globs as they were given; empty for all workers.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from aioqueue.control_sync import SyncInspect
+from aioqueue.control_sync import SyncControl, SyncInspect
 from aioqueue.dead_letters import DeadLetters, DeadTask
 from aioqueue.options import SendOptions
 from aioqueue.sync import Portal, SyncResult
@@ -66,6 +66,11 @@ class SyncApp:
     def queues(self) -> SyncQueues:
         """What waits."""
         return SyncQueues(self._app.queues, self._portal)
+
+    @cached_property
+    def control(self) -> SyncControl:
+        """Changing how workers work."""
+        return SyncControl(self._app.control, self._portal)
 
     @cached_property
     def inspect(self) -> SyncInspect:

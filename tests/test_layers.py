@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "aioqueue.around",
             "aioqueue.canvas",
+            "aioqueue.control",
             "aioqueue.dead_letters",
             "aioqueue.doctor",
             "aioqueue.family",

@@ -57,10 +57,12 @@ _CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
     "revoke": _Does("revoke", {"terminate": False, "reason": None}),
     "terminate": _Does("revoke", {"terminate": True, "reason": None}, skip=1),
     "ping": _Does("status"),
-    "shutdown": f"To stop workers from afar {_LATER} Send SIGTERM to the process: `aioqueue workers` shows its pid.",
+    "shutdown": "`await app.control.shutdown()`, or `app.sync.control.shutdown()`; "
+    "or SIGTERM to the process: `aioqueue workers` shows "
+    "its pid.",
     "revoke_by_stamped_headers": "`await app.revoke_by_stamp(key, value)`, or `app.sync.revoke_by_stamp(key, value)`.",
     "rate_limit": f"A rate limit {_LATER}",
-    "time_limit": f"To set limits from afar {_LATER} time_limit= of the task, or --time-limit of the worker.",
+    "time_limit": "`await app.control.time_limit(task, soft=10, hard=20)`, or `app.sync.control.time_limit(...)`.",
     "add_consumer": f"To add queues from afar {_LATER} Start a worker for it: `aioqueue worker -Q NAME`.",
     "cancel_consumer": f"To take queues away from afar {_LATER} Start the worker with -X NAME.",
     "pool_grow": f"To change the concurrency from afar {_LATER} `aioqueue worker -c N`: what is idle costs nothing.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +15,7 @@ from aioqueue.logs import logger
 from aioqueue.questions import is_meant
 from aioqueue.worker.looking_in import LOOKS
 from aioqueue.worker.runner import Runner
+from aioqueue.worker.steering import STEERS, Done
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
@@ -61,15 +62,20 @@ class Answers:
     async def _answer(self, question: Question) -> None:
         try:
             async with asyncio.timeout(max(0, question.until - self._now()) / 1000):
-                answer = await self._answer_to(question)
-                await self._consumer.answer(question.id, answer)
+                answer, then = self._answer_to(question)
+                try:
+                    await self._consumer.answer(question.id, answer)
+                finally:  # it is done, whether anybody hears of it or not
+                    if then is not None:
+                        then()
         except Exception as error:  # who asks hears nothing, and names this worker as silent
             logger.debug("Worker %s could not answer %r: %s", self._worker.hostname, question.name, error)
 
-    async def _answer_to(self, question: Question) -> Answer:
-        data, error = b"", ""
+    def _answer_to(self, question: Question) -> tuple[Answer, Callable[[], object] | None]:
+        data, error, then = b"", "", None
         try:
-            data = msgspec.msgpack.encode(await self._said(question))
+            said, then = self._done(question)
+            data = msgspec.msgpack.encode(said)
             if len(data) > LARGEST_ANSWER:
                 data, error = b"", f"its answer has {len(data)} bytes, more than {LARGEST_ANSWER}"
         except (AioQueueError, msgspec.MsgspecError) as why:
@@ -77,12 +83,15 @@ class Answers:
         except Exception as why:
             logger.exception("Worker %s failed to answer %r", self._worker.hostname, question.name)
             error = f"{type(why).__name__}: {why}"
-        return Answer(worker=self._worker.id, name=self._worker.hostname, data=data, error=error)
+        return Answer(worker=self._worker.id, name=self._worker.hostname, data=data, error=error), then
 
-    async def _said(self, question: Question) -> Any:
-        name = question.name
-        looks = None if question.steers else LOOKS.get(name)
-        if looks is None:
-            raise AioQueueError(f"it does not know {name!r}.{suggest(name, LOOKS)} It may be of another version.")
-        kind, look = looks
-        return look(self._worker, self._runner, msgspec.msgpack.decode(question.arguments, type=kind))
+    def _done(self, question: Question) -> Done:
+        name, arguments = question.name, question.arguments
+        if question.steers and (steers := STEERS.get(name)) is not None:
+            kind, steer = steers
+            return steer(self._worker, msgspec.msgpack.decode(arguments, type=kind))
+        if not question.steers and (looks := LOOKS.get(name)) is not None:
+            kind, look = looks
+            return Done(look(self._worker, self._runner, msgspec.msgpack.decode(arguments, type=kind)))
+        known = STEERS if question.steers else LOOKS
+        raise AioQueueError(f"it does not know {name!r}.{suggest(name, known)} It may be of another version.")

@@ -15,7 +15,8 @@ from support.waiting import PATIENCE
 from aioqueue import AioQueue, AsyncResult, Canvas, GroupResult, Task, TaskContext, group
 from aioqueue.beat.schedules import Schedules
 from aioqueue.beat.sync import SyncSchedules
-from aioqueue.control_sync import SyncInspect
+from aioqueue.control import Control
+from aioqueue.control_sync import SyncControl, SyncInspect
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.inspection import Inspect
 from aioqueue.queues import Queues
@@ -36,6 +37,7 @@ PAIRS: dict[type[Any], type[Any]] = {
     DeadLetters: SyncDeadLetters,
     Queues: SyncQueues,
     Inspect: SyncInspect,
+    Control: SyncControl,
     Schedules: SyncSchedules,
     Testing: SyncTesting,
     Clock: SyncClock,
@@ -75,7 +77,7 @@ def test_each_method_that_is_awaited_has_one_that_waits(kind: type[Any]) -> None
 
 def test_each_room_of_an_app_has_one_that_waits() -> None:
     rooms = {name for name, value in vars(AioQueue).items() if isinstance(value, cached_property)} - {"sync"}
-    assert rooms == {"dead_letters", "inspect", "queues", "schedules"}
+    assert rooms == {"control", "dead_letters", "inspect", "queues", "schedules"}
     assert [name for name in rooms if not hasattr(SyncApp, name)] == []
 
 
