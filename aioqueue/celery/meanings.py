@@ -6,9 +6,9 @@ Those that have the same name, meaning and unit here are not listed. Those of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from aioqueue.kinds import BYTES
+from aioqueue.kinds import BYTES, Kind
 
 
 class Meaning(NamedTuple):
@@ -47,9 +47,12 @@ def _missed(why: str, *fine: Any) -> Meaning:
     return Meaning(why=why, fine=fine, missed=True)
 
 
+_KIBIBYTES: Final = Kind("a number of KiB, as in Celery, or a text such as '200MB' or '1 GiB'", BYTES.read)
+
+
 def _from_kibibytes(value: Any) -> Any:
     """Celery counts KiB; a text with a unit says itself what it counts."""
-    number = BYTES.of("worker_max_memory_per_child", value) if value is not None else None
+    number = _KIBIBYTES.of("worker_max_memory_per_child", value) if value is not None else None
     has_unit = isinstance(value, str) and not value.strip().isdigit()
     return number if number is None or has_unit else number * 1024
 
@@ -71,8 +74,11 @@ def _or_none(value: Any) -> Any:
 
 
 def _most(value: Any) -> Any:
-    """Of Celery's (most, least) the first: what is not used costs nothing here."""
-    return value[0] if isinstance(value, list | tuple) and value else value  # pyright: ignore[reportUnknownVariableType]
+    """Of Celery's (most, least), in either order, the greater one: what is not used costs nothing here."""
+    if not isinstance(value, list | tuple):
+        return value
+    pair = cast("list[Any]", value)
+    return max(pair) if pair and all(type(one) is int for one in pair) else next(iter(pair), None)
 
 
 _POOLS: Final[Mapping[str, str]] = {

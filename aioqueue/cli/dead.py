@@ -53,7 +53,7 @@ def list_dead(words: tuple[str, ...], queue: str | None, limit: int, as_json: bo
 
     found = run(ask())
     if as_json:
-        say_json([_as_data(letter) for letter in found])
+        say_json([_as_data(app, letter) for letter in found])
     elif found:
         now = datetime.now(UTC)
         table(
@@ -85,7 +85,7 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
     if letter is None:
         raise AioQueueError(f"There is no dead letter {ids[0]!r} in {app.namespace!r}.")
     if as_json:
-        say_json(_as_data(letter))
+        say_json(_as_data(app, letter))
         return
     args, kwargs = _shown(app, letter)
     facts(
@@ -230,14 +230,16 @@ def _shown(app: AioQueue, letter: DeadTask) -> tuple[list[Any], dict[str, Any]]:
     return args, {name: "***" if is_hidden(name, hidden) else value for name, value in letter.kwargs.items()}
 
 
-def _as_data(letter: DeadTask) -> dict[str, Any]:
+def _as_data(app: AioQueue, letter: DeadTask) -> dict[str, Any]:
     from aioqueue.task_info import exception_data
 
+    args, kwargs = _shown(app, letter)
+    hides = (args, kwargs) != (list(letter.args), letter.kwargs)
     return {
         "id": letter.id,
         "task": letter.name or None,
-        "args": list(letter.args),
-        "kwargs": letter.kwargs,
+        "args": args,
+        "kwargs": kwargs,
         "queue": letter.queue,
         "reason": letter.reason,
         "exception": exception_data(letter.exception),
@@ -245,5 +247,5 @@ def _as_data(letter: DeadTask) -> dict[str, Any]:
         "deliveries": letter.deliveries,
         "died_at": letter.died_at,
         "worker": letter.worker,
-        "raw": letter.raw,
+        "raw": None if hides else letter.raw,  # which has what is hidden
     }

@@ -34,7 +34,7 @@ def _parse_most(text: str) -> int:
     most, _, least = text.partition(",")
     if not most.isdigit() or int(most) < 1 or (least and not least.isdigit()):
         raise click.BadParameter(f"{text!r} is no MAX,MIN such as 10,3.")
-    return int(most)
+    return max(int(most), int(least or 0))  # Celery takes them in either order, too
 
 
 _parse_most.__name__ = "MAX[,MIN]"

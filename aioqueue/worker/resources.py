@@ -25,8 +25,9 @@ def check_memory(most: int | None) -> None:
     """
     if most is not None and (memory := resident_memory()) > most:
         raise ConfigurationError(
-            f"worker_max_memory is {most} bytes, and this process has {memory} before its first task. Bytes are meant, "
-            'where Celery counts kilobytes: 200_000 of those are "200MB" here. No task was taken.'
+            f"worker_max_memory is {most} bytes, and this process has {memory} before its first task: it would be "
+            'replaced again and again. Say the unit, as in "200MB": worker_max_memory counts bytes, and Celery\'s '
+            "worker_max_memory_per_child and --max-memory-per-child count KiB. No task was taken."
         )
 
 

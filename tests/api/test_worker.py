@@ -608,7 +608,7 @@ async def test_what_cannot_be_looked_at_does_not_hold_up_the_others(
             raise RuntimeError("a mistake of ours")
         return admit(app, delivery, *others)
 
-    monkeypatch.setattr("aioqueue.worker.fetcher.admit", look)
+    monkeypatch.setattr("aioqueue.worker.intake.admit", look)
     gate.open()
     async with app:
         odd = await hold.options(task_id="odd").send(1)

@@ -77,7 +77,7 @@ async def test_a_silent_subscription_stands(redis_url: str, protocol: int, monke
     while client.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < pings + 3:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert client.publish("channel", "news") == 1
-    assert await within(coming) == b"news"
+    assert await within(coming) == ("channel", b"news")
     await news.aclose()
 
 

@@ -47,6 +47,7 @@ READ: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"worker_disable_prefetch": True}, {"worker_prefetch": 0}),
     ({"worker_concurrency": 4}, {"worker_concurrency": 4}),
     ({"worker_autoscale": (10, 3)}, {"worker_concurrency": 10}),
+    ({"worker_autoscale": (3, 10)}, {"worker_concurrency": 10}),
     ({"worker_pool": "solo"}, {"worker_pool": "solo"}),
     ({"worker_pool": "gevent"}, {}),
     ({"worker_pool": "prefork"}, {"worker_pool": "processes"}),
@@ -200,7 +201,7 @@ def test_by_hand_what_would_be_missed_is_an_error(app: AioQueue, caplog: pytest.
         ("task_annotations", 5, "a dict of options by the task's name"),
         ("task_annotations", {"a": {"time_limit": "x"}}, "time_limit of 'a'"),
         ("broker_url", 5, "broker_url is text"),
-        ("worker_max_memory_per_child", "lots", "number of bytes"),
+        ("worker_max_memory_per_child", "lots", "number of KiB"),
     ):
         for act in (partial(app.conf.update, {name: value}), partial(setattr, app.conf, name, value)):
             with pytest.raises(ConfigurationError, match=why):

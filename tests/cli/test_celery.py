@@ -75,7 +75,7 @@ def test_a_whole_command_line(aioqueue: Shell) -> None:
     words = "-A shop worker -l info -c 4 -Q default,other -n w1@%h --max-memory-per-child 500000 --time-limit 10"
     words += " --soft-time-limit 5 --prefetch-multiplier 1 --pool solo -E -O fair --without-gossip --without-mingle"
     words += " --without-heartbeat --max-tasks-per-child 1000 -B -s /tmp/none --pidfile /tmp/none.pid -I more"
-    words += " --autoscale 10,3"
+    words += " --autoscale 3,10"
     worker = aioqueue.start(*words.split())
     worker.wait_for("is ready")
     for option in ("--task-events", "--optimization", "--without-gossip", "--pidfile"):
@@ -120,6 +120,7 @@ def test_a_process_is_replaced_after_so_many_tasks(aioqueue: Shell) -> None:
 def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
     lines = [
         ("worker --autoscale x", 2, "MAX,MIN such as 10,3"),
+        ("worker --max-memory-per-child lots", 1, "worker_max_memory_per_child is a number of KiB"),
         ("worker --pool solow", 1, "'solo'"),
         ("worker --detach", 2, "it stays in the foreground"),
         ("worker -D", 2, "service manager"),

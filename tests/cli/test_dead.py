@@ -45,6 +45,22 @@ def test_show(aioqueue: Shell, ids: list[str]) -> None:
     assert "no dead letter 'no-such'" in missing.err
 
 
+def test_what_is_hidden(aioqueue: Shell) -> None:
+    """It is written nowhere, nor in the message as it arrived."""
+    secret = (
+        "from aioqueue import Reject\n@app.task\nasync def mail(to: str, password: str) -> None: raise Reject('no')\n"
+    )
+    aioqueue.write("shop.py", (aioqueue.folder / "shop.py").read_text() + secret)
+    id = aioqueue("call", "shop", "mail", "ann", "swordfish").out.strip()
+    assert aioqueue("worker", "shop", "--burst").code == 0
+    for words in (f"show shop {id}", f"show -A shop {id}", "list shop"):
+        for form in ("", " --json"):
+            run = aioqueue("dead", *(words + form).split())
+            assert "swordfish" not in run.out, words
+    data = aioqueue("dead", "show", "-A", "shop", id, "--json").json
+    assert (data["args"], data["raw"]) == (["ann", "***"], None)
+
+
 def test_requeue(aioqueue: Shell, ids: list[str]) -> None:
     run = aioqueue("dead", "requeue", "shop:app", ids[0], "no-such")
     assert run.code == 1

@@ -101,7 +101,7 @@ class RedisExamining(Requests):
                 "rights",
                 Health.WARNING,
                 f"This user may not do all that a worker does. It lacks {' '.join(lacking)} (on {few(places)}).",
-                f"For a worker, give it these on ~{self._keys.prefix}* and &{self._keys.prefix}*; a producer or a "
+                f"For a worker, give it these on ~{self._keys.all} and &{self._keys.all}; a producer or a "
                 f"client needs less ({_WHERE}).",
             )
         ]
@@ -111,7 +111,7 @@ class RedisExamining(Requests):
     async def _leases(self) -> list[Finding]:
         now = self.now()
         ends = await self._ends_of_leases()
-        fallen = {text(one) for one in await self._call("SMEMBERS", self._keys.prefix + "fallen")}
+        fallen = {text(one) for one in await self._call("SMEMBERS", self._keys.fallen)}
         alive = [one for one, end in ends.items() if now < end <= now + _LONGEST_LEASE]
         endless = sorted(one for one, end in ends.items() if end > now + _LONGEST_LEASE)
         silent = sorted({one for one, end in ends.items() if end < now - _SILENT_FOR} | fallen)
@@ -156,18 +156,18 @@ class RedisExamining(Requests):
         return {text(one): 2**53 if (end := whole_number(score)) is None else end for one, score in ends}
 
     async def _keys_of_nobody(self) -> list[Finding]:
-        prefix = self._keys.prefix
+        named = self._keys
         queues = {text(one) for one in await self._call("SMEMBERS", self._keys.queues)}
-        known = {*await self._ends_of_leases()} | {text(one) for one in await self._call("SMEMBERS", prefix + "fallen")}
+        known = {*await self._ends_of_leases()} | {text(one) for one in await self._call("SMEMBERS", named.fallen)}
         orphans: list[str] = []
         looked, whole = 0, True
         async for page, all_seen in self._pages():
             looked, whole = looked + len(page), all_seen
             orphans += [name for name in page if await self._is_nobodys(name, queues, known)]
-        for data, index in (("delayed:data", "delayed"), ("dead:data", "dead")):
-            extra = int(await self._call("HLEN", prefix + data)) - int(await self._call("ZCARD", prefix + index))
+        for data, index in ((named.delayed_data, named.delayed), (named.dead_data, named.dead)):
+            extra = int(await self._call("HLEN", data)) - int(await self._call("ZCARD", index))
             if extra > 0:
-                orphans.append(f"{data} ({extra} more than {index} knows)")
+                orphans.append(f"{self._own(data)} ({extra} more than {self._own(index)} knows)")
         rest = "" if whole else f", of the first {_MOST_KEYS} of the server"
         if not orphans:
             return [Finding("keys", Health.OK, f"{counted(looked, 'key')}{rest}, and none that is nobody's.")]
@@ -175,11 +175,15 @@ class RedisExamining(Requests):
             Finding(
                 "keys",
                 Health.WARNING,
-                f"{counted(len(orphans), 'key')} of {prefix}* is nobody's{rest}: {few(orphans)}.",
+                f"{counted(len(orphans), 'key')} of {named.all} is nobody's{rest}: {few(orphans)}.",
                 "Nothing of ours leaves such behind: somebody has written there, or removed what belongs to it. A "
                 f"queue is known again with SADD '{self._keys.queues}' NAME; look at the rest, and UNLINK it.",
             )
         ]
+
+    def _own(self, key: str) -> str:
+        """A key's name after the prefix."""
+        return key[len(self._keys.prefix) :]
 
     async def _is_nobodys(self, name: str, queues: set[str], workers: set[str]) -> bool:
         kind, _, rest = name.partition(":")
@@ -190,11 +194,11 @@ class RedisExamining(Requests):
     async def _pages(self) -> AsyncIterator[tuple[Sequence[str], bool]]:
         """The names of the namespace's keys after the prefix, and whether these are all."""
         cursor, looked = b"0", 0
-        pattern = "".join(f"\\{one}" if one in "[]*?\\" else one for one in self._keys.prefix) + "*"
+        pattern = "".join(f"\\{one}" if one in "[]*?\\" else one for one in self._keys.all[:-1]) + "*"
         while looked < _MOST_KEYS:
             cursor, names = await self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_AT_ONCE)
             looked += _KEYS_AT_ONCE
-            yield [text(name)[len(self._keys.prefix) :] for name in names], cursor == b"0"
+            yield [self._own(text(name)) for name in names], cursor == b"0"
             if cursor == b"0":
                 return
 

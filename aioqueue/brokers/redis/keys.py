@@ -73,12 +73,14 @@ class Keys:
     def __init__(self, namespace: str) -> None:
         self.prefix = prefix(namespace)
         self.delayed = self.prefix + "delayed"
+        self.delayed_data = self.prefix + "delayed:data"
         self.delayed_counts = self.prefix + "delayed:count"
         self.revoked = self.prefix + "revoked"
         self.revoked_stamps = self.prefix + "revoked:stamps"
         self.dead = self.prefix + "dead"
         self.dead_data = self.prefix + "dead:data"
         self.leases = self.prefix + "leases"
+        self.fallen = self.prefix + "fallen"
         self.workers = self.prefix + "workers"
         self.names = self.prefix + "wf:names"
         self.work = self.prefix + "work"
@@ -90,6 +92,11 @@ class Keys:
         self.schedule_states = self.prefix + "schedules:state"
         self.schedule_changes = self.prefix + "schedules:changes"
         self.schedulers = self.prefix + "schedulers"
+
+    @property
+    def all(self) -> str:
+        """The pattern of all of them, as access rights have it."""
+        return f"{self.prefix}*"
 
     def stream(self, name: str) -> str:
         """A stream, by its name after the prefix."""
