@@ -15,7 +15,7 @@ import msgspec
 from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry, suggest
 from aioqueue.kinds import Seconds
 from aioqueue.message import Message, State
-from aioqueue.options import checked_retry, moment
+from aioqueue.options import checked_retry, moment, retry_refused
 from aioqueue.other_words import OF_CONTEXTS, instead
 from aioqueue.request import OfMessage, Request
 
@@ -122,6 +122,7 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         state: what the app's `lifespan` yielded in this process.
         children: ids of the tasks that it has sent.
         asked: the last `Retry` or `Replace` that was made of it; to be raised, or the task has failed.
+        refused: what `retry` has raised since its retries are used up.
     """
 
     task: T_co
@@ -136,6 +137,7 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
     state: Any = None
     children: list[str] = []
     asked: Retry | Replace | None = None
+    refused: BaseException | None = None
 
     @property
     def name(self) -> str:
@@ -269,6 +271,8 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
             throw: Celery's word; it is raised by you, in any case.
 
         Raises:
+            MaxRetriesExceeded: the retries are used up, and no `exc` was given. The task may catch it and end well.
+            BaseException: `exc`, if it was given and the retries are used up.
             ConfigurationError: a value that one of them cannot have.
             ArgumentsError: the arguments do not fit the task.
         """
@@ -276,6 +280,11 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         retry = checked_retry(asked)
         if args is not None or kwargs is not None:
             self._check_again(retry)
+        limit = self.max_retries if retry.max_retries is None else retry.max_retries
+        refused = retry_refused(self.name, self.id, retries=self.retries, limit=limit, cause=retry.exc)
+        if refused is not None:
+            self.refused = refused
+            raise refused
         self.asked = retry
         return retry
 

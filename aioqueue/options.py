@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from aioqueue import kinds, other_words
 from aioqueue.around.layer import LAYERS, Layer
-from aioqueue.exceptions import ConfigurationError, Retry, suggest
+from aioqueue.exceptions import ConfigurationError, MaxRetriesExceeded, Retry, suggest
 from aioqueue.kinds import Kind, Seconds
 from aioqueue.payload.compression import ALIASES, COMPRESSIONS, missing
 from aioqueue.payload.serializers import PICKLE, read_serializer
@@ -219,6 +219,22 @@ def checked_retry(asked: Retry) -> Retry:
     for name, kind in _RETRYING.items():
         setattr(asked, name, kind.of(f"The option {name.removeprefix('new_')} of ctx.retry()", getattr(asked, name)))
     return asked
+
+
+def retry_refused(
+    name: str, id: str, *, retries: int, limit: int | None, cause: BaseException | None
+) -> BaseException | None:
+    """What a task ends with whose retries are used up; None: it may be run again.
+
+    Args:
+        name, id: the task's.
+        retries: how often it was retried.
+        limit: how often it may be; None is without end.
+        cause: what went wrong, if it is known.
+    """
+    if limit is None or retries < limit:
+        return None
+    return cause or MaxRetriesExceeded(f"{name}[{id}] was retried {limit} times, its limit.")
 
 
 def arguments(args: Iterable[Any] | None, kwargs: Mapping[str, Any] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -132,7 +132,7 @@ class Sentry(Middleware):
         if asked is None and not is_retried(ctx.task, error):
             return failure
         limit = asked.max_retries if asked is not None and asked.max_retries is not None else ctx.max_retries
-        is_last = limit is not None and ctx.retries >= limit
+        is_last = ctx.refused is error or (limit is not None and ctx.retries >= limit)
         return failure if is_last or (self._capture_retries and failure is not asked) else None
 
     def _capture(self, failure: BaseException) -> None:

@@ -25,6 +25,11 @@ def said(error: BaseException) -> BaseException:
     return next((leaf for kind in _WORDS for leaf in found if isinstance(leaf, kind)), error)
 
 
+def holds(error: BaseException, one: BaseException) -> bool:
+    """Whether an error is that one, or a group that holds it."""
+    return error is one or (_is_group(error) and any(leaf is one for leaf in _all(error)))
+
+
 def is_retried(task: Task[..., Any], error: BaseException) -> bool:
     """Whether a task is retried for an error: for a group if it is for each of those in it, or named itself."""
     if isinstance(error, WorkerLost) and task.retry_on_worker_lost:

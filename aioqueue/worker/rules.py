@@ -13,7 +13,6 @@ from aioqueue.exceptions import (
     AioQueueError,
     ConfigurationError,
     Ignore,
-    MaxRetriesExceeded,
     PayloadError,
     PayloadTooLarge,
     Reject,
@@ -23,13 +22,13 @@ from aioqueue.exceptions import (
 )
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, encode_record
-from aioqueue.options import check_pickle, checked_retry
+from aioqueue.options import check_pickle, checked_retry, retry_refused
 from aioqueue.payload.codec import encode
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.plain import type_name
 from aioqueue.payload.serializers import PICKLE
 from aioqueue.worker.ends import Ends, cut_off, too_long
-from aioqueue.worker.leaves import is_retried
+from aioqueue.worker.leaves import holds, is_retried
 from aioqueue.worker.outcome import IGNORED, REPLACED, REQUEUED, SUCCESS, Outcome
 from aioqueue.worker.retrying import brief, delay_of, limit_of, of_itself, used_up
 from aioqueue.worker.run import Cut, Run
@@ -108,6 +107,8 @@ class Rules(Ends):
 
     def raised(self, run: Run, error: BaseException, now: int) -> Outcome:
         """The function raised `error`, or a limit ended it."""
+        if run.context is not None and (refused := run.context.refused) is not None and holds(error, refused):
+            return self._spent(run, refused, now)
         if isinstance(error, Ignore):
             settlement = self.unkept(run, _SUCCEEDED)
             if settlement.step is not None:
@@ -128,11 +129,9 @@ class Rules(Ends):
         cause = asked.exc if asked is not None else error
         limit = asked.max_retries if asked is not None and asked.max_retries is not None else limit_of(run)
         retries = run.message.retries
-        if limit is not None and retries >= limit:
-            error = cause or MaxRetriesExceeded(
-                f"{run.task.name}[{run.delivery.id}] was retried {limit} times, its limit."
-            )
-            return self.failed(run, error, now, dead=used_up(retries, error) if retries else None)
+        refused = retry_refused(run.task.name, run.delivery.id, retries=retries, limit=limit, cause=cause)
+        if refused is not None:
+            return self._spent(run, refused, now)
         delay, due = (None, None) if self._retry_now else delay_of(run, asked)
         settlement = self.again(run, retries + 1, delay, due, asked)
         if not run.ignore_result:
@@ -186,6 +185,11 @@ class Rules(Ends):
             broken = AioQueueError(f"The end of this task could not be made: {type(error).__name__}.")
             buried = self.buried(run.delivery, run.message, broken, now)
             return msgspec.structs.replace(buried, state=State.FAILURE, value=error)
+
+    def _spent(self, run: Run, error: BaseException, now: int) -> Outcome:
+        """Its retries are used up."""
+        retries = run.message.retries
+        return self.failed(run, error, now, dead=used_up(retries, error) if retries else None)
 
     def _kept(self, run: Run, error: BaseException) -> str | None:
         """Why a failure is kept among the dead letters; None if it is not."""

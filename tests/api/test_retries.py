@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -333,6 +334,55 @@ async def test_the_cause_is_raised_when_the_retries_are_used_up(app: AioQueue) -
     async with working(app):
         error = await outcome(await task.send())
     assert type(error) is Fault and error.args == ("busy", 1)
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+@pytest.mark.parametrize("how", ["sent", "eager", "apply"])
+async def test_the_body_can_catch_the_last_one(app: AioQueue, kind: str, how: str) -> None:
+    app.conf.task_always_eager = how == "eager"
+
+    def body(ctx: TaskContext, known: bool) -> str:
+        try:
+            raise ctx.retry(exc=Fault("busy", ctx.retries) if known else None, countdown=0)
+        except MaxRetriesExceeded as error:
+            return f"gave up: {error}"
+        except Fault as error:
+            return f"gave up: {error.args}"
+
+    async def coroutine(ctx: TaskContext, known: bool) -> str:
+        return body(ctx, known)
+
+    task = app.task(bind=True, name="work", max_retries=2)(coroutine if kind == "coroutine" else body)
+    sending = (lambda known: task.apply((known,))) if how == "apply" else task.send
+    async with working(app):
+        result = await sending(False)
+        assert await result.get(timeout=PATIENCE) == f"gave up: work[{result.id}] was retried 2 times, its limit."
+        assert await result.state() == "SUCCESS"
+        assert await (await sending(True)).get(timeout=PATIENCE) == "gave up: ('busy', 2)"
+        assert await app.dead_letters.list() == []
+
+
+async def test_what_the_last_one_raises_ends_the_task(app: AioQueue) -> None:
+    """Also in a task group, and where the task would be retried for it by itself."""
+
+    @app.task(bind=True, autoretry_for=(Fault,), max_retries=5, default_retry_delay=0)
+    async def work(ctx: TaskContext, how: str) -> None:
+        async def ask() -> None:
+            raise ctx.retry(exc=Fault("busy", ctx.retries), countdown=0, max_retries=1)
+
+        if how == "alone":
+            await ask()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ask())
+
+    async with working(app):
+        for how in ("alone", "in a group"):
+            result = await work.send(how)
+            error = await outcome(result)
+            assert type(error) is Fault and error.args == ("busy", 1)
+            (letter,) = await until(app.dead_letters.list)
+            assert letter.reason.startswith("failed after 1 retry: Fault")
+            await app.dead_letters.drop(letter.id)
 
 
 # By itself

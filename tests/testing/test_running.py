@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, chord, group
-from aioqueue.exceptions import AioQueueError, ConfigurationError, PayloadError, TaskFailed, TaskRevoked, TimeoutError
+from aioqueue.exceptions import (
+    AioQueueError,
+    ConfigurationError,
+    MaxRetriesExceeded,
+    PayloadError,
+    TaskFailed,
+    TaskRevoked,
+    TimeoutError,
+)
 from aioqueue.testing import Testing
 
 
@@ -44,6 +52,20 @@ async def test_an_unknown_broker_is_refused(app: AioQueue) -> None:
         async with app.testing(broker="memroy"):
             pass
     assert app.observers == []
+
+
+async def test_the_last_retry_can_be_caught(app: AioQueue, t: Testing) -> None:
+    @app.task(bind=True, max_retries=2)
+    async def work(ctx: TaskContext) -> str:
+        try:
+            raise ctx.retry(countdown=60)
+        except MaxRetriesExceeded:
+            return f"given up after {ctx.retries}"
+
+    assert await t.run(work) == "given up after 2"
+    result = await work.send()
+    await t.drain()
+    assert await result.get() == "given up after 2"
 
 
 async def test_retries_are_drained_at_once(app: AioQueue, t: Testing) -> None:
