@@ -73,7 +73,7 @@ def test_celerys_order_of_words(aioqueue: Shell) -> None:
     run = aioqueue(*words, "--without-gossip", "--without-mingle", "--burst")
     assert run.code == 0, run.err
     assert re.search(r"^queues +a, b$", run.err, re.MULTILINE)
-    assert [option for option in ("--pool", "--optimization", "--without-gossip") if option not in run.err] == []
+    assert [option for option in ("--optimization", "--without-gossip") if option not in run.err] == []
     assert "has no effect" in run.err
 
 
