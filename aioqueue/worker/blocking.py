@@ -20,7 +20,7 @@ _AGAIN_AFTER = 1.0
 _MOST_FRAMES = 12
 
 
-class Watch:
+class LoopWatch:
     """Asks the loop at each look to answer, and says it when an answer has not come for a second.
 
     Made in the loop's thread; all else is called in the one that looks.

@@ -10,7 +10,7 @@ from aioqueue.brokers.protocol import Broker, Consumer, WorkerStatus
 from aioqueue.exceptions import LeaseLost
 from aioqueue.logs import logger
 from aioqueue.worker.answering import Answers
-from aioqueue.worker.blocking import Watch
+from aioqueue.worker.blocking import LoopWatch
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
@@ -110,7 +110,7 @@ class Incarnation:
         answers = Answers(worker, consumer, runner, self._broker.now)
         listener = Listener(consumer, runner, promoter, answers)
         withdraws = self._broker.capabilities.withdraws
-        watch = Watch(runner.running, runner.withdrawal.withdraw if withdraws else None)
+        watch = LoopWatch(runner.running, runner.withdrawal.withdraw if withdraws else None)
         renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready, watch)
         runner.may_start = renewer.stands
         if not await self._join():

@@ -15,7 +15,7 @@ from contextlib import suppress
 from aioqueue import clock
 from aioqueue.brokers.protocol import Consumer
 from aioqueue.logs import logger
-from aioqueue.worker.blocking import LOOK_EVERY, Watch
+from aioqueue.worker.blocking import LOOK_EVERY, LoopWatch
 
 _END_WITHIN = 1.0
 
@@ -37,7 +37,7 @@ class Renewer:
         visibility_timeout: float,
         lost: Callable[[], None],
         resumed: Callable[[], None],
-        watch: Watch,
+        watch: LoopWatch,
     ) -> None:
         self._consumer = consumer
         self._timeout = visibility_timeout

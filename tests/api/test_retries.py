@@ -382,7 +382,7 @@ async def test_what_the_last_one_raises_ends_the_task(app: AioQueue) -> None:
             assert type(error) is Fault and error.args == ("busy", 1)
             (letter,) = await until(app.dead_letters.list)
             assert letter.reason.startswith("failed after 1 retry: ") and "Fault" in letter.reason
-            await app.dead_letters.drop(letter.id)
+            await app.dead_letters.remove(letter.id)
 
 
 # By itself
