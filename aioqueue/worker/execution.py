@@ -29,7 +29,7 @@ from aioqueue.worker.leaves import let_go, said
 from aioqueue.worker.limits import Limits
 from aioqueue.worker.outcome import SUCCESS, Outcome
 from aioqueue.worker.rules import Rules
-from aioqueue.worker.run import CALLED, OVER, RUNNING, VOID, Run
+from aioqueue.worker.run import CALLED, OVER, RUNNING, VOID, Cut, Run
 from aioqueue.worker.runtime import Hands, WorkerRuntime
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Execution:
         self._now = now
         self._state = state
         self._track = app.conf.task_track_started
+        self._leader = asyncio.current_task()
         self.calls = Calls(app, hostname, limits.begin)
         self._beside = beside
 
@@ -182,6 +183,8 @@ class Execution:
         if run.phase >= VOID:
             return None
         run.phase = CALLED
+        if run.cut is None and isinstance(error, asyncio.CancelledError) and self._is_cancelled():
+            run.cut = Cut.HANDED_BACK
         if run.cut is not None:
             return self.cut(run)
         error = said(error)
@@ -196,6 +199,10 @@ class Execution:
                 return await self._classify(run, problem)
             return self._decided(self._rules.raised, run, problem)
         return self._rules.replaced(run, error, shape.id)
+
+    def _is_cancelled(self) -> bool:
+        """Whether the worker is, from outside: at its end `asyncio.run` cancels all that is in the loop at once."""
+        return self._leader is not None and self._leader.cancelling() > 0
 
     # Ends that do not come from the function
 

@@ -93,7 +93,8 @@ async def test_the_lines_of_ends(app: AioQueue, said: Said) -> None:
     }
     *_, failed = said(ids["retry"])
     assert failed.exc_info is not None and isinstance(failed.exc_info[1], ConnectionError)
-    assert logging.Formatter().format(failed).endswith("dead letters\nConnectionError: line is down\nfor good")
+    text = logging.Formatter().format(failed)
+    assert "dead letters\nTraceback" in text and text.endswith("\nConnectionError: line is down\nfor good")
     below = logging.Formatter().format(said(ids["fail"])[0]).partition("\n")[2]
     assert below.startswith("Traceback") and below.endswith("ValueError: no such user")
     fields: Any = {name: vars(failed)[name] for name in FIELDS}

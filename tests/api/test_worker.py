@@ -921,3 +921,40 @@ def test_a_worker_runs_in_a_thread(app: AioQueue, factory: str) -> None:
 
     asyncio.run(main())
     assert codes == [0]
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_loop_that_ends_under_it(redis_url: str, caplog: pytest.LogCaptureFixture, in_thread: bool) -> None:
+    """`asyncio.run` cancels the worker and its tasks at once: these have not failed, and are run again."""
+    app = AioQueue("ends", broker=redis_url, namespace="a-loop-that-ends")
+    began, leave = threading.Event(), threading.Event()
+
+    @app.task(name="coroutine")
+    async def coroutine() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    @app.task(name="plain")
+    def plain() -> None:
+        began.set()
+        while not leave.is_set():
+            time.sleep(0.01)
+
+    async def program() -> None:
+        async with app:
+            await (plain if in_thread else coroutine).send()
+            working = asyncio.create_task(app.worker().run(install_signals=False))
+            await until(began.is_set)
+            assert not working.done()
+            raise KeyError("the program ends")
+
+    async def left() -> tuple[int, int]:
+        async with app:
+            (queue,) = await app.queues.list()
+            return queue.waiting, len(await app.dead_letters.list())
+
+    with pytest.raises(KeyError):
+        asyncio.run(program())
+    leave.set()
+    assert asyncio.run(left()) == (1, 0)
+    assert " failed" not in caplog.text and "could not" not in caplog.text
