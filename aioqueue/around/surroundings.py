@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aioqueue.around.calling import Handler, called
 from aioqueue.around.dependencies import Dependencies
 from aioqueue.around.events import END_MOMENTS, TaskEvent
-from aioqueue.around.middleware import Step, steps, through
+from aioqueue.around.nesting import Step, steps, through
 
 if TYPE_CHECKING:
     from aioqueue.context import Runtime, TaskContext

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.events import WorkerEvent
-from aioqueue.around.middleware import steps, through
+from aioqueue.around.nesting import steps, through
 from aioqueue.exceptions import ConfigurationError, suggest
 from aioqueue.logs import logger
 from aioqueue.wording import counted, few, span
