@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from aioqueue.embedded import statuses, stop
+
 from .pages import DOCS, ROOT, Block, blocks, pages
 from .reader import Reader
 from .stage import Stage
@@ -77,5 +79,9 @@ def test_pages_as_a_reader_does_them(page: str, tmp_path: Path, monkeypatch: pyt
     with tempfile.TemporaryDirectory(prefix="aioqueue-read-") as own:  # for sockets, which have short paths
         monkeypatch.setenv("AIOQUEUE_DATA_DIR", f"{own}/data")
         monkeypatch.setenv("AIOQUEUE_RUNTIME_DIR", f"{own}/run")
-        with Reader(tmp_path) as reader:
-            reader.read(blocks(DOCS / page))
+        try:
+            with Reader(tmp_path) as reader:
+                reader.read(blocks(DOCS / page))
+        finally:
+            for server in statuses():  # or it writes on, where all is being removed
+                stop(server.name)
