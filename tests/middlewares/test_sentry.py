@@ -125,7 +125,7 @@ async def test_retries_are_no_failures_until_the_last(app: AioQueue, kept: Kept)
         for task in (automatic, by_hand, bare):
             await outcome(await task.send())
     reported = [(error["transaction"], error["exception"]["values"][-1]["type"]) for error in kept.errors]
-    assert reported == [("automatic", "KeyError"), ("by_hand", "OSError"), ("bare", "Retry")]
+    assert reported == [("automatic", "KeyError"), ("by_hand", "OSError"), ("bare", "MaxRetriesExceeded")]
     assert [error["contexts"]["aioqueue"]["retries"] for error in kept.errors] == [2, 1, 0]
 
 
