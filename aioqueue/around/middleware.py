@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aioqueue.around.layer import Layer
-from aioqueue.around.nesting import Next
+from aioqueue.around.nesting import Next as Next
 
 if TYPE_CHECKING:
     from aioqueue.around.leaving import OutgoingMessage
