@@ -22,7 +22,6 @@ from aioqueue.shared import using
 from aioqueue.worker.calls import each
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.leaves import is_retried, said
-from aioqueue.worker.memory import resident_memory
 from aioqueue.worker.run import Partial
 from aioqueue.worker.undone import undone_of
 
@@ -47,9 +46,7 @@ class Caller:
 
     def call(self, call: Call) -> Returned | Raised:
         """Call one; gives what is said of its end."""
-        frame = contextvars.copy_context().run(self._called, call)
-        frame.memory = resident_memory()
-        return frame
+        return contextvars.copy_context().run(self._called, call)
 
     def _called(self, call: Call) -> Returned | Raised:
         task = self._app.tasks.get(call.task)

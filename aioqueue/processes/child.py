@@ -79,12 +79,11 @@ def _work(
         from aioqueue.processes.calling import Caller
         from aioqueue.processes.importing import imported
 
-        app = imported(start)
-        caller = Caller(app, softening, reach)
+        caller = Caller(imported(start), softening, reach)
     except BaseException:  # whatever a module does when it is imported
         connection.say(Broken(traceback.format_exc()))
         return 1
-    connection.say(Ready([name for name in start.tasks if name not in app.tasks]))
+    connection.say(Ready())
     while (call := calls.get()) is not None:
         connection.say(caller.call(call))
     return 0

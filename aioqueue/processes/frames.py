@@ -25,7 +25,7 @@ class Start(Frame):
         app: the app's name.
         settings: those that plain data can say.
         is_shared: its broker can be reached from another process.
-        tasks: names of tasks that are to be there.
+        tasks: names of its tasks, by which it is known among several of its name.
         levels: of loggers that have one, by their names; "" is the root.
     """
 
@@ -82,9 +82,7 @@ class Leave(Frame):
 
 
 class Ready(Frame):
-    """The child has imported the app; `missing` are tasks that are not there then."""
-
-    missing: list[str]
+    """The child has imported the app."""
 
 
 class Broken(Frame):
@@ -100,7 +98,6 @@ class Returned(Frame):
         data, content: what, encoded; None is None.
         word: it returned one of the words that are to be raised.
         asked: what its context had been asked to make, and which was not raised.
-        memory: bytes that the child has now.
         children: ids of the tasks that it has sent.
     """
 
@@ -109,7 +106,6 @@ class Returned(Frame):
     content: str
     word: str = ""
     asked: str = ""
-    memory: int = 0
     children: list[str] = []
 
 
@@ -122,7 +118,7 @@ class Raised(Frame):
         data, content: what that says, encoded.
         cause: what a Retry was asked for.
         is_retried: by the rules of the task, which know the class.
-        asked, memory, children: as in `Returned`.
+        asked, children: as in `Returned`.
     """
 
     number: int
@@ -133,7 +129,6 @@ class Raised(Frame):
     cause: Failure | None = None
     is_retried: bool = False
     asked: str = ""
-    memory: int = 0
     children: list[str] = []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,16 +17,13 @@ from aioqueue.shared import known_apps
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.task import Task
 
 
-def start_of(app: Core, tasks: list[Task[..., Any]], parent: int, *, is_shared: bool) -> Start:
+def start_of(app: Core, *, is_shared: bool) -> Start:
     """What a child has to know to have the same app.
 
     Args:
         app: the app.
-        tasks: those that may run in it.
-        parent: the id of this process.
         is_shared: its broker can be reached from another process.
     """
     module, attribute = _place(app)
@@ -35,14 +33,14 @@ def start_of(app: Core, tasks: list[Task[..., Any]], parent: int, *, is_shared: 
     order = {importable_module(name): number for number, name in enumerate(list(sys.modules))}
     found = sorted((name for name in wanted if name in order), key=lambda name: order[name])
     return Start(
-        parent=parent,
+        parent=os.getpid(),
         path=[entry for entry in sys.path if isinstance(entry, str)],  # pyright: ignore[reportUnnecessaryIsInstance]
         modules=found,
         place=f"{module}:{attribute}" if module else "",
         app=app.name,
         settings=_settings(app),
         is_shared=is_shared,
-        tasks=[task.name for task in tasks],
+        tasks=list(app.tasks),
         levels=levels(),
     )
 

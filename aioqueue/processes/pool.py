@@ -158,7 +158,7 @@ class Pool:
         broker = await app.broker()
         if self._closed:
             return
-        start = start_of(app, list(app.tasks.values()), os.getpid(), is_shared=broker.capabilities.shared)
+        start = start_of(app, is_shared=broker.capabilities.shared)
         process = Process(self._hostname, self._heard, self._died)
         self._all.add(process)
         process.say(start)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from aioqueue.processes.frames import HEAD, Frame, Leave, Start, ToWorker, decode_for_worker, length, packed
+from aioqueue.processes.frames import HEAD, Frame, Leave, ToWorker, decode_for_worker, length, packed
 
 _FOLDER: Final = str(Path(__file__).parents[2])
 _CODE: Final = (
@@ -90,10 +90,6 @@ class Process(asyncio.Protocol):
             return f"it was killed by {signal.Signals(-code).name}"
         except ValueError:
             return f"it was killed by signal {-code}"
-
-    def start(self, start: Start) -> None:
-        """Tell it what it is to import."""
-        self.say(start)
 
     def say(self, frame: Frame) -> None:
         """Say something to it."""
