@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from reprlib import Repr
 from typing import Any
 
@@ -40,6 +40,11 @@ def calls_text(
     shown = [f"({arguments_text(call, kwargs, names, hidden)})" for call in calls[:_FEW]]
     text = ", ".join([*shown, "…"] if len(calls) > _FEW else shown)
     return f"[{text if len(text) <= _MOST else text[:_MOST] + '…'}]"
+
+
+def hidden_words(words: Iterable[str]) -> frozenset[str]:
+    """The setting `hidden_arguments`, as it is looked up in."""
+    return frozenset(word.lower() for word in words)
 
 
 def is_hidden(name: str, hidden: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aioqueue.arguments import arguments_text
+from aioqueue.arguments import arguments_text, hidden_words
 from aioqueue.exceptions import PayloadError
 from aioqueue.message import decode_message
 from aioqueue.options import moment
@@ -64,7 +64,7 @@ def _read(app: Core, stored: StoredMessage, *, due: bool) -> WaitingTask:
         args, kwargs = decode_call(
             message.body, message.content, app.conf.max_payload_size, app.accepts(message.content)
         )
-        hidden = frozenset(word.lower() for word in app.conf.hidden_arguments)
+        hidden = hidden_words(app.conf.hidden_arguments)
         shown = arguments_text(args, kwargs, names, hidden)
     except PayloadError:
         shown = "?"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from aioqueue import kinds
-from aioqueue.arguments import is_hidden
+from aioqueue.arguments import hidden_words, is_hidden
 from aioqueue.awaiting import Spoken, awaited
 from aioqueue.canvas.base import Canvas, show
 from aioqueue.canvas.writing import plain_call
@@ -153,9 +153,9 @@ class Signature(Canvas[R]):
         ]
         return f"{self.task}{f'.{self.spread}' if self.spread else ''}({', '.join(shown)})"
 
-    def _hidden_words(self) -> list[str]:
+    def _hidden_words(self) -> frozenset[str]:
         app = self._app_if_known()
-        return [word.lower() for word in (app.conf.hidden_arguments if app is not None else HIDDEN)]
+        return hidden_words(app.conf.hidden_arguments if app is not None else HIDDEN)
 
     def _names(self) -> tuple[str, ...]:
         """The names of the positional parameters, as far as the task is known here."""

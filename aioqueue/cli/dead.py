@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aioqueue.arguments import is_hidden
+from aioqueue.arguments import hidden_words, is_hidden
 from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
@@ -222,7 +222,7 @@ def _row(letter: DeadTask, now: datetime) -> list[str]:
 
 def _shown(app: AioQueue, letter: DeadTask) -> tuple[list[Any], dict[str, Any]]:
     """Its arguments, without those that are hidden."""
-    hidden = [word.lower() for word in app.conf.hidden_arguments]
+    hidden = hidden_words(app.conf.hidden_arguments)
     task = app.tasks.get(letter.name)
     names = task.parameters.positional_names if task is not None else ()
     named = zip([*names, *[""] * len(letter.args)], letter.args, strict=False)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from aioqueue import kinds
-from aioqueue.arguments import arguments_text, is_hidden
+from aioqueue.arguments import arguments_text, hidden_words, is_hidden
 from aioqueue.around.leaving import OutgoingMessage
 from aioqueue.around.middleware import Middleware, Next
 from aioqueue.context import TaskContext
@@ -86,7 +86,7 @@ class Sentry(Middleware):
             return await next(ctx)
         with sdk.isolation_scope() as scope:
             scope.clear_breadcrumbs()
-            hidden = frozenset(word.lower() for word in ctx.task.app.conf.hidden_arguments)
+            hidden = hidden_words(ctx.task.app.conf.hidden_arguments)
             scope.set_transaction_name(ctx.name, source="task")
             scope.set_tags({"aioqueue.task": ctx.name, "aioqueue.task_id": ctx.id, "aioqueue.queue": ctx.queue})
             scope.set_context("aioqueue", _about(ctx, hidden))

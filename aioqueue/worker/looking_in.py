@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aioqueue._version import __version__
-from aioqueue.arguments import arguments_text, calls_text
+from aioqueue.arguments import arguments_text, calls_text, hidden_words
 from aioqueue.options import moment
 from aioqueue.payload.json_form import json_form
 from aioqueue.questions import ActiveQueue, Found, HeldTask, Revoked, WorkerStats
-from aioqueue.worker.resources import resident_memory
+from aioqueue.worker.memory import resident_memory
 from aioqueue.worker.run import Run
 from aioqueue.worker.runner import Runner
 
@@ -86,7 +86,7 @@ def _revoked(worker: Worker, runner: Runner, _: None) -> Revoked:
 
 
 def _held(worker: Worker, runs: Iterable[Run]) -> list[HeldTask]:
-    hidden = frozenset(word.lower() for word in worker.app.conf.hidden_arguments)
+    hidden = hidden_words(worker.app.conf.hidden_arguments)
     return [_task(run, hidden) for run in list(runs)[:_MOST]]
 
 

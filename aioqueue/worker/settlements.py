@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aioqueue.arguments import arguments_text, calls_text
+from aioqueue.arguments import arguments_text, calls_text, hidden_words
 from aioqueue.brokers.protocol import UNKEPT, Delivery, Outgoing, Settlement
 from aioqueue.exceptions import AioQueueError, PayloadError, Retry
 from aioqueue.message import DeadLetter, Message, Record, encode_message, encode_record
@@ -32,7 +32,7 @@ class Settlements:
         self._app = app
         self._hostname = hostname
         self._keep = int((app.conf.result_expires or 0) * 1000)  # ms; 0 is for ever
-        self._hidden = frozenset(word.lower() for word in app.conf.hidden_arguments)
+        self._hidden = hidden_words(app.conf.hidden_arguments)
 
     def of(self, delivery: Delivery, message: Message | None, record: Record) -> Settlement:
         """That of an end which no run has come to; `message` is None if it cannot be read."""
