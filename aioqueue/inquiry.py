@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -49,25 +49,41 @@ async def ask(
         AioQueueError: nobody does what they are told to, and why.
         BrokerUnavailable: the broker is away.
     """
+    return await ask_these(await meant(app, destination, timeout), name, kind, arguments, steers=steers)
+
+
+class Meant(NamedTuple):
+    """Who is to be asked.
+
+    Attributes:
+        broker: where.
+        alive: the living workers among them.
+        to: their names and globs, as they were given; empty for all.
+        patience: seconds to wait.
+    """
+
+    broker: Broker
+    alive: Sequence[WorkerStatus]
+    to: tuple[str, ...]
+    patience: float
+
+
+async def meant(app: Core, destination: Destination | None, timeout: Seconds) -> Meant:
+    """Who is to be asked.
+
+    Raises:
+        ConfigurationError: a value is wrong.
+        BrokerUnavailable: the broker is away.
+    """
     to = destinations(destination)
     patience = kinds.seconds(kinds.LIMIT.of("A timeout", timeout, " Nobody was asked."))
     broker = await app.broker()
-    alive = [worker for worker in await broker.workers() if is_meant(worker.name, to)]
-    return await ask_these(broker, alive, name, kind, arguments, steers=steers, to=to, patience=patience)
+    return Meant(broker, [worker for worker in await broker.workers() if is_meant(worker.name, to)], to, patience)
 
 
-async def ask_these(
-    broker: Broker,
-    alive: Sequence[WorkerStatus],
-    name: str,
-    kind: Any,
-    arguments: Any,
-    *,
-    steers: bool,
-    to: tuple[str, ...],
-    patience: float,
-) -> Replies[Any]:
+async def ask_these(meant: Meant, name: str, kind: Any, arguments: Any = None, *, steers: bool = False) -> Replies[Any]:
     """The same of workers that are known to be alive."""
+    broker, alive, to, patience = meant
     data = msgspec.msgpack.encode(arguments)
     _check(broker, name, len(data))
     replies: Replies[Any] = Replies()

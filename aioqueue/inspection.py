@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from aioqueue import kinds
 from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import WorkerStatus
-from aioqueue.inquiry import ask, ask_these
+from aioqueue.inquiry import ask, ask_these, meant
 from aioqueue.kinds import Seconds
 from aioqueue.options import moment
 from aioqueue.questions import (
@@ -20,8 +19,6 @@ from aioqueue.questions import (
     Revoked,
     WorkerInfo,
     WorkerStats,
-    destinations,
-    is_meant,
 )
 from aioqueue.waiting_tasks import WaitingTask, delayed_in
 
@@ -45,15 +42,12 @@ class Inspect:
     @awaited
     async def workers(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> list[WorkerInfo]:
         """The workers that are alive, by name: those whose lease stands, with what each says of itself."""
-        to = destinations(destination)
-        patience = kinds.seconds(kinds.LIMIT.of("A timeout", timeout, " Nobody was asked."))
-        broker = await self._app.broker()
-        alive = [worker for worker in await broker.workers() if is_meant(worker.name, to)]
+        those = await meant(self._app, destination, timeout)
         found: dict[str, WorkerStats] = {}
-        if broker.capabilities.asked:
-            said = await ask_these(broker, alive, "stats", WorkerStats, None, steers=False, to=to, patience=patience)
+        if those.broker.capabilities.asked:
+            said = await ask_these(those, "stats", WorkerStats)
             found = {stats.id: stats for stats in said.values()}
-        return [_info(one, found.get(one.id)) for one in sorted(alive, key=lambda one: (one.name, one.id))]
+        return [_info(one, found.get(one.id)) for one in sorted(those.alive, key=lambda one: (one.name, one.id))]
 
     @awaited
     async def ping(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
@@ -82,17 +76,14 @@ class Inspect:
 
         They wait in the broker, so no worker is asked; a thousand of each queue at most.
         """
-        to = destinations(destination)
-        kinds.LIMIT.of("A timeout", timeout)
-        broker = await self._app.broker()
+        those = await meant(self._app, destination, timeout)
         replies: Replies[list[WaitingTask]] = Replies()
         known: dict[str, list[WaitingTask]] = {}
-        for worker in await broker.workers():
-            if is_meant(worker.name, to):
-                for queue in worker.queues:
-                    if queue not in known:
-                        known[queue] = await delayed_in(self._app, broker, queue, _MOST)
-                replies[worker.name] = [task for queue in worker.queues for task in known[queue]]
+        for worker in those.alive:
+            for queue in worker.queues:
+                if queue not in known:
+                    known[queue] = await delayed_in(self._app, those.broker, queue, _MOST)
+            replies[worker.name] = [task for queue in worker.queues for task in known[queue]]
         return replies
 
     @awaited

@@ -6,9 +6,7 @@ from typing import Any
 
 from aioqueue.cli.terminal import bold, dim, one_line, printable
 from aioqueue.cli.times import span_text
-from aioqueue.waiting_tasks import WaitingTask, tasks_in
-
-__all__ = ["WaitingTask", "as_data", "row", "tasks_in"]
+from aioqueue.waiting_tasks import WaitingTask
 
 
 def row(one: WaitingTask, now: int) -> list[str]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import QueueStatus
-    from aioqueue.cli.messages import WaitingTask
     from aioqueue.cli.target import Target
+    from aioqueue.waiting_tasks import WaitingTask
 
 _limit_option = click.option(
     "-n", "--limit", type=click.IntRange(1), default=100, metavar="N", help="The first so many; by default 100."
@@ -77,7 +77,8 @@ def show(words: tuple[str, ...], limit: int, as_json: bool) -> None:
 
     Exit codes: 0 the queue is known, if empty; 1 nothing is known of it.
     """
-    from aioqueue.cli.messages import as_data, row, tasks_in
+    from aioqueue.cli.messages import as_data, row
+    from aioqueue.waiting_tasks import tasks_in
 
     about = target()
     names = _names(about, words)
