@@ -11,6 +11,9 @@ from types import FrameType
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """The terminal was closed. It comes more than once, so it never says that somebody is in a hurry."""
+SAME_SIGNAL = 0.1
+"""Seconds in which a signal that comes again is the same one: a container's runtime and the shell inside may both pass
+one on."""
 
 
 def stop_signals() -> list[signal.Signals]:

@@ -116,6 +116,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.discovery",
             "aioqueue.django_settings",
             "aioqueue.exceptions",
+            "aioqueue.exiting",
             "aioqueue.given",
             "aioqueue.hooks",
             "aioqueue.ids",

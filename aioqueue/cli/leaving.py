@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
 import signal
-import sys
 import threading
 import time
 from types import FrameType
 
-from aioqueue.stop_signals import HANGUP, stop_signals
+from aioqueue.exiting import leave
+from aioqueue.stop_signals import HANGUP, SAME_SIGNAL, stop_signals
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -24,8 +23,6 @@ MOMENT = 2.0
 """Seconds that a process has to end after its worker has stopped, or been told to stop now."""
 HANDING_BACK = 10.0
 """Seconds that a worker may take beyond its shutdown timeout, to cancel, settle and hand back."""
-
-_SAME_SIGNAL = 0.1
 
 
 class Exit:
@@ -69,7 +66,7 @@ class Exit:
 
         def told(number: int, frame: FrameType | None) -> None:
             now = time.monotonic()
-            if now - self._signalled_at < _SAME_SIGNAL:
+            if now - self._signalled_at < SAME_SIGNAL:
                 return
             again, self._signalled_at = self._signalled_at > 0, now
             if again and number == HANGUP:
@@ -101,16 +98,6 @@ class Exit:
             *([f"{len(tasks)} coroutines ({_few(tasks)})"] if tasks else []),
         ]
         return " and ".join(found) or "something that blocks it"
-
-
-def leave(code: int) -> None:
-    """End this process, now."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
-    os._exit(code)
 
 
 def _few(names: list[str]) -> str:

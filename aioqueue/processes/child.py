@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import traceback
 from queue import SimpleQueue
 from types import FrameType
 
+from aioqueue.exiting import leave
 from aioqueue.processes.connection import Connection
 from aioqueue.processes.dying import die, die_with_parent
 from aioqueue.processes.frames import Broken, Call, Leave, Ready, Reply, Soften, Start
@@ -41,13 +41,7 @@ def main(descriptor: int) -> None:
         target=_listen, args=(connection, softening, reach, calls), name="aioqueue-worker", daemon=True
     )
     listening.start()
-    code = _work(connection, start, softening, reach, calls)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
-    os._exit(code)
+    leave(_work(connection, start, softening, reach, calls))
 
 
 def _log_to(handler: logging.Handler, start: Start) -> None:

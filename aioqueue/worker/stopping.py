@@ -9,10 +9,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from time import monotonic
 
-from aioqueue.stop_signals import HANGUP, on_stop_signals
+from aioqueue.stop_signals import HANGUP, SAME_SIGNAL, on_stop_signals
 from aioqueue.worker.life import Life
-
-_SAME_SIGNAL = 0.1  # a container's runtime and the shell inside may both pass one on
 
 
 class Stopping:
@@ -47,7 +45,7 @@ class Stopping:
 
     def _signalled(self, number: signal.Signals) -> None:
         now = monotonic()
-        if now - self._signalled_at < _SAME_SIGNAL or (number == HANGUP and self.warm.is_set()):
+        if now - self._signalled_at < SAME_SIGNAL or (number == HANGUP and self.warm.is_set()):
             return
         self._signalled_at = now
         if self.warm.is_set():
