@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, contextmanager
 from weakref import WeakKeyDictionary
 
 from aioqueue.brokers.protocol import Broker
@@ -33,6 +33,21 @@ def _no_loop() -> ConfigurationError:
     )
 
 
+_refused = ""
+"""Why nothing is connected in this process now; "" if it may be."""
+
+
+@contextmanager
+def unconnected(why: str) -> Generator[None]:
+    """No app of this process connects while this lasts: who tries is told why not."""
+    global _refused
+    before, _refused = _refused, why
+    try:
+        yield
+    finally:
+        _refused = before
+
+
 class Session:
     """An open broker, shared by all who use the app in this loop, closed with the last of them."""
 
@@ -44,9 +59,15 @@ class Session:
         self.broker: Broker | None = None
 
     async def enter(self) -> Broker:
-        """Count one more user, and connect for the first."""
+        """Count one more user, and connect for the first.
+
+        Raises:
+            ConfigurationError: nothing is connected now (`unconnected`).
+        """
         async with self._lock:
             if self.broker is None:
+                if _refused:
+                    raise ConfigurationError(_refused)
                 stack = AsyncExitStack()
                 try:
                     self.broker = await self._connect(stack)

@@ -8,7 +8,7 @@ import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from aioqueue.connections import Connections
+from aioqueue.connections import Connections, unconnected
 from aioqueue.exceptions import AioQueueError, ConfigurationError
 from aioqueue.payload.naming import importable_module
 from aioqueue.processes.answering import levels
@@ -46,11 +46,15 @@ def start_of(app: Core, *, is_shared: bool) -> Start:
 
 
 def _place(app: Core) -> tuple[str, str]:
-    for name, module in list(sys.modules.items()):
-        for attribute, value in list(getattr(module, "__dict__", {}).items()):
-            if value is app:
-                return importable_module(name), attribute
-    return "", ""
+    """Another module than the program's own, if there is one: the less of that is done again, the better."""
+    found = [
+        (importable_module(name), attribute, importable_module(name) != name)
+        for name, module in list(sys.modules.items())
+        for attribute, value in list(getattr(module, "__dict__", {}).items())
+        if value is app
+    ]
+    module, attribute, _ = min(found, key=lambda place: place[2], default=("", "", False))
+    return module, attribute
 
 
 def _settings(app: Core) -> dict[str, Any]:
@@ -66,10 +70,15 @@ def imported(start: Start) -> Core:
         ConfigurationError: it is not there.
     """
     sys.path[:] = start.path
-    for module in start.modules:
-        importlib.import_module(module)
-    app = _found(start)
-    app.import_tasks()
+    # A program that did here what it does would start a worker with children of its own, and so on.
+    with unconnected(
+        f"A process of the pool imports {', '.join(start.modules)}, and one of these sends tasks or starts a worker as "
+        "it is imported. Put what only the program itself is to do under `if __name__ == '__main__':`."
+    ):
+        for module in start.modules:
+            importlib.import_module(module)
+        app = _found(start)
+        app.import_tasks()
     changed = {name: value for name, value in start.settings.items() if getattr(app.conf, name) != value}
     if changed:
         app.conf.update(changed)

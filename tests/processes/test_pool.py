@@ -176,3 +176,52 @@ def test_what_cannot_run_there_is_an_error() -> None:
         app.task(pool="process")(needs)
     with pytest.raises(ConfigurationError, match="worker_process_concurrency"):
         AioQueue("wrong", worker_process_concurrency=0)
+
+
+_PROGRAM = """
+import asyncio, os
+from pathlib import Path
+{app}
+Path("begun").open("a").write(f"{{os.getpid()}}\\n")
+
+async def main() -> None:
+    async with app, app.worker(concurrency=2):
+        print(await one.call(timeout=60))
+
+asyncio.run(main())
+"""
+_APP = """
+from aioqueue import AioQueue
+
+app = AioQueue("unguarded")
+
+@app.task(name="one", pool="process")
+def one() -> int:
+    return 1
+"""
+
+
+@pytest.mark.parametrize("is_apart", [True, False])
+def test_a_program_that_begins_as_it_is_imported(tmp_path: Path, redis_url: str, is_apart: bool) -> None:
+    """Without `if __name__ == "__main__"` it is not begun again in each process, which would have processes of its own:
+    where the app is in another module that is imported alone, and else it is an error."""
+    (tmp_path / "shop.py").write_text(_APP)
+    app = "from shop import app, one" if is_apart else _APP
+    (tmp_path / "program.py").write_text(_PROGRAM.format(app=app))
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "AIOQUEUE_BROKER": redis_url, "AIOQUEUE_NAMESPACE": f"apart-{is_apart}"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    begun = (tmp_path / "begun").read_text().split()
+    if is_apart:
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+        assert len(begun) == 1
+    else:
+        assert done.returncode == 1
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("aioqueue.exceptions")][-1:]
+        assert "No process could be started for it" in line and "under `if __name__ == '__main__':`" in line
+        assert len(set(begun)) <= 1 + 2 * 3, "the program, and those that were begun in vain"
