@@ -18,10 +18,11 @@ import redis
 from faults.conftest import nursery  # noqa: F401
 from faults.record import Reader
 from faults.tasks import make_app
-from faults.workers import Nursery, WorkerProcess
+from faults.workers import WorkerProcess
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.apps import is_empty, outcome
+from support.nursery import Nursery
 from support.waiting import until
 
 from aioqueue import AioQueue, TaskContext
@@ -173,7 +174,7 @@ def two_workers(url: str, nursery: Nursery) -> Iterator[Processes]:  # noqa: F81
             "constants": {"faults.tasks.LONGEST_ACT": 0.0},
             "options": {"concurrency": 20},
         }
-        workers = [nursery.make(WorkerProcess, {**order, "log": str(folder / f"worker{n}.log")}) for n in range(2)]
+        workers = [WorkerProcess.begin(nursery, {**order, "log": str(folder / f"worker{n}.log")}) for n in range(2)]
         try:
             yield Processes(url, folder)
         finally:

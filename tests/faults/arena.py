@@ -17,6 +17,7 @@ from time import monotonic
 from typing import Any
 
 from support import waiting
+from support.nursery import Nursery
 from support.waiting import LONG
 
 from aioqueue import AsyncResult
@@ -29,7 +30,7 @@ from .proxy import Proxy
 from .record import Reader, Run
 from .server import DurableServer
 from .tasks import make_app
-from .workers import ChildProcess, Nursery, SchedulerProcess, WorkerProcess
+from .workers import ChildProcess, SchedulerProcess, WorkerProcess
 
 PATIENCE = LONG
 until = partial(waiting.until, seconds=PATIENCE)
@@ -91,7 +92,7 @@ class Arena:
         """
         options = {"concurrency": concurrency, "shutdown_timeout": shutdown_timeout, "beat": beat}
         about = {"visibility_timeout": VISIBILITY_TIMEOUT, **settings}
-        made = self._nursery.make(WorkerProcess, self._order("worker", url, about, constants, options))
+        made = WorkerProcess.begin(self._nursery, self._order("worker", url, about, constants, options))
         self.workers.append(made)
         if ready:
             await until(
@@ -116,7 +117,7 @@ class Arena:
             constants: other values for constants of aioqueue's modules, by full name.
             settings: of its app.
         """
-        made = self._nursery.make(SchedulerProcess, self._order("scheduler", url, settings, constants, {}))
+        made = SchedulerProcess.begin(self._nursery, self._order("scheduler", url, settings, constants, {}))
         self.schedulers.append(made)
         if ready:
             await until(lambda: self.beats(made) or made.exit_code is not None, what="a scheduler to begin")

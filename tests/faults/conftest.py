@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support.nursery import Nursery
 
 from .arena import Arena, proxy_to
 from .proxy import Proxy
 from .server import DurableServer
-from .workers import Nursery
+from .workers import worker_nursery
 
 
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     """Makes workers and schedulers fast."""
-    nursery = Nursery()
+    nursery = worker_nursery()
     yield nursery
     nursery.close()
 

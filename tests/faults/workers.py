@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
-from queue import SimpleQueue
 from time import monotonic
-from typing import TypeVar
+from typing import Self
 
 import msgspec
+from support.nursery import TESTS, Child, Nursery
 
-_RUN_WORKER = Path(__file__).parent / "run_worker.py"
+_IMPORTED = ("faults.tasks", "aioqueue.beat.running", "aioqueue.brokers.redis", "aioqueue.worker.worker")
+
+
+def worker_nursery() -> Nursery:
+    """Where they come from."""
+    return Nursery(*_IMPORTED)
 
 
 class ChildProcess:
@@ -27,16 +29,26 @@ class ChildProcess:
         broken_at: when something was first done to it that no process can help.
     """
 
-    def __init__(self, nursery: Nursery, pid: int, log_path: Path) -> None:
-        self._nursery = nursery
-        self.pid = pid
+    def __init__(self, child: Child, log_path: Path) -> None:
+        self._child = child
+        self.pid = child.pid
         self.log_path = log_path
         self.broken_at: float | None = None
+
+    @classmethod
+    def begin(cls, nursery: Nursery, order: dict[str, object]) -> Self:
+        """One that has just begun to start; `order` is what `run_worker` reads."""
+        words = [msgspec.json.encode({"kind": cls.__name__, **order}).decode()]
+        log_path = Path(str(order["log"]))
+        with Path(os.devnull).open("rb") as nothing, log_path.open("ab") as log:
+            streams = {"stdin": nothing, "stdout": log, "stderr": log}
+            child = nursery.start("faults.run_worker", words, folder=TESTS, environment=os.environ, **streams)
+        return cls(child, log_path)
 
     @property
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
-        return self._nursery.ends.get(self.pid)
+        return self._child.poll()
 
     @property
     def log(self) -> str:
@@ -77,51 +89,3 @@ class WorkerProcess(ChildProcess):
 
 class SchedulerProcess(ChildProcess):
     """A scheduler alone, as `aioqueue beat` runs it."""
-
-
-_Kind = TypeVar("_Kind", WorkerProcess, SchedulerProcess)
-
-
-class Nursery:
-    """Where they come from: a process with everything imported, which forks."""
-
-    def __init__(self) -> None:
-        self.ends: dict[int, int] = {}
-        """Exit codes by process."""
-        self._made: SimpleQueue[int] = SimpleQueue()
-        # Not in the terminal's process group: Ctrl-C is for pytest.
-        self._process = subprocess.Popen(
-            [sys.executable, str(_RUN_WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def make(self, kind: type[_Kind], order: dict[str, object]) -> _Kind:
-        """A process that has just begun to start."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode({"kind": kind.__name__, **order}) + b"\n")
-        self._process.stdin.flush()
-        pid = self._made.get(timeout=30)
-        return kind(self, pid, Path(str(order["log"])))
-
-    def close(self) -> None:
-        """End it, and with it all that it made."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
-        self._listener.join(timeout=10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            kind, *numbers = line.split()
-            if kind == b"pid":
-                self.ends.pop(int(numbers[0]), None)
-                self._made.put(int(numbers[0]))
-            else:
-                self.ends[int(numbers[0])] = int(numbers[1])
