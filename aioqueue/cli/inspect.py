@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from aioqueue.cli.celery import OF_REMOTES, tell_without_effect, without_effect
+from aioqueue.cli.asking import asked_options, show_answers
+from aioqueue.cli.celery import OF_REMOTES, tell_without_effect
 from aioqueue.cli.groups import Command
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.exceptions import suggest
@@ -35,7 +36,7 @@ class _Asks(NamedTuple):
 
 
 _INSPECT: Final[Mapping[str, _Does | _Asks | str]] = {
-    "ping": _Does("status"),
+    "ping": _Asks(),
     "registered": _Does("tasks"),
     "stats": _Does("workers"),
     "active_queues": _Does("workers"),
@@ -56,7 +57,7 @@ _INSPECT: Final[Mapping[str, _Does | _Asks | str]] = {
 _CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
     "revoke": _Does("revoke", {"terminate": False, "reason": None}),
     "terminate": _Does("revoke", {"terminate": True, "reason": None}, skip=1),
-    "ping": _Does("status"),
+    "ping": _Asks(),
     "shutdown": "`await app.control.shutdown()`, or `app.sync.control.shutdown()`; "
     "or SIGTERM to the process: `aioqueue workers` shows "
     "its pid.",
@@ -79,12 +80,12 @@ _CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
 def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Command:
     """A command whose first word is one of `known`."""
 
-    @without_effect(OF_REMOTES)
     @click.command(name, cls=Command, hidden=True)
     @target_options
+    @asked_options
     @json_option
     @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] WHAT [ARG]...")
-    def command(words: tuple[str, ...], as_json: bool, **others: object) -> None:
+    def command(words: tuple[str, ...], destination: str | None, timeout: float | None, as_json: bool) -> None:
         about = target()
         what, *rest = about.take(words) or ("",)
         does = known.get(what)
@@ -93,24 +94,17 @@ def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Comma
         if isinstance(does, str):
             raise click.UsageError(does)
         if isinstance(does, _Asks):
-            from aioqueue.cli.asking import show_answers
-
             if rest:
                 raise click.UsageError(f"{name} {what} takes nothing more: {' '.join(rest)}")
-            asked = {word: _text(others.get(f"_{word}")) for word in ("timeout", "destination")}
-            show_answers(about.connection(), what, **asked, as_json=as_json)
+            show_answers(about.connection(), what, timeout=timeout, destination=destination, as_json=as_json)
             return
-        tell_without_effect(OF_REMOTES, others)
+        tell_without_effect(OF_REMOTES, {"_timeout": timeout, "_destination": destination})
         found = getattr(import_module(f"aioqueue.cli.{does.name}"), does.name)
         context = click.get_current_context()
         context.invoke(found, words=tuple(rest[does.skip :]), as_json=as_json, **does.options)
 
     command.help = f"Celery's {name}: {', '.join(known)}."
     return command
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 inspect: Final = _command("inspect", _INSPECT)

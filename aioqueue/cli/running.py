@@ -17,6 +17,8 @@ FAILED = 1
 """Exit code: an error, or the task failed."""
 NOT_ENDED = 3
 """Exit code: the task has not ended yet."""
+UNAVAILABLE = 69
+"""Exit code: no worker has answered, or not the one that was asked. It is sysexits.h's, and Celery's."""
 
 # New objects between two collections.
 _YOUNG = 10_000

@@ -106,6 +106,30 @@ def test_a_whole_command_line(aioqueue: Shell) -> None:
     assert worker.wait() == 0
 
 
+def test_who_does_not_answer_is_named(aioqueue: Shell) -> None:
+    alive, stopped = (aioqueue.start(*f"worker shop:app -n {name} -Q default".split()) for name in ("alive", "stopped"))
+    for worker in (alive, stopped):
+        worker.wait_for("is ready")
+    stopped.signal(signal.SIGSTOP)
+    asked = ("status", "inspect ping", "control ping")
+    silent, never, both, all_of_them = (
+        run_all(aioqueue, *(f"-A shop {words} -t 0.3 {which}" for words in asked))
+        for which in ("-d stopped", "--destination=none --json", "-d alive,stopped", "-d *")
+    )
+    for run in silent:
+        assert (run.code, run.out) == (69, "")
+        assert "from stopped" in run.err
+    for run in never:
+        assert (run.code, run.json) == (69, {})
+        assert "from none" in run.err
+    for run in both:
+        assert (run.code, run.out) == (69, "alive: OK\n"), "one that was asked by name is silent"
+        assert "from stopped" in run.err
+    for run in all_of_them:
+        assert (run.code, run.out) == (0, "alive: OK\n"), "somebody works"
+        assert "from stopped" in run.err
+
+
 def test_a_process_is_replaced_after_so_many_tasks(aioqueue: Shell) -> None:
     aioqueue.write("shop.py", PROBE)
     worker = aioqueue.worker("--max-tasks-per-child", "1", "-l", "info")
@@ -139,9 +163,13 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         ("graph workers", 2, "aioqueue workflow show ID"),
         ("logtool stats", 2, "--logformat json"),
         ("amqp", 2, "aioqueue queues purge NAME"),
-        ("inspect active", 1, "No worker"),
+        ("inspect active", 69, "No worker"),
+        ("status -d w1,w2", 69, "No answer within 1.0 s from w1, w2"),
+        ("status -d w*", 69, "none called w*"),
+        ("inspect ping -d ,", 2, "names no worker"),
         ("inspect reserved more", 2, "nothing more"),
-        ("inspect active -t soon", 2, "a number of seconds"),
+        ("inspect active -t soon", 2, "no span of time"),
+        ("control ping -t 0", 2, "the seconds to wait"),
         ("inspect scheduled", 2, "wait in the broker"),
         ("inspect pign", 2, "Did you mean 'ping'"),
         ("control enable_events", 2, "later version"),
@@ -167,7 +195,7 @@ def test_pools_by_celerys_names(folder_shell: Shell) -> None:
 
 def test_words_that_do_it(aioqueue: Shell) -> None:
     lines = [f"-A shop {words}" for words in ("status", "inspect ping", "control ping")]
-    assert [run.code for run in run_all(aioqueue, *lines)] == [1, 1, 1], "nobody is alive"
+    assert [run.code for run in run_all(aioqueue, *lines)] == [69, 69, 69], "nobody is alive"
     sent, _, _ = run_all(
         aioqueue, "call shop:app add 1 2", "call shop:app sleep 1", "call shop:app add 1 2 -Q elsewhere"
     )
