@@ -7,8 +7,6 @@ import inspect
 import json
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,16 +198,3 @@ def test_files_exist(page: Path) -> None:
     linked = [] if page.is_relative_to(DOCS) else re.findall(r"\]\(((?!https?:)[^)#]+)", text)
     for path in (*named, *linked):
         assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
-
-
-@pytest.mark.skipif(not (ROOT / "mkdocs.yml").exists(), reason="a part of the repository")
-def test_the_site_builds(tmp_path: Path) -> None:
-    pytest.importorskip("mkdocs")
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
