@@ -34,6 +34,8 @@ CASES = [
     pytest.param(lambda s, inner: chord([inner], s.tsum.s()), 1, id="chord in header"),
     pytest.param(lambda s, inner: chord([s.same.s()], chain(s.tsum.s(), inner)), 1, id="chord in body"),
     pytest.param(lambda s, inner: chain(inner), 1, id="chain in chain"),
+    pytest.param(lambda s, inner: chain(inner, s.add.s(1)), DEPTH + 1, id="first of a chain"),
+    pytest.param(lambda s, inner: chain(inner, s.add.s(1), priority=3), DEPTH + 1, id="chain with options"),
     pytest.param(lambda s, inner: group(inner), [1], id="group in group"),
 ]
 STEPS: list[Callable[[Stage, Any], Any]] = [case.values[0] for case in CASES]  # type: ignore[misc]

@@ -22,7 +22,7 @@ from aioqueue.exceptions import UpstreamFailed
 
 from .stage import Expected, Stage
 
-MANY = 20_000
+MANY = 8_000
 SLOW = pytest.mark.timeout(90)
 """For machines that have other things to do."""
 
@@ -42,12 +42,12 @@ async def test_a_sender_holds_a_page_and_not_the_whole(redis_url: str) -> None:
         await peak(10)
         tracemalloc.start()
         try:
-            a_page, all_of_them = await peak(1000), await peak(MANY)
+            a_page, all_of_them = await peak(1000), await peak(2 * MANY)
         finally:
             tracemalloc.stop()
-    text_alone = MANY * 1000
+    text_alone = 2 * MANY * 1000
     assert all_of_them < text_alone / 4
-    assert all_of_them < a_page + MANY * 100, "a few numbers for each node that was sent"
+    assert all_of_them < a_page + 2 * MANY * 100, "a few numbers for each node that was sent"
 
 
 @SLOW
@@ -210,31 +210,6 @@ async def test_a_long_chain_that_breaks_at_its_beginning(stage: Stage) -> None:
     graph = await result.graph()
     assert len(graph.nodes) == 1501
     assert stage.heard == []
-
-
-DEEP = 700
-"""Deeper than Python's own stack would let a function call itself."""
-
-
-def _nested(core: Canvas[Any], wrap: Callable[[Any], Canvas[Any]]) -> Canvas[Any]:
-    for _ in range(DEEP):
-        core = wrap(core)
-    return core
-
-
-@SLOW
-@pytest.mark.parametrize("kind", ["chains", "groups", "chains of groups", "headers", "bodies", "chains with options"])
-async def test_deep_nesting(stage: Stage, kind: str) -> None:
-    one = stage.same.s(1)
-    canvas, expected = {
-        "chains": lambda: (_nested(one, lambda c: chain(c, stage.add.s(1))), DEEP + 1),
-        "groups": lambda: (_nested(one, group), [1]),
-        "chains of groups": lambda: (_nested(one, lambda c: chain(group(c), stage.tsum.s())), 1),
-        "headers": lambda: (_nested(one, lambda c: chord([c, stage.same.s(1)], stage.tsum.s())), DEEP + 1),
-        "bodies": lambda: (_nested(stage.same.s(), lambda c: chord([stage.same.si(1)], c)), [1]),
-        "chains with options": lambda: (_nested(one, lambda c: chain(c, stage.add.s(1), priority=3)), DEEP + 1),
-    }[kind]()
-    assert await canvas.call(timeout=80) == expected
 
 
 async def test_links_of_links(stage: Stage) -> None:

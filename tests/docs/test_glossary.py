@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import aioqueue
@@ -17,6 +18,7 @@ APART = ("demo/", "brokers/redis/plans.py")
 ROW = re.compile(r"^\| \*\*(.+?)\*\* \| .+ \| (?:`(\w+)` )?\|$", re.MULTILINE)
 
 
+@cache
 def classes() -> Counter[str]:
     """How often a class of each name is defined."""
     files = [file for file in PACKAGE.rglob("*.py") if not file.relative_to(PACKAGE).as_posix().startswith(APART)]
