@@ -1,11 +1,10 @@
-"""What a task's class may define beside options, and what is looked at when a task is made of it."""
+"""The hooks of a task's class, and what they are told."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any, Final, Self
 
-from aioqueue import other_words
 from aioqueue.exceptions import ConfigurationError
 
 
@@ -75,22 +74,12 @@ class Hooks:
 HOOKS: Final = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
 """Their names."""
 
-# What Celery reads of a task's class, and here would be read by nobody.
-_NOT_HERE: Final = (
-    "rate_limit",
-    "throws",
-    "reject_on_worker_lost",
-    "acks_on_failure_or_timeout",
-    "Strategy",
-    "Request",
-)
-
 
 def hooks_of(task: Hooks, name: str) -> frozenset[str]:
     """The hooks that a task's class defines.
 
     Raises:
-        ConfigurationError: one cannot be called with what it is told, or there is an attribute that would do nothing.
+        ConfigurationError: one cannot be called with what it is told.
     """
     kind = type(task)
     found = frozenset(hook for hook in HOOKS if getattr(kind, hook) is not getattr(Hooks, hook))
@@ -105,11 +94,4 @@ def hooks_of(task: Hooks, name: str) -> frozenset[str]:
             ) from None
         except ValueError:  # it is not written in Python, and does not say what it takes
             pass
-    for attribute in _NOT_HERE:
-        if hasattr(kind, attribute):
-            instead = other_words.instead(other_words.OF_TASKS, attribute)
-            raise ConfigurationError(
-                f"{kind.__name__}.{attribute} is nothing that aioqueue looks at in this version.{instead} The task "
-                f"{name} was not made: take the attribute out, or give it another name if it is of your own."
-            )
     return found

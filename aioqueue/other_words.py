@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 _NO_EXCHANGES: Final = "There are no exchanges: give a queue, or a routing_key, which finds queues by their topics."
 _BY_ITSELF: Final = "A canvas, and the task that sends it, say that by themselves: leave it out."
@@ -38,8 +38,19 @@ OF_TASKS: Final[dict[str, str]] = {
     "backend": "Results are kept where the app says: AioQueue(backend=...).",
     "shadow_name": "Give the task the name that is to be seen: name=...",
     "resultrepr_maxsize": "Results are shown as they are: leave it out.",
+    "on_bound": "What a class does for each of its tasks is done in its __init__, which knows self.name and self.app.",
+    "Strategy": "What is done with a task before it runs is around_task of a middleware.",
+    "Request": "What is around a run is around_task of a middleware.",
 }
 """Options of a task, and attributes of its class."""
+
+_AS_IT_IS: Final[dict[str, Any]] = {
+    "acks_on_failure_or_timeout": True,
+    "reject_on_worker_lost": True,
+    "send_events": True,
+    "trail": True,
+    "typing": True,
+}
 
 OF_CONTEXTS: Final[dict[str, str]] = {
     "acknowledge": "Write ctx.ack(), in a coroutine await ctx.ack().",
@@ -80,6 +91,11 @@ NAMES: Final[dict[str, str]] = {
     "xstarmap": "a task's own: task.starmap([...])",
 }
 """What else `celery` has, and what it is here."""
+
+
+def asks_for_nothing(name: str, value: Any) -> bool:
+    """Whether one of `OF_TASKS` says what is so anyway: Celery's users write such values out."""
+    return value is None or (isinstance(value, tuple) and not value) or value is _AS_IT_IS.get(name)
 
 
 def instead(words: dict[str, str], name: str) -> str:

@@ -40,11 +40,12 @@ from aioqueue.options import (
     check_limits,
     overlaid,
 )
-from aioqueue.origin import is_run_again, origin_of
+from aioqueue.origin import Origin, is_run_again, origin_of
 from aioqueue.payload.naming import importable_name
 from aioqueue.payload.signature import Parameters
 from aioqueue.request import Request
 from aioqueue.spread import each_item
+from aioqueue.task_classes import check_class
 
 if TYPE_CHECKING:
     from aioqueue.canvas.composites import chunks
@@ -76,6 +77,17 @@ class Task(Hooks, Generic[P, R]):
 
     name: str
     abstract: bool = False
+    _app: Core | None
+    _origin: Origin
+    function: Callable[..., Any]
+    bind: bool
+    is_wrapped: bool
+    is_coroutine: bool
+    context_kind: type[TaskContext]
+    parameters: Parameters
+    send_options: dict[str, Any]
+    given_options: dict[str, Any]
+    hooks: frozenset[str]
 
     queue: str | None = None
     routing_key: str | None = None
@@ -118,6 +130,8 @@ class Task(Hooks, Generic[P, R]):
                 "goes app.send_many()."
             )
         kind: Any = type(self)
+        if type(self) is not Task:
+            check_class(type(self), Task, name)
         self._app = app
         self._origin = origin_of(function)
         self.name = name
@@ -132,7 +146,7 @@ class Task(Hooks, Generic[P, R]):
         self.dependencies = dependencies_of(function, bind=bind, name=name, context=TaskContext)
         filled = () if self.dependencies is None else self.dependencies.names
         self.parameters = Parameters(function, skip_first=bind, exclude=filled)
-        self.send_options: dict[str, Any] = {}
+        self.send_options = {}
         self.given_options = dict(options)
         own = {option: getattr(self, option) for option in OF_TASKS if _is_redefined(kind, option)}
         for option, value in (own | self.given_options).items():
@@ -151,6 +165,8 @@ class Task(Hooks, Generic[P, R]):
 
     def _set(self, option: str, value: Any) -> None:
         if (kind := OF_TASKS.get(option)) is None:
+            if option in other_words.OF_TASKS and other_words.asks_for_nothing(option, value):
+                return
             hint = other_words.instead(other_words.OF_TASKS, option) or suggest(option, OF_TASKS)
             raise ConfigurationError(f"@app.task has no option {option!r} (task {self.name}).{hint}")
         value = kind.of(f"The option {option} of the task {self.name}", value)

@@ -135,6 +135,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.shape",
             "aioqueue.shortcuts",
             "aioqueue.spread",
+            "aioqueue.task_classes",
             "aioqueue.task_failure",
             "aioqueue.task_info",
             "aioqueue.url",

@@ -319,12 +319,88 @@ def test_a_class_that_cannot_be_made(app: AioQueue) -> None:
         ),
         ({"run": lambda self: None}, r"X has a run of its own, and work would never be called.*__call__"),
         ({"max_retries": "many"}, "max_retries of the task work"),
+        (
+            {"trail": False},
+            r"X\.trail is nothing that aioqueue looks at.* always kept among its children: leave it out",
+        ),
+        ({"on_bound": classmethod(lambda cls, app: None)}, r"X\.on_bound is nothing .* is done in its __init__"),
+        ({"Strategy": "x:y"}, r"X\.Strategy is nothing .* around_task of a middleware"),
+        ({"Request": dict}, r"X\.Request is nothing .* around_task of a middleware"),
+        ({"apply_async": lambda self, *args, **options: None}, r"X\.apply_async would not be called.*around_send"),
+        (
+            {"delay": lambda self, *args, **kwargs: None},
+            r"X\.delay would not be called for all that is sent.*around_send",
+        ),
+        (
+            {"retry": lambda self, **options: None},
+            r"X\.retry would not be called by a bound function, whose self\.retry",
+        ),
+        ({"request": property(lambda self: None)}, r"X\.request would not be called by a bound function"),
+        ({"parameters": ("a", "b")}, r"X\.parameters would be taken for aioqueue's own parameters"),
+        ({"bind": True}, r"X\.bind says nothing.*@app\.task\(bind=True\)"),
+        ({"on_sucess": lambda self, *told: None}, r"X\.on_sucess is no hook.*Did you mean 'on_success'\?"),
+        ({"on_failed": staticmethod(print)}, r"X\.on_failed is no hook.*Did you mean 'on_failure'\?"),
+        ({"max_retrys": 3}, r"X\.max_retrys is no option.*Did you mean 'max_retries'\?"),
+        (
+            {"queue": property(lambda self: "q")},
+            r"X\.queue is a property, and queue is an option.*task_routes.*task work",
+        ),
     ],
 )
 def test_what_a_class_says_in_vain_is_refused(app: AioQueue, body: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        app.task(name="work", base=type("X", (Task,), body))(lambda: None)
+    for base in (type("X", (Task,), body), type("Y", (type("X", (Task,), body),), {})):
+        with pytest.raises(ConfigurationError, match=message.replace("X", base.__name__, 1)):
+            app.task(name="work", base=base)(lambda: None)
     assert "work" not in app.tasks
+
+
+def test_a_name_that_is_a_property_is_refused(app: AioQueue) -> None:
+    class Named(Task[[], None]):
+        @property
+        def name(self) -> str:  # type: ignore[override]
+            return "of its own"
+
+        def run(self) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"Named\.name is a property, and name is looked at once"):
+        app.register_task(Named)
+
+
+async def test_what_a_class_has_of_its_own_is_its_own(app: AioQueue) -> None:
+    """Also what comes near to a word of ours, and Celery's words where they say what is so anyway."""
+
+    class Mixin:
+        def retry(self) -> str:
+            return "hidden by Task"
+
+    class Shop(Task[..., Any], Mixin):
+        rate_limit = None
+        throws = ()
+        trail = typing = True
+        queues = ("a", "b")
+        _apply_async = 1
+        expires = 60
+
+        @cached_property
+        def max_retries(self) -> int:  # type: ignore[override]
+            return len(self.queues)
+
+        @property
+        def retries_max(self) -> int:
+            return 5
+
+        def on_order(self) -> str:
+            return "an order"
+
+        def on_success(self, *told: Any) -> None: ...
+
+    task = app.task(name="work", base=Shop, rate_limit=None)(lambda: None)  # type: ignore[call-overload]
+    assert (task.retry_limit, task.expires, task.on_order(), task.hooks) == (2, 60, "an order", {"on_success"})
+
+
+def test_all_that_a_task_has_by_itself_is_known_to_be_so(app: AioQueue) -> None:
+    task = app.task(name="work")(lambda: None)
+    assert {one for one in vars(task) if one[:2] != "__"} <= {*vars(Task), *Task.__annotations__}
 
 
 def test_hooks_may_take_anything_that_fits(app: AioQueue) -> None:

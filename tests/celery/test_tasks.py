@@ -157,7 +157,7 @@ WORDS: dict[str, tuple[Any, str]] = {
     "throws": (lambda app: app.task(throws=(KeyError,))(print), "no option 'throws'.*what is none is returned"),
     "of a class": (
         lambda app: app.task(base=type("X", (Task,), {"rate_limit": "5/m"}))(print),
-        r"X\.rate_limit is nothing .* cannot be limited in this version\. The task",
+        r"X\.rate_limit is nothing .* cannot be limited in this version\. Take .* The task",
     ),
     "retry_policy": (
         lambda app: app.signature("x", retry=True, retry_policy={"max_retries": 3}),
