@@ -8,6 +8,7 @@ from typing import Any
 from aioqueue.control import Control
 from aioqueue.inspection import Inspect
 from aioqueue.kinds import Seconds
+from aioqueue.portal import Portal
 from aioqueue.questions import (
     ActiveQueue,
     Destination,
@@ -17,7 +18,6 @@ from aioqueue.questions import (
     WorkerInfo,
     WorkerStats,
 )
-from aioqueue.sync import Portal
 from aioqueue.waiting_tasks import WaitingTask
 
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from aioqueue.canvas.base import Canvas
     from aioqueue.canvas.signatures import Signature
+    from aioqueue.portal import Portal
     from aioqueue.result import AsyncResult
-    from aioqueue.sync import Portal
     from aioqueue.task import Task
 
 P = ParamSpec("P")
@@ -366,7 +366,7 @@ class Core(ABC):
     @cached_property
     def portal(self) -> Portal:
         """For `task.sync`."""
-        from aioqueue.sync import Portal
+        from aioqueue.portal import Portal
 
         return Portal(self)
 

@@ -25,7 +25,7 @@ from aioqueue.workflow import TASK, Node, node_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
-    from aioqueue.sync import SyncGroupResult
+    from aioqueue.sync_results import SyncGroupResult
 
 T = TypeVar("T")
 
@@ -323,7 +323,7 @@ class GroupResult(AsyncResult[list[T]]):
     @property
     def sync(self) -> SyncGroupResult[T]:
         """The same for threads and programs without an event loop."""
-        from aioqueue.sync import SyncGroupResult
+        from aioqueue.sync_results import SyncGroupResult
 
         return SyncGroupResult(self._app.portal, self)
 

@@ -30,7 +30,7 @@ from aioqueue.workflow import node_of
 if TYPE_CHECKING:
     from aioqueue.core import Core
     from aioqueue.group_result import GroupResult
-    from aioqueue.sync import SyncResult
+    from aioqueue.sync_results import SyncResult
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class AsyncResult(Handle, Generic[R]):
     @property
     def sync(self) -> SyncResult[R]:
         """The same for threads and programs without an event loop: `app.result(id).sync.get(timeout=10)`."""
-        from aioqueue.sync import SyncResult
+        from aioqueue.sync_results import SyncResult
 
         return SyncResult.of(self._app.portal, self)
 

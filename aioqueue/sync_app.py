@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from aioqueue.control_sync import SyncControl, SyncInspect
 from aioqueue.dead_letters import DeadLetters, DeadTask
 from aioqueue.options import SendOptions
-from aioqueue.sync import Portal, SyncResult
+from aioqueue.portal import Portal
+from aioqueue.sync_results import SyncResult
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue

@@ -59,6 +59,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.result",
             "aioqueue.shared",
             "aioqueue.sync",
+            "aioqueue.sync_results",
             "aioqueue.task",
             "aioqueue.task_logger",
         ),
@@ -82,6 +83,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.canvas.parts",
             "aioqueue.graph",
             "aioqueue.lending",
+            "aioqueue.portal",
             "aioqueue.revoking",
             "aioqueue.stop_signals",
             "aioqueue.threads",
@@ -153,7 +155,6 @@ UPWARDS: dict[tuple[str, str], str] = {
     ("aioqueue.core", "aioqueue.canvas.base"): "types",
     ("aioqueue.core", "aioqueue.canvas.signatures"): "types",
     ("aioqueue.core", "aioqueue.result"): "types",
-    ("aioqueue.core", "aioqueue.sync"): "task.sync, when it is used",
 }
 
 # Each of these is known to all of them when types and imports inside functions count, too: tasks give signatures, these
@@ -171,6 +172,7 @@ CIRCLE = frozenset(
         "aioqueue.result",
         "aioqueue.shared",
         "aioqueue.sync",
+        "aioqueue.sync_results",
         "aioqueue.task",
     }
 )

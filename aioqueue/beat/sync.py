@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from aioqueue.beat.schedules import ScheduleInfo, Schedules
 from aioqueue.beat_schedule import TermsGiven, When
 from aioqueue.canvas.base import Canvas
-from aioqueue.sync import Portal, SyncResult
+from aioqueue.portal import Portal
+from aioqueue.sync_results import SyncResult
 
 if TYPE_CHECKING:
     from aioqueue.core import Core

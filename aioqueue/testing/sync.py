@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from aioqueue.around.overrides import Override
-from aioqueue.sync import Portal
+from aioqueue.portal import Portal
+from aioqueue.sync_results import in_sync
 from aioqueue.task import Task
 from aioqueue.testing.failures import Raised
 from aioqueue.testing.sent import Sent
@@ -97,7 +98,7 @@ class SyncTesting:
 
     def run(self, task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Send one task, run it to its end, and return what it returned; see `Testing.run`."""
-        return self._portal.run(self._testing.run(task, *args, **kwargs), lends=True)
+        return in_sync(self._portal, self._portal.run(self._testing.run(task, *args, **kwargs), lends=True))
 
     def fail_next(self, task: Task[..., Any] | str, error: Raised, times: int = 1) -> None:
         """Let the next run of a task, or the next few, raise `error`; see `Testing.fail_next`."""

@@ -616,7 +616,7 @@ async def test_sync_from_threads(redis_app: AioQueue) -> None:
         assert result.get(timeout=PATIENCE) == number + 1
         assert result.ready() and result.successful() and not result.failed()
         assert result.state == "SUCCESS"
-        assert result.info.result == number + 1
+        assert result.info == number + 1
         assert result.id in repr(result)
         assert add.delay(1).get() == 11
         assert add.call(2, timeout=PATIENCE) == 12

@@ -20,7 +20,7 @@ from aioqueue.exceptions import (
     TimeoutError,
     UpstreamFailed,
 )
-from aioqueue.sync import SyncGroupResult
+from aioqueue.sync_results import SyncGroupResult
 
 from .stage import Expected, Stage
 

@@ -103,7 +103,7 @@ def test_an_id_is_enough_afterwards(app: AioQueue) -> None:
 
     sent = add.sync.send(2, 3)
     again = app.sync.result(sent.id)
-    assert (again.state, again.get(), again.info.name) == ("SUCCESS", 5, add.name)
+    assert (again.state, again.get(), again.task_info().name) == ("SUCCESS", 5, add.name)
     members = group(add.s(n, n) for n in range(2)).sync.send()
     assert app.sync.result(members.id).get() == [0, 2]
 
@@ -149,7 +149,7 @@ def test_to_run_a_task_here_without_sending_it() -> None:
 
     result = work.sync.apply((2,), {"y": 3})
     assert result.get() == result.result == (5, True, here())
-    assert result.state == "SUCCESS" and result.successful() and result.info.retries == 1
+    assert result.state == "SUCCESS" and result.successful() and result.task_info().retries == 1
     assert told == ["success"]
     failed = fail.sync.apply()
     assert failed.state == "FAILURE" and isinstance(failed.result, KeyError)

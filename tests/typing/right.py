@@ -45,7 +45,7 @@ from aioqueue.around.middleware import Next
 from aioqueue.beat.schedules import ScheduleInfo
 from aioqueue.dead_letters import DeadTask
 from aioqueue.middlewares import ContextPropagation, SlowTasks
-from aioqueue.sync import SyncGroupResult, SyncResult
+from aioqueue.sync_results import SyncGroupResult, SyncResult
 from aioqueue.testing.sent import Sent
 
 app = AioQueue("shop", broker="memory://", result_expires=3600)
