@@ -7,18 +7,59 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from enum import Enum
+from time import monotonic
 from types import FrameType
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
-"""The terminal was closed. It comes more than once, so it never says that somebody is in a hurry."""
+"""The terminal was closed, or a service is to begin again. It may come more than once, so it never says that
+somebody is in a hurry."""
+QUIT: signal.Signals | None = getattr(signal, "SIGQUIT", None)
+"""Leave now."""
 SAME_SIGNAL = 0.1
 """Seconds in which a signal that comes again is the same one: a container's runtime and the shell inside may both pass
 one on."""
 
 
+class Wish(Enum):
+    """What a signal asks for."""
+
+    WARM = "stop when what runs has ended"
+    COLD = "stop now"
+
+
+class Wishes:
+    """What signals that come one after the other ask for.
+
+    The first one is a warm stop, and a second one, or SIGQUIT, a cold one. SIGHUP is only ever a warm one, and does not
+    make the next one a second.
+
+    Attributes:
+        by: the last that has asked for something.
+    """
+
+    def __init__(self) -> None:
+        self.by: signal.Signals | None = None
+        self._at = float("-inf")
+        self._count = 0
+
+    def of(self, number: signal.Signals) -> Wish | None:
+        """What this one, which comes now, asks for; None: for nothing more than those before it."""
+        if number == HANGUP:
+            if self.by is not None:
+                return None
+            self.by = number
+            return Wish.WARM
+        now = monotonic()
+        if number != QUIT and now - self._at < SAME_SIGNAL:
+            return None
+        self.by, self._at, self._count = number, now, self._count + 1
+        return Wish.WARM if self._count == 1 and number != QUIT else Wish.COLD
+
+
 def stop_signals() -> list[signal.Signals]:
-    """Those that end a program in good order: SIGTERM, SIGINT, and SIGHUP unless it is ignored, as `nohup` has it."""
-    found = [signal.SIGTERM, signal.SIGINT]
+    """Those that end a program: SIGTERM, SIGINT, SIGQUIT, and SIGHUP unless it is ignored, as `nohup` has it."""
+    found = [signal.SIGTERM, signal.SIGINT, *([QUIT] if QUIT is not None else [])]
     if HANGUP is not None and signal.getsignal(HANGUP) is not signal.SIG_IGN:
         found.append(HANGUP)
     return found
@@ -31,6 +72,8 @@ def on_stop_signals(call: Callable[[signal.Signals], object]) -> Generator[None]
     numbers = stop_signals() if _is_main_thread() else []
     for number in numbers:
         loop.add_signal_handler(number, call, number)
+    if HANGUP is not None and HANGUP in numbers:  # whoever has begun this program again holds it back until it is heard
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {HANGUP})
     try:
         yield
     finally:

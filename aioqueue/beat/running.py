@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.logs import logger
 from aioqueue.startup import StoppedBefore, connected
-from aioqueue.stop_signals import on_stop_signals
+from aioqueue.stop_signals import Wishes, on_stop_signals
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -46,18 +47,26 @@ async def beat_until(app: Core, broker: Broker, stop: asyncio.Event) -> None:
         await asyncio.wait({running, stopping})
 
 
-async def beat(app: Core, on_connected: Callable[[Broker], Awaitable[None]] | None = None) -> int:
-    """`aioqueue beat`: run a scheduler until SIGTERM, SIGINT or SIGHUP; returns the exit code.
+async def beat(
+    app: Core, on_connected: Callable[[Broker], Awaitable[None]] | None = None, *, wishes: Wishes | None = None
+) -> int:
+    """`aioqueue beat`: run a scheduler until SIGTERM, SIGINT, SIGQUIT or SIGHUP; returns the exit code.
 
     Args:
         app: whose schedules.
+        wishes: told of these.
         on_connected: awaited when the broker is there, before it begins.
 
     Raises:
         ConfigurationError: the broker keeps no schedules.
     """
     stop = asyncio.Event()
-    with on_stop_signals(lambda _: stop.set()):
+
+    def told(number: signal.Signals) -> None:
+        wishes.of(number) if wishes is not None else None
+        stop.set()
+
+    with on_stop_signals(told):
         app.import_tasks()
         try:
             async with connected(app, "Beat", stop) as broker:

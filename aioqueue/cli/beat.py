@@ -17,6 +17,7 @@ from aioqueue.cli.target import target, target_options
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import Broker
+    from aioqueue.stop_signals import Wishes
 
 _logger = logging.getLogger("aioqueue.beat")
 
@@ -36,7 +37,7 @@ def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | N
     """Fire the app's schedules until stopped.
 
     Any number of them may run, and workers with --beat beside them: one fires, the others wait to take its place. Each
-    due time fires once.
+    due time fires once. SIGHUP without a terminal, as to a service: it begins again with the code of now.
     """
     about = target()
     if rest := about.take(words, first=True):
@@ -44,17 +45,21 @@ def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | N
     set_up_logging(loglevel, logformat, logfile)
     app = about.app()
     tell_without_effect(_WITHOUT_EFFECT, others)
-    end(run(_beat(app), fast=True))
+    from aioqueue.cli.restarting import Restart  # which --help does without
+
+    restart = Restart(_logger)
+    code = run(_beat(app, restart.wishes), fast=True)
+    restart.now() if restart.is_wanted else end(code)
 
 
-async def _beat(app: AioQueue) -> int:
+async def _beat(app: AioQueue, wishes: Wishes) -> int:
     from aioqueue.beat.running import beat as run_beat
 
     async def tell(broker: Broker) -> None:
         known = await known_schedules(app)
         _logger.info("Beat of the app %s starts on %s, with %s", app.name, broker.description, known)
 
-    return await run_beat(app, tell)
+    return await run_beat(app, tell, wishes=wishes)
 
 
 async def known_schedules(app: AioQueue) -> str:

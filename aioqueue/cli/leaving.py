@@ -12,10 +12,12 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from aioqueue.exiting import leave
-from aioqueue.stop_signals import HANGUP, SAME_SIGNAL, stop_signals
+from aioqueue.stop_signals import Wish, Wishes, stop_signals
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -30,15 +32,16 @@ class Exit:
 
     Args:
         loop: where the worker runs, to say what is left in it.
+        end: what ends it, with an exit code.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, end: Callable[[int], NoReturn] = leave) -> None:
         self._loop = loop
+        self._end = end
         self._lock = threading.Lock()
         self._code = 1
         self._at = float("inf")
         self._watches = False
-        self._signalled_at = float("-inf")
 
     def within(self, seconds: float, code: int) -> None:
         """Leave with this code in so many seconds, if the process has not ended by itself. The earliest one counts."""
@@ -56,7 +59,7 @@ class Exit:
         """
         self.within(MOMENT, code)
         atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
-        leave(code)
+        self._end(code)
 
     def on_signals(self, shutdown_timeout: float) -> None:
         """Be told of the signals that stop the worker even while something blocks the event loop.
@@ -64,14 +67,12 @@ class Exit:
         The loop hears of them over its own descriptor, whatever function Python calls.
         """
 
+        wishes = Wishes()
+
         def told(number: int, frame: FrameType | None) -> None:
-            now = time.monotonic()
-            if now - self._signalled_at < SAME_SIGNAL:
-                return
-            again, self._signalled_at = self._signalled_at > 0, now
-            if again and number == HANGUP:
-                return
-            self.within(HANDING_BACK + (0 if again else shutdown_timeout), 1)
+            wish = wishes.of(signal.Signals(number))
+            if wish is not None:
+                self.within(HANDING_BACK + (shutdown_timeout if wish is Wish.WARM else 0), 1)
 
         for number in stop_signals():
             signal.signal(number, told)
@@ -80,7 +81,7 @@ class Exit:
         while (left := self._at - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
         _logger.warning("The process ends now, with code %d; it leaves behind %s", self._code, self._left())
-        leave(self._code)
+        self._end(self._code)
 
     def _left(self) -> str:
         """What has not ended, for the log."""

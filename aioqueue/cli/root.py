@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from aioqueue._version import __version__
+from aioqueue.cli.beginning import remember_beginning
 from aioqueue.cli.celery import ELSEWHERE, OF_ALL, tell_without_effect, without_effect
 from aioqueue.cli.groups import Group
 from aioqueue.cli.target import Target, target, target_options
@@ -103,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a task's text may hold what the terminal has no letter for
+    remember_beginning()
     # Taken out of the environment: to an app it would be a setting, and there is none of that name.
     about = Target(debug=os.environ.pop("AIOQUEUE_DEBUG", "0") not in ("", "0"))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,6 +25,7 @@ from aioqueue.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import Broker
+    from aioqueue.cli.restarting import Restart
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -120,7 +122,8 @@ def worker(
     """Run the app's tasks until stopped.
 
     SIGTERM, Ctrl-C, or the end of its terminal: it takes nothing new and lets what runs end, for --shutdown-timeout at
-    most; what has not ended then goes back to its queue at once. The second SIGTERM or Ctrl-C: all of it goes back now.
+    most; what has not ended then goes back to its queue at once. The second SIGTERM or Ctrl-C, or SIGQUIT: all of it
+    goes back now. SIGHUP without a terminal, as to a service: it stops, and begins again with the code of now.
     What does not end though it is told to is named in the log and left behind.
 
     Exit codes: 0 after a clean stop; 1 an error, or tasks had to be handed back or left behind; 2 there is no such app;
@@ -137,8 +140,12 @@ def worker(
     app.include = (*app.include, *(name for one in include for name in one.split(",") if name))
     app.import_tasks()
     wanted, unwanted = _joined("--queues", queues), _joined("--exclude-queues", exclude_queues)
+    from aioqueue.cli.restarting import Restart  # which --help does without
+
+    restart = Restart(_logger)
     if processes > 1 or (not supervised and any(others[name] for name in _REPLACED)):
-        end(run(_supervise(app, processes, wanted, unwanted, burst=burst or burst_now)))
+        code = run(_supervise(app, processes, wanted, unwanted, restart, burst=burst or burst_now))
+        restart.now() if restart.is_wanted else end(code)
         return
     if supervised:
         from aioqueue.worker.supervisor import stop_with_parent
@@ -154,6 +161,7 @@ def worker(
         shutdown_timeout=shutdown_timeout,
         burst="now" if burst_now else burst,
         beat=beat,
+        restart=restart,
         banner=not supervised and logformat == "text" and logging.getLogger().isEnabledFor(logging.INFO),
     )
     try:
@@ -165,7 +173,7 @@ def worker(
 
         complain(str(error))
         code = MISUSE
-    end(code)
+    restart.now() if restart.is_wanted and not supervised else end(code)
 
 
 def _joined(option: str, given: tuple[str, ...]) -> str | None:
@@ -176,7 +184,9 @@ def _joined(option: str, given: tuple[str, ...]) -> str | None:
     return text or None
 
 
-async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str | None, *, burst: bool) -> int:
+async def _supervise(
+    app: AioQueue, count: int, queues: str | None, exclude: str | None, restart: Restart, *, burst: bool
+) -> int:
     import asyncio
 
     from aioqueue.cli.leaving import HANDING_BACK, MOMENT
@@ -193,10 +203,15 @@ async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str
     app.import_tasks()
     it.consuming.tell(it.hostname)
     stop = asyncio.Event()
+
+    def told(number: signal.Signals) -> None:
+        restart.wishes.of(number)
+        stop.set()
+
     patience = it.shutdown_timeout + HANDING_BACK + 2 * MOMENT
     async with AsyncExitStack() as stack:  # the embedded server, if it is that one, outlives each of them
         try:
-            with on_stop_signals(lambda _: stop.set()):
+            with on_stop_signals(told):
                 broker = await stack.enter_async_context(connected(app, "The worker", stop, patient=not burst))
         except StoppedBefore as error:
             _logger.info("%s", error)
@@ -205,7 +220,9 @@ async def _supervise(app: AioQueue, count: int, queues: str | None, exclude: str
         starts = "start" if count > 1 else "starts"
         _logger.info("%s of the app %s %s on %s", many, app.name, starts, broker.description)
         command = partial(_command, params["hostname"] or it.hostname)
-        return await Supervisor(command, count, once=burst, patience=patience).run()
+        supervisor = Supervisor(command, count, once=burst, patience=patience)
+        restart.wishes = supervisor.wishes
+        return await supervisor.run()
 
 
 def _of(hostname: str, number: int) -> str:
@@ -239,14 +256,16 @@ async def _work(
     shutdown_timeout: float | None,
     burst: bool | Literal["now"],
     beat: bool,
+    restart: Restart,
     banner: bool,
 ) -> int:
     import asyncio
 
     from aioqueue.cli.leaving import MOMENT, Exit
+    from aioqueue.exiting import leave
     from aioqueue.worker import Worker
 
-    leaving = Exit(asyncio.get_running_loop())
+    leaving = Exit(asyncio.get_running_loop(), leave if supervised else restart.or_leave)
 
     def ready() -> None:
         leaving.on_signals(it.shutdown_timeout)
@@ -262,6 +281,7 @@ async def _work(
         on_ready=ready,
         beat=beat,
     )
+    restart.wishes = it.stopping.wishes
     it.consuming.told = supervised  # what started it has said it
 
     async def tell(broker: Broker) -> None:

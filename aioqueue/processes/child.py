@@ -31,7 +31,7 @@ def main(descriptor: int) -> None:
         os._exit(1)
     # What stops a worker may be sent to its children, too, by a service manager or a terminal: the worker decides.
     # With a function, for what is ignored would be so in the programs that a task starts.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _nothing)
     softening = Softening()
     calls: SimpleQueue[Call | None] = SimpleQueue()

@@ -7,9 +7,8 @@ import logging
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from time import monotonic
 
-from aioqueue.stop_signals import HANGUP, SAME_SIGNAL, on_stop_signals
+from aioqueue.stop_signals import HANGUP, Wish, Wishes, on_stop_signals
 from aioqueue.worker.life import Life
 
 
@@ -19,13 +18,14 @@ class Stopping:
     Attributes:
         warm: set when it is to fetch no more, and to end when what runs has ended.
         cold: set when it is to hand back what runs, too.
+        wishes: what the signals that came have asked for.
     """
 
     def __init__(self, life: Life) -> None:
         self.warm = asyncio.Event()
         self.cold = asyncio.Event()
+        self.wishes = Wishes()
         self._life = life
-        self._signalled_at = float("-inf")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextmanager
@@ -44,15 +44,17 @@ class Stopping:
             loop.call_soon_threadsafe(self._set, now)
 
     def _signalled(self, number: signal.Signals) -> None:
-        now = monotonic()
-        if now - self._signalled_at < SAME_SIGNAL or (number == HANGUP and self.warm.is_set()):
+        stops, before = self.warm.is_set(), self.wishes.by
+        wish = None if stops and number == HANGUP else self.wishes.of(number)
+        if wish is None:
             return
-        self._signalled_at = now
-        if self.warm.is_set():
+        if wish is Wish.COLD or (stops and before != HANGUP):
             self.hurry(number)
-        else:
-            self._life.stops(number, may_be_hurried=number == signal.SIGINT)
-            self.ask()
+            return
+        if stops:
+            self._life.say(": %s, it stops, and does not begin again", number.name)
+        self._life.stops(number, may_be_hurried=number == signal.SIGINT)
+        self.ask()
 
     def hurry(self, number: signal.Signals) -> None:
         """A signal has asked it to stop cold."""

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from aioqueue.stop_signals import HANGUP, on_stop_signals
+from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
 
 _logger = logging.getLogger("aioqueue.worker")
@@ -35,6 +35,9 @@ class Supervisor:
         count: how many.
         once: one that has ended well is not replaced.
         patience: seconds after which one that was told to stop is killed.
+
+    Attributes:
+        wishes: what the signals that came have asked for. They go on to the processes once, as what they ask for.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Supervisor:
         self._patience = patience
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._stop = asyncio.Event()
+        self.wishes = Wishes()
 
     async def run(self) -> int:
         """Supervise; returns the exit code: 0 if all processes ended well."""
@@ -100,12 +104,15 @@ class Supervisor:
             told.cancel()
 
     def _signalled(self, number: signal.Signals) -> None:
-        if not self._stop.is_set():
+        wish = self.wishes.of(number)
+        if wish is None:
+            return
+        if wish is Wish.COLD:
+            self._stop_all(QUIT or number)
+        elif not self._stop.is_set():
             processes = counted(len(self._processes), "worker process", "worker processes")
             _logger.info("%s: it tells %s to stop", number.name, processes)
-        elif number == HANGUP:
-            return
-        self._stop_all(signal.SIGTERM if number == HANGUP else number)
+            self._stop_all(signal.SIGTERM)
 
     def _stop_all(self, number: signal.Signals) -> None:
         self._stop.set()

@@ -61,7 +61,7 @@ class Worker:
     Attributes:
         id: new for each start; the name may come again.
         hostname, concurrency, pool: as in the arguments, with the defaults filled in.
-        consuming: what it consumes.
+        consuming, stopping: what it consumes; what it was told.
         on_connected: awaited when its broker is there, before it begins.
     """
 
@@ -107,7 +107,7 @@ class Worker:
         self.incarnation: Incarnation | None = None
         self.on_connected: Callable[[Broker], Awaitable[None]] | None = None
         self.life = Life(self, silent=is_eager)
-        self._stopping = Stopping(self.life)
+        self.stopping = Stopping(self.life)
 
     @property
     def left_behind(self) -> list[str]:
@@ -136,21 +136,21 @@ class Worker:
         """Work until stopped.
 
         Args:
-            install_signals: SIGTERM and SIGINT stop it, the second one at once, and so does the SIGHUP of a terminal
-                that was closed. In a thread other than the main one there are none to be had, and `stop` does it.
+            install_signals: SIGTERM, SIGINT and SIGHUP stop it, a second one of the first two, or SIGQUIT, at once. In
+                a thread other than the main one there are none to be had, and `stop` does it.
 
         Returns:
             0 after a clean stop, 1 when running tasks had to be handed back or were left behind, 3 when a burst "now"
             has left retries, or what other workers hold.
         """
-        with self._stopping.heard(by_signals=install_signals):
+        with self.stopping.heard(by_signals=install_signals):
             self.app.import_tasks()
             check_memory(self.app.conf.worker_max_memory)
             check_serializers(self.app) if not self.is_eager else None
             self.consuming.tell(self.hostname)
             self.life.tell_unheard()
             try:
-                name, stop = f"Worker {self.hostname}", self._stopping.warm
+                name, stop = f"Worker {self.hostname}", self.stopping.warm
                 async with connected(self.app, name, stop, patient=not self.burst) as broker:
                     if self.on_connected is not None:
                         await self.on_connected(broker)
@@ -162,7 +162,7 @@ class Worker:
                 return 0
 
     async def _live(self, broker: Broker) -> int:
-        stopping = self._stopping
+        stopping = self.stopping
         async with (
             living(self.app, stopping.cold, self.shutdown_timeout) as process,
             beating(self, broker, stopping.warm),
@@ -208,7 +208,7 @@ class Worker:
 
         Any thread may call it.
         """
-        self._stopping.ask(now=now)
+        self.stopping.ask(now=now)
 
     # In a program of one's own
 
@@ -238,7 +238,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._background is not None:
-            with overheard((signal.SIGINT,), self._stopping.hurry, keep_loop=True) as hears:
+            with overheard((signal.SIGINT,), self.stopping.hurry, keep_loop=True) as hears:
                 self.life.stops(may_be_hurried=hears)
                 self.stop()
                 await self._background

@@ -18,7 +18,7 @@ from support.waiting import PATIENCE, until, within
 
 from aioqueue import AioQueue, Ignore, Reject, TaskContext
 from aioqueue.exceptions import BrokerUnavailable
-from aioqueue.stop_signals import stop_signals
+from aioqueue.stop_signals import Wish, Wishes, stop_signals
 from aioqueue.task_logger import TaskFields
 from aioqueue.wording import counted, few, span
 
@@ -263,9 +263,21 @@ def test_the_end_of_a_terminal_is_a_stop_unless_it_is_ignored() -> None:
     try:
         assert signal.SIGHUP in stop_signals()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-        assert stop_signals() == [signal.SIGTERM, signal.SIGINT]
+        assert stop_signals() == [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_signals_ask_for() -> None:
+    def asked(*numbers: signal.Signals) -> list[Wish | None]:
+        wishes = Wishes()
+        return [wishes.of(number) for number in numbers]
+
+    assert asked(signal.SIGTERM, signal.SIGTERM) == [Wish.WARM, None], "it was passed on twice"
+    assert asked(signal.SIGTERM, signal.SIGHUP) == [Wish.WARM, None]
+    assert asked(signal.SIGTERM, signal.SIGQUIT) == [Wish.WARM, Wish.COLD]
+    assert asked(signal.SIGQUIT, signal.SIGQUIT) == [Wish.COLD, Wish.COLD]
+    assert asked(signal.SIGHUP, signal.SIGHUP, signal.SIGTERM) == [Wish.WARM, None, Wish.WARM]
 
 
 # Amounts

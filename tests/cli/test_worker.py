@@ -105,15 +105,13 @@ async def threshold() -> tuple[int, bool]:
     assert folder_shell("result", "-A", "rare", sent.out.strip(), "--json").json["result"] == [10_000, True]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_when_what_runs_has_ended(aioqueue: Shell, number: signal.Signals) -> None:
     worker = aioqueue.worker()
     id = aioqueue("call", "shop", "sleep", "1000").out.strip()
     eventually((aioqueue.folder / "sleeps").exists, "the task runs")
     worker.signal(number)
     worker.wait_for(f"{number.name}, it stops; 1 task has 30 s to end: shop.sleep[{id}]")
-    if number == signal.SIGHUP:
-        worker.signal(number)  # they come in numbers, and are no haste
     (aioqueue.folder / "wake").touch()
     assert worker.wait() == 0
     assert "Traceback" not in worker.err
