@@ -124,6 +124,7 @@ def worker(
     SIGTERM, Ctrl-C, or the end of its terminal: it takes nothing new and lets what runs end, for --shutdown-timeout at
     most; what has not ended then goes back to its queue at once. The second SIGTERM or Ctrl-C, or SIGQUIT: all of it
     goes back now. SIGHUP without a terminal, as to a service: it stops, and begins again with the code of now.
+    SIGUSR1: it writes what runs to the log, with stacks.
     What does not end though it is told to is named in the log and left behind.
 
     Exit codes: 0 after a clean stop; 1 an error, or tasks had to be handed back or left behind; 2 there is no such app;
@@ -264,6 +265,7 @@ async def _work(
     from aioqueue.cli.leaving import MOMENT, Exit
     from aioqueue.exiting import leave
     from aioqueue.worker import Worker
+    from aioqueue.worker.showing import show_on_signal
 
     leaving = Exit(asyncio.get_running_loop(), leave if supervised else restart.or_leave)
 
@@ -282,6 +284,7 @@ async def _work(
         beat=beat,
     )
     restart.wishes = it.stopping.wishes
+    show_on_signal(it)
     it.consuming.told = supervised  # what started it has said it
 
     async def tell(broker: Broker) -> None:

@@ -8,13 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import sys
 import threading
-import traceback
-from collections.abc import Iterator
-from pathlib import Path
 from time import monotonic
-from types import FrameType
 from typing import Any, Final
 
 from aioqueue import kinds
@@ -22,11 +17,9 @@ from aioqueue.around.middleware import Middleware, Next
 from aioqueue.context import TaskContext
 from aioqueue.kinds import Seconds
 from aioqueue.logs import logger
-from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.stacks import Frames, of_coroutine, of_thread, where
 
 _IDLE: Final = 5.0  # for how long the thread stays, in seconds, when there is nothing to be watched
-_MOST_FRAMES: Final = 50
-_NOT_THE_USERS: Final = (str(Path(__file__).parent.parent), str(Path(asyncio.__file__).parent))
 
 
 class SlowTasks(Middleware):
@@ -77,12 +70,6 @@ class _Watched:
     def tell(self) -> None:
         """Warn."""
         context = self._context
-        stack = self._stack(context)
-        own = [(frame, line) for frame, line in stack if not _is_ours(frame)]
-        found = traceback.StackSummary.extract(iter((own or stack)[-_MOST_FRAMES:])).format()
-        where = (
-            f"It is here (the innermost call last):\n{''.join(found).rstrip()}" if found else "It is in no Python code."
-        )
         self._around.run(
             logger.log,
             self._level,
@@ -91,37 +78,17 @@ class _Watched:
             context.id,
             context.queue,
             monotonic() - self._started,
-            where,
+            where(self._frames(context)),
         )
 
-    def _stack(self, context: TaskContext) -> list[tuple[FrameType, int]]:
-        """What it is doing, the outermost call first."""
+    def _frames(self, context: TaskContext) -> Frames:
+        """What it is doing."""
         thread = context._runtime.thread()  # pyright: ignore[reportPrivateUsage]
         if thread is None and self._task is not None and asyncio.current_task(self._loop) is self._task:
             thread = self._loop_thread  # it is a coroutine, and does not let go of the loop
         if thread is not None:
-            return list(traceback.walk_stack(sys._current_frames().get(thread)))[::-1]  # pyright: ignore[reportPrivateUsage]
-        return list(_awaited(self._task.get_coro())) if self._task is not None else []
-
-
-def _awaited(waiting: Any) -> Iterator[tuple[FrameType, int]]:
-    """The frames of a coroutine that waits, and of all that it awaits."""
-    for _ in range(1000):
-        for frame_name, next_name in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
-            if (frame := getattr(waiting, frame_name, None)) is not None:
-                yield frame, frame.f_lineno
-                # That one drives a coroutine itself, and awaits nothing.
-                driven = frame.f_code is interruptible.__code__
-                waiting = frame.f_locals.get("coroutine") if driven else getattr(waiting, next_name, None)
-                break
-        else:
-            return
-
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether a frame is one of those that are in every task's stack."""
-    name = frame.f_code.co_filename
-    return name.startswith(_NOT_THE_USERS) or name == threading.__file__
+            return of_thread(thread)
+        return of_coroutine(self._task.get_coro()) if self._task is not None else []
 
 
 class _Watch:

@@ -11,9 +11,10 @@ from queue import SimpleQueue
 from types import FrameType
 
 from aioqueue.exiting import leave
+from aioqueue.logs import logger
 from aioqueue.processes.connection import Connection
 from aioqueue.processes.dying import die, die_with_parent
-from aioqueue.processes.frames import Broken, Call, Leave, Ready, Reply, Soften, Start
+from aioqueue.processes.frames import Broken, Call, Leave, Ready, Reply, Show, Soften, Start
 from aioqueue.processes.reaching import Reach, ToTheWorker
 from aioqueue.processes.softening import Softening
 
@@ -60,6 +61,8 @@ def _listen(connection: Connection, softening: Softening, reach: Reach, calls: S
             softening.soften(frame.number)
         elif isinstance(frame, Reply):
             reach.answered(frame)
+        elif isinstance(frame, Show):
+            _show(frame.head)
         elif isinstance(frame, Leave):
             calls.put(None)
         else:
@@ -81,6 +84,13 @@ def _work(
     while (call := calls.get()) is not None:
         connection.say(caller.call(call))
     return 0
+
+
+def _show(head: str) -> None:
+    from aioqueue.worker.stacks import of_thread, where
+
+    stack = where(of_thread(threading.main_thread().ident))
+    logger.warning("%s, in process %d. %s", head, os.getpid(), stack)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

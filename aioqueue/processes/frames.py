@@ -77,6 +77,12 @@ class Reply(Frame):
     failure: Failure | None
 
 
+class Show(Frame):
+    """It is to be said where the function is; `head` is what that begins with."""
+
+    head: str
+
+
 class Leave(Frame):
     """There is nothing more to do."""
 
@@ -169,7 +175,7 @@ class Logged(Frame):
     fields: dict[str, Any]
 
 
-ToChild = Start | Call | Soften | Reply | Leave
+ToChild = Start | Call | Soften | Reply | Show | Leave
 ToWorker = Ready | Broken | Returned | Raised | Ask | Logged
 
 _LENGTH: Final = struct.Struct("!I")

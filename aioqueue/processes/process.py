@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from aioqueue.processes.frames import HEAD, Frame, Leave, ToWorker, decode_for_worker, length, packed
+from aioqueue.processes.frames import HEAD, Frame, Leave, Show, ToWorker, decode_for_worker, length, packed
 
 _FOLDER: Final = str(Path(__file__).parents[2])
 _CODE: Final = (
@@ -98,6 +98,11 @@ class Process(asyncio.Protocol):
             self._unsent.append(data)
         elif not self._transport.is_closing():
             self._transport.write(data)
+
+    def show(self, head: str) -> None:
+        """Have it say to the log where its function is, after these words."""
+        if self.job is not None:
+            self.say(Show(head))
 
     def leave(self) -> None:
         """It is to end when it is through with what it does."""

@@ -36,6 +36,7 @@ class Incarnation:
     Attributes:
         status: what it says of itself to the broker.
         runner: the tasks in its hands, once it runs.
+        now: the broker's clock, ms since the epoch.
         burst: when it is to stop, if it is to stop when there is nothing left to do.
         lease_lost: it ended because the worker was taken for dead.
     """
@@ -52,6 +53,7 @@ class Incarnation:
         self._worker = worker
         self.status = status
         self._broker = broker
+        self.now = broker.now
         self._process = process
         self._stop = stopping.warm
         self._cold = stopping.cold

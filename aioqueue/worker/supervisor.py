@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
+from aioqueue.worker.showing import SHOW
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -53,6 +54,9 @@ class Supervisor:
 
     async def run(self) -> int:
         """Supervise; returns the exit code: 0 if all processes ended well."""
+        loop = asyncio.get_running_loop()
+        if SHOW is not None:
+            loop.add_signal_handler(SHOW, self._pass_on_to_all, SHOW)
         with on_stop_signals(self._signalled):
             return max(await asyncio.gather(*[self._keep(number) for number in range(1, self._count + 1)]))
 
@@ -116,6 +120,9 @@ class Supervisor:
 
     def _stop_all(self, number: signal.Signals) -> None:
         self._stop.set()
+        self._pass_on_to_all(number)
+
+    def _pass_on_to_all(self, number: signal.Signals) -> None:
         for process in self._processes.values():
             self._pass_on(process, number)
 

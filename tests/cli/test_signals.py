@@ -141,3 +141,83 @@ def test_beat_begins_again_with_the_schedules_of_now(aioqueue: Shell) -> None:
     beat.wait_for("with 1 schedule")
     beat.signal(signal.SIGTERM)
     assert beat.wait() == 0
+
+
+_BUSY = """
+import asyncio, time
+from pathlib import Path
+
+from aioqueue import AioQueue
+
+app = AioQueue("shop")
+
+
+def wait_for_wake(name: str) -> None:
+    Path(name).touch()
+    while not Path("wake").exists():
+        time.sleep(0.02)
+
+
+@app.task
+async def waits() -> None:
+    Path("waits").touch()
+    await inner()
+
+
+async def inner() -> None:
+    while not Path("wake").exists():
+        await asyncio.sleep(0.02)
+
+
+@app.task
+def thread() -> None:
+    wait_for_wake("thread")
+
+
+@app.task(pool="process")
+def process() -> None:
+    wait_for_wake("process")
+
+
+@app.task
+async def blocks() -> None:
+    wait_for_wake("blocks")
+"""
+
+
+def test_sigusr1_says_what_runs_and_where(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", _BUSY)
+    worker = aioqueue.worker()
+    ids = {name: aioqueue("call", "shop", name).out.strip() for name in ("waits", "thread", "process")}
+    eventually(lambda: all((aioqueue.folder / name).exists() for name in ids), "all run")
+    worker.signal(signal.SIGUSR1)
+    eventually(lambda: worker.err.count("in wait_for_wake") == 2, "the thread and the process say where they are")
+    said = worker.err.partition("SIGUSR1, 3 tasks run, 0 are ready")[2].split(" WARNING ")[1:]
+    [waits] = [one for one in said if f"shop.waits[{ids['waits']}]" in one]
+    assert "on the event loop" in waits
+    assert "in inner\n" in waits
+    [thread] = [one for one in said if f"shop.thread[{ids['thread']}]" in one]
+    assert "in a thread. It is here" in thread
+    assert 'wait_for_wake("thread")' in thread
+    asked, process = (one for one in said if f"shop.process[{ids['process']}]" in one)
+    assert "is asked where it is" in asked
+    assert 'wait_for_wake("process")' in process
+    assert "aioqueue/" not in process + thread + waits, "what is in every stack is left out"
+    (aioqueue.folder / "wake").touch()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+
+
+def test_sigusr1_says_what_blocks_the_event_loop(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", _BUSY)
+    worker = aioqueue.worker(*_SUPERVISED)
+    id = aioqueue("call", "shop", "blocks").out.strip()
+    eventually((aioqueue.folder / "blocks").exists, "it blocks")
+    worker.signal(signal.SIGUSR1)
+    worker.wait_for(f"shop.blocks[{id}] has been running for")
+    said = worker.err.partition(f"shop.blocks[{id}]")[2]
+    assert "in the event loop's thread, now" in said
+    assert "in wait_for_wake" in said
+    (aioqueue.folder / "wake").touch()
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
