@@ -15,7 +15,8 @@ from support.waiting import eventually
 from .conftest import Shell
 
 _IN_A_TERMINAL = """
-import fcntl, runpy, sys, termios
+import fcntl, runpy, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 sys.argv[1:] = ["worker", "shop:app"]
 runpy._run_module_as_main("aioqueue")

@@ -79,6 +79,7 @@ def _serve(orders: socket.socket) -> list[int]:
     if files:  # here begins a process of its own
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
         for file in (wakes, wake, *pipes.values()):
             os.close(file)
         orders.close()
