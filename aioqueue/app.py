@@ -23,6 +23,8 @@ from aioqueue.control import Control
 from aioqueue.core import Core, WayOut
 from aioqueue.dead_letters import DeadLetters
 from aioqueue.dispatch import Dispatch
+from aioqueue.events import EventInfo
+from aioqueue.events.listening import listen, wanted
 from aioqueue.exceptions import ConfigurationError, PayloadError
 from aioqueue.inspection import Inspect
 from aioqueue.message import encode_stamp
@@ -234,8 +236,7 @@ class AioQueue(Core):
 
         def listen(handler: _F) -> _F:
             self.signals.connect(which, handler, only)
-            for known in self.tasks.values():
-                self.surround(known)
+            self.surround_all()
             return handler
 
         return listen
@@ -393,6 +394,23 @@ class AioQueue(Core):
     def queues(self) -> Queues:
         """What waits: `app.queues.list()`, `app.queues.purge("email")`."""
         return Queues(self)
+
+    def events(self, *names: str, since: str | None = None) -> AsyncGenerator[EventInfo]:
+        """What happens to tasks and workers of all programs, while it does: `async for event in app.events("task_*")`.
+
+        It begins with a `worker_heartbeat` of each living worker, and goes on without an end; after a lost connection
+        where it was. Events are told while they are on: `events=True`, or `await app.control.enable_events()`. They
+        have the names of the signals, and `worker_heartbeat`, which comes every few seconds.
+
+        Args:
+            names: names or globs, such as "task_failure" and "worker_*"; by default all. Celery's are understood.
+            since: the `cursor` of an event: begin after it, and not with the workers; "" is with the oldest that is
+                kept.
+
+        Raises:
+            ConfigurationError: there are no events of such a name, or `since` is no cursor.
+        """
+        return listen(self, wanted(names, since), since)
 
     @cached_property
     def control(self) -> Control:

@@ -26,9 +26,9 @@ def arguments_text(
     """
     shown: list[str] = []
     for name, value in zip([*names, *[""] * len(args)], args, strict=False):
-        shown.append("***" if is_hidden(name, hidden) else _text(value))
+        shown.append("***" if is_hidden(name, hidden) else value_text(value))
     for name, value in kwargs.items():
-        shown.append(f"{name}={'***' if is_hidden(name, hidden) else _text(value)}")
+        shown.append(f"{name}={'***' if is_hidden(name, hidden) else value_text(value)}")
     text = ", ".join(shown)
     return text if len(text) <= _MOST else text[:_MOST] + "…"
 
@@ -53,7 +53,8 @@ def is_hidden(name: str, hidden: Collection[str]) -> bool:
     return any(word in lowered for word in hidden)
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as short text; whatever it is, this does not fail."""
     if type(value) is int or value is None or type(value) is bool or type(value) is float:
         return repr(value)
     try:

@@ -70,5 +70,33 @@ class Control:
         said = NewLimits(task=kinds.TEXT.of("The name of a task", task), soft=limits[0], hard=limits[1])
         return await ask(self._app, "time_limit", str, said, steers=True, destination=destination, timeout=timeout)
 
+    @awaited
+    async def enable_events(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Let it be told what happens to tasks and workers, for `app.events()`: "on". This lasts: workers and programs
+        that start later know of it, and those that only send within a minute. With `destination` it is for those
+        workers alone, and until they end.
+
+        Raises:
+            ConfigurationError: the broker keeps no events.
+        """
+        return await self._events(True, destination, timeout)
+
+    @awaited
+    async def disable_events(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Let it be told no more: "off"; as `enable_events`. It comes before the setting `events`, until it is enabled
+        again."""
+        return await self._events(False, destination, timeout)
+
+    async def _events(self, on: bool, destination: Destination | None, timeout: Seconds) -> Replies[str]:
+        broker = await self._app.broker()
+        if not broker.capabilities.events:
+            raise ConfigurationError(f"{broker.description} keeps no events. Nothing was changed.")
+        if destination is None:
+            await broker.want_events(on)
+            self._app.publisher.switch(on)
+            if not broker.capabilities.asked:
+                return Replies()
+        return await ask(self._app, "events", str, on, steers=True, destination=destination, timeout=timeout)
+
     def _spoken(self) -> Spoken:
         return Spoken(f"app {self._app.name!r}", "app.control", "app.sync.control")

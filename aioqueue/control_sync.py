@@ -106,3 +106,11 @@ class SyncControl:
         """Give a task other limits; see `Control.time_limit`."""
         told = self._control.time_limit(task, soft=soft, hard=hard, destination=destination, timeout=timeout)
         return self._portal.run(told)
+
+    def enable_events(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Let it be told what happens; see `Control.enable_events`."""
+        return self._portal.run(self._control.enable_events(destination=destination, timeout=timeout))
+
+    def disable_events(self, *, destination: Destination | None = None, timeout: Seconds = 1.0) -> Replies[str]:
+        """Let it be told no more; see `Control.disable_events`."""
+        return self._portal.run(self._control.disable_events(destination=destination, timeout=timeout))

@@ -22,6 +22,7 @@ from aioqueue.brokers.connect import connect, refuse_what_it_cannot
 from aioqueue.brokers.protocol import Broker, Outgoing
 from aioqueue.connections import Connections
 from aioqueue.discovery import Packages, modules_in
+from aioqueue.events.publisher import Publisher
 from aioqueue.exceptions import ConfigurationError, NotRegistered, suggest
 from aioqueue.logs import logger
 from aioqueue.options import SendOptions, arguments, checked
@@ -93,6 +94,7 @@ class Core(ABC):
         lifespan: called with the app, gives what a worker process enters once.
         observers: called with each message that was sent.
         signals: who listens to what happens.
+        publisher: tells others of it, while events are on.
         middlewares: what is around all of its tasks, the outermost first; see `aioqueue.around.middleware`.
         passes_through: some of them, or of a task's own, are to see what is sent.
         overrides: dependencies, and what is called in their place; the last word counts.
@@ -124,6 +126,7 @@ class Core(ABC):
         self.overrides: list[tuple[Any, Callable[..., Any]]] = []
         self.scope: WorkerScope | None = None
         self.signals = Signals()
+        self.publisher = Publisher(self.signals, conf, self.tasks, self.surround_all)
         self._connections = Connections(self._connect)
         self._task_cls = task_cls
         self._discoveries: list[tuple[Packages | None, str | None]] = []
@@ -225,6 +228,10 @@ class Core(ABC):
         layer = checked_layer(middleware, "What add_middleware takes")
         self.middlewares.append(layer)
         self.passes_through = self.passes_through or bool(standing((layer,), "around_send"))
+        self.surround_all()
+
+    def surround_all(self) -> None:
+        """Put around all tasks what is to be around them now."""
         for task in self.tasks.values():
             self.surround(task)
 
@@ -349,6 +356,7 @@ class Core(ABC):
         )
         broker = await connect(address, stack)
         refuse_what_it_cannot(broker, conf)
+        await self.publisher.open(broker, stack)
         for warning in broker.warnings:
             logger.warning("%s", warning)
         return broker

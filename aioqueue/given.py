@@ -67,6 +67,8 @@ class SettingsGiven(TypedDict, total=False):
     worker_max_tasks: int | None
     worker_max_memory: int | str | None
     beat_schedule: BeatSchedule
+    events: bool
+    events_max_length: int
     hidden_arguments: list[str] | tuple[str, ...]
 
 

@@ -107,7 +107,10 @@ class Settings(msgspec.Struct, kw_only=True):
         worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
         worker_max_memory: resident memory after which a worker process is replaced; None is no limit.
         beat_schedule: schedules by name, in Celery's form; see `aioqueue beat`.
-        hidden_arguments: names of arguments whose values are not shown in logs and lists.
+        events: programs and workers tell of their tasks in a stream, for `app.events()`; `app.control.enable_events()`
+            and `disable_events()` come before this.
+        events_max_length: about so many events are kept, the newest ones.
+        hidden_arguments: names of arguments whose values are not shown in logs, lists and events.
     """
 
     broker: str | None = None
@@ -159,6 +162,8 @@ class Settings(msgspec.Struct, kw_only=True):
     worker_max_tasks: int | None = None
     worker_max_memory: Given[int | None, int | str | None] = default(None)
     beat_schedule: Given[dict[str, Any], BeatSchedule] = default(msgspec.field(default_factory=dict))
+    events: bool = False
+    events_max_length: int = 100_000
     hidden_arguments: Given[list[str], list[str] | tuple[str, ...]] = default(
         msgspec.field(default_factory=lambda: list(HIDDEN))
     )
@@ -309,6 +314,7 @@ _POSITIVE = frozenset(
         "max_payload_size",
         "queue_max_length",
         "dead_letters_max_length",
+        "events_max_length",
         "task_time_limit",
         "task_soft_time_limit",
         "worker_concurrency",

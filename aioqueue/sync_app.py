@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.beat.sync import SyncSchedules
     from aioqueue.canvas.signatures import Signature
+    from aioqueue.events import EventInfo
     from aioqueue.queues import QueueInfo, Queues
 
 R = TypeVar("R")
@@ -57,6 +58,10 @@ class SyncApp:
     def revoke_by_stamp(self, key: str, value: Any, terminate: bool = False) -> None:
         """Revoke all that was sent until now with that stamp; see `AioQueue.revoke_by_stamp`."""
         self._portal.run(self._app.revoke_by_stamp(key, value, terminate))
+
+    def events(self, *names: str, since: str | None = None) -> Iterator[EventInfo]:
+        """What happens to tasks and workers, while it does; see `AioQueue.events`."""
+        return self._portal.each(self._app.events(*names, since=since))
 
     @cached_property
     def dead_letters(self) -> SyncDeadLetters:

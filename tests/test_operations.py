@@ -129,6 +129,36 @@ async def test_commands_per_task(app: AioQueue, client: Any, keep_results: bool)
     assert each <= (1.2 if keep_results else 0.2), commands
 
 
+async def test_events_cost_little_while_they_are_on(redis_url: str, client: Any) -> None:
+    app, tasks = AioQueue("cost", broker=redis_url, events=True), 2000
+
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app:
+        before = await counts(client)
+        await app.send_many(nothing.s() for _ in range(tasks))
+        async with asyncio.timeout(PATIENCE):
+            await app.worker(burst=True).run(install_signals=False)
+    commands = await counts(client) - before
+    # Each task has told of five moments, and that took a command for some hundreds of them.
+    assert await client.xlen("{cost:0}:events") <= tasks / 20
+    told = [commands[word] for word in ("xadd", "xrevrange", "get")]
+    assert sum(told) <= 1.1 * tasks, "each task is added to its queue, and the events come to a tenth of that at most"
+
+
+async def test_events_cost_nothing_while_they_are_off(app: AioQueue, redis_url: str) -> None:
+    @app.task
+    async def nothing() -> None: ...
+
+    async with app, app.worker():
+        await (await nothing.send()).get()
+        async with monitored(redis_url) as seen:
+            for _ in range(20):
+                await (await nothing.send()).get()
+    assert [words for _, words in seen if any(b":events" in word for word in words)] == []
+
+
 async def test_a_single_task_is_a_handful_of_commands(app: AioQueue, redis_url: str) -> None:
     # One that comes alone, to a worker that waits: read, settled, and nothing more than is needed to wait again.
     @app.task

@@ -134,6 +134,24 @@ class Handler:
             logger.error("%s was late %d times in a row; it is left out for %g s", self.name, _LATE_AT_MOST, _LEFT_OUT)
 
 
+class Tap(Handler):
+    """A function of our own, which takes no time: called at once, and nobody watches over it."""
+
+    def __init__(self, function: Callable[[Any], object]) -> None:
+        super().__init__(function, may_be_left_out=False)
+
+    async def call(self, about: str, *arguments: Any, within: float, keeps: bool = False) -> None:
+        """Call it."""
+        self.function(*arguments)
+
+    async def call_each(
+        self, about: str, calls: Sequence[tuple[Any, ...]], *, within: float, keeps: bool = False
+    ) -> None:
+        """Call it for each of many."""
+        for arguments in calls:
+            self.function(*arguments)
+
+
 async def called(thread: InThread, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function as a part of what runs here, a plain one in a thread. Context variables that it sets stay set;
     what it raises is raised.

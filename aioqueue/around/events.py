@@ -35,8 +35,7 @@ MOMENTS: Final[tuple[str, ...]] = (
 END_MOMENTS: Final = frozenset(TASK_MOMENTS) - {"task_sent", "task_received", "task_prerun"}
 """Those that come after a task's end, or that of one of its runs, is settled."""
 
-# What Celery calls them: its signals, and its events.
-_SPELLINGS: Final[dict[str, str]] = {
+SPELLINGS: Final[dict[str, str]] = {
     "after_task_publish": "task_sent",
     "task_started": "task_prerun",
     "task_succeeded": "task_success",
@@ -49,6 +48,7 @@ _SPELLINGS: Final[dict[str, str]] = {
     "worker_offline": "worker_shutdown",
     "beat_embedded_init": "beat_init",
 }
+"""What Celery calls them: its signals, and its events."""
 _INSTEAD: Final[dict[str, str]] = {
     "before_task_publish": "To change or refuse what is sent, write a middleware with around_send.",
     "task_unknown": "A task that no worker knows becomes a dead letter: listen to task_dead.",
@@ -158,12 +158,12 @@ def moment(name: object) -> str:
     """
     if isinstance(name, str):
         plain = name.replace("-", "_")
-        plain = _SPELLINGS.get(plain, plain)
+        plain = SPELLINGS.get(plain, plain)
         if plain in MOMENTS:
             return plain
         if plain in _INSTEAD:
             raise ConfigurationError(f"There is no moment {name!r}. {_INSTEAD[plain]} The handler hears of nothing.")
-    known = [*MOMENTS, *_SPELLINGS]
+    known = [*MOMENTS, *SPELLINGS]
     hint = suggest(name, known) if isinstance(name, str) else ""
     raise ConfigurationError(
         f"There is no moment {name!r}.{hint} There are {', '.join(MOMENTS)}. The handler hears of nothing."

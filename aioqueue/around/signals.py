@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 from aioqueue.around.calling import Handler
 from aioqueue.around.events import (
     END_MOMENTS,
+    MOMENTS,
     TASK_MOMENTS,
     BeatEvent,
     Event,
@@ -57,12 +58,14 @@ class Signals:
         heard: the moments that somebody listens to.
         hears_ends: somebody listens to one that comes after an end.
         under_way: what calls handlers beside, in all event loops.
+        tapped: what hears of all moments, before the others; see `tap`.
     """
 
     def __init__(self) -> None:
         self.heard: frozenset[str] = frozenset()
         self.hears_ends = False
         self.under_way: set[asyncio.Task[Any]] = set()
+        self.tapped: Handler | None = None
         self._handlers: dict[str, list[tuple[str | None, Handler]]] = {}
 
     def connect(self, name: str, function: Callable[..., Any], task: str | None) -> None:
@@ -89,14 +92,24 @@ class Signals:
             )
         _check_parameters(function, name)
         self._handlers.setdefault(which, []).append((task, Handler(function)))
-        self.heard |= {which}
+        self._look()
+
+    def tap(self, handler: Handler | None) -> None:
+        """Let it hear of all moments of all tasks; None: nothing does any more."""
+        self.tapped = handler
+        self._look()
+
+    def _look(self) -> None:
+        self.heard = frozenset(MOMENTS if self.tapped is not None else self._handlers)
         self.hears_ends = bool(self.heard & END_MOMENTS)
 
     def of(self, name: str, task: str | None = None) -> Sequence[Handler]:
         """Those that listen to a moment, of a task if it is one, in the order in which they came."""
         if name not in self.heard:
             return ()
-        return [handler for wanted, handler in self._handlers[name] if wanted is None or wanted == task]
+        known = self._handlers.get(name, ())
+        found = [handler for wanted, handler in known if wanted is None or wanted == task]
+        return found if self.tapped is None else [self.tapped, *found]
 
     def of_tasks(self) -> dict[str, set[str]]:
         """The moments that somebody listens to for one task only, by the name of that."""

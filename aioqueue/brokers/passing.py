@@ -23,6 +23,7 @@ from aioqueue.brokers.protocol import (
     Question,
     QueueStatus,
     Settlement,
+    StoredEvent,
     StoredLetter,
     StoredMessage,
     StoredSchedule,
@@ -188,6 +189,21 @@ class PassingBroker:
 
     def ask(self, question: Question) -> AsyncGenerator[Answer]:
         return self._inner.ask(question)
+
+    async def put_events(self, events: Sequence[bytes], *, keep: int) -> None:
+        await self._inner.put_events(events, keep=keep)
+
+    async def last_event(self) -> str:
+        return await self._inner.last_event()
+
+    def events_after(self, cursor: str) -> AsyncGenerator[Sequence[StoredEvent]]:
+        return self._inner.events_after(cursor)
+
+    async def events_wanted(self) -> bool | None:
+        return await self._inner.events_wanted()
+
+    async def want_events(self, wanted: bool) -> None:
+        await self._inner.want_events(wanted)
 
 
 class PassingConsumer:

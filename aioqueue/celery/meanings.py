@@ -106,7 +106,7 @@ KEPT_IN_THE_BROKER: Final = "results are kept in the broker in this version, and
 _NO_EXCHANGES: Final = (
     "there are no exchanges: a routing_key finds queues by their topics, Queue('email', topic='mail.#')"
 )
-_NO_EVENTS: Final = "events are not here yet; @app.on('task_failure') and the like are called in the worker"
+_ONE_STREAM: Final = "events are a stream in the broker, of which events_max_length are kept"
 _NO_REMOTE_CONTROL: Final = "remote control is not here yet"
 _SERVICE: Final = "that is for what starts the process to say: systemd, Docker, supervisord"
 _LOGGING: Final = "see --loglevel, --logformat and --logfile, or set up Python's logging before the worker starts"
@@ -155,6 +155,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "worker_autoscale": Meaning("worker_concurrency", _most),
     "worker_soft_shutdown_timeout": Meaning("worker_shutdown_timeout", _or_none),
     "worker_disable_prefetch": Meaning("worker_prefetch", _held_when_off, _is_none),
+    "worker_send_task_events": Meaning("events", _or_none),
     # Modules to import: `reading` puts them beside those of AioQueue(include=...).
     "imports": _missed("give the modules to the app: AioQueue(..., include=['shop.tasks'])"),
     "include": _missed("give the modules to the app: AioQueue(..., include=['shop.tasks'])"),
@@ -176,7 +177,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "task_create_missing_queue_exchange_type": _none(_NO_EXCHANGES),
     "task_queue_max_priority": _none("every queue has the priorities 0 to 9; Queue(priorities=...) gives it fewer"),
     "task_inherit_parent_priority": _none("a task has the priority that it, its call or its route says"),
-    "task_send_sent_event": _none(_NO_EVENTS),
+    "task_send_sent_event": _none("events=True tells of what is sent, too", True),
     "task_default_rate_limit": _missed(_RATES),
     "worker_disable_rate_limits": _none(_RATES, True),
     # Running.
@@ -240,7 +241,6 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "worker_proc_alive_timeout": _none(_BY_ITSELF),
     "worker_redirect_stdouts": _none("what a task prints goes where the worker's own output goes"),
     "worker_redirect_stdouts_level": _none("what a task prints goes where the worker's own output goes"),
-    "worker_send_task_events": _none(_NO_EVENTS),
     "worker_state_db": _none("what was revoked is kept in the broker"),
     "worker_timer": _none(_BY_ITSELF),
     "worker_timer_precision": _none(_BY_ITSELF),
@@ -266,7 +266,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
         for what in ("queue_ttl", "queue_expires", "queue_exclusive", "queue_durable", "exchange")
     },
     **{
-        f"event_{what}": _none(_NO_EVENTS, True)
+        f"event_{what}": _none(_ONE_STREAM, True)
         for what in (
             *("queue_expires", "queue_ttl", "queue_prefix", "queue_exclusive", "queue_durable"),
             *("serializer", "exchange"),

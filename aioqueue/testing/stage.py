@@ -86,6 +86,7 @@ class Stage:
         refuse_what_it_cannot(broker, conf)
         self._brokers.append(broker)
         stack.callback(self._brokers.remove, broker)
+        await self._app.publisher.open(broker, stack)
         return StagedBroker(broker, self, self._waiting)
 
     async def move_clock(self, milliseconds: int) -> None:

@@ -16,6 +16,7 @@ from aioqueue.worker.caretaker import Promoter, take_over, tidy
 from aioqueue.worker.committer import Committer
 from aioqueue.worker.departure import Departure
 from aioqueue.worker.fetcher import Fetcher
+from aioqueue.worker.heartbeat import beat_its_heart
 from aioqueue.worker.left_behind import leave_behind
 from aioqueue.worker.listening import Listener
 from aioqueue.worker.process import Process
@@ -127,6 +128,7 @@ class Incarnation:
             tidy(consumer),
             listener.run(),
             stop_when_used_up(worker, runner, self._stop),
+            beat_its_heart(worker, runner),
         ]
         departure = Departure(worker, runner, consumer, self._cold)
         try:

@@ -37,8 +37,17 @@ def _time_limit(worker: Worker, limits: NewLimits) -> Done:
     return Done(said)
 
 
+def _events(worker: Worker, on: bool) -> Done:
+    said = "on" if on else "off"
+    if worker.app.publisher.is_on != on:
+        worker.life.say(" was told from afar that events are %s", said)
+        worker.app.publisher.switch(on)
+    return Done(said)
+
+
 STEERS: Mapping[str, tuple[Any, Callable[[Worker, Any], Done]]] = {
     "shutdown": (None, _shutdown),
     "time_limit": (NewLimits, _time_limit),
+    "events": (bool, _events),
 }
 """What a worker can be told: the type of what is said with it, and who does it."""

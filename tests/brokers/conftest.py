@@ -38,6 +38,7 @@ CANNOT = {
     "front": "what is handed back does not come before the rest",
     "schedules": "it keeps no schedules",
     "asked": "its workers cannot be asked",
+    "events": "it keeps no events",
     "withdraws": "it stands still with the loop that it is in",
     "priorities": "it tells no priorities apart",
 }

@@ -172,7 +172,7 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         ("control ping -t 0", 2, "the seconds to wait"),
         ("inspect scheduled", 2, "wait in the broker"),
         ("inspect pign", 2, "Did you mean 'ping'"),
-        ("control enable_events", 2, "later version"),
+        ("control enable_events", 2, "app.control.enable_events"),
         ("control shutdown", 2, "SIGTERM"),
         ("control rate_limit shop.add 1/s", 2, "later version"),
         ("worker -I none.at.all", 1, "there is no module \x27none.at.all\x27"),

@@ -20,6 +20,7 @@ from aioqueue.brokers.protocol import (
     Outgoing,
     Question,
     QueueStatus,
+    StoredEvent,
     StoredLetter,
     StoredMessage,
     StoredSchedule,
@@ -28,6 +29,9 @@ from aioqueue.brokers.protocol import (
     WorkflowStatus,
 )
 from aioqueue.workflow import UNTOLD, Node, Part, Start, Told
+
+# So many events are read at once.
+_EVENTS_AT_ONCE = 1000
 
 _CAPABILITIES = Capabilities(shared=False, withdraws=False)
 
@@ -282,6 +286,45 @@ class MemoryBroker:
                 yield await answers.get()
         finally:
             self._store.questions.pop(question.id, None)
+
+    async def put_events(self, events: Sequence[bytes], *, keep: int) -> None:
+        """Add events."""
+        with self._store.lock:
+            self._store.events.add(events, keep)
+
+    async def last_event(self) -> str:
+        """The cursor of the newest event; "" if there is none."""
+        with self._store.lock:
+            return self._store.events.last
+
+    async def events_after(self, cursor: str) -> AsyncGenerator[Sequence[StoredEvent]]:
+        """The events after that one, as they come and without an end."""
+        listener: Inbox[None] = Inbox()
+        log = self._store.events
+        with self._store.lock:
+            log.listeners.add(listener)
+        try:
+            while True:
+                with self._store.lock:
+                    found = log.after(cursor, _EVENTS_AT_ONCE)
+                if found:
+                    cursor = found[-1].cursor
+                    yield found
+                else:
+                    await listener.get()
+        finally:
+            with self._store.lock:
+                log.listeners.discard(listener)
+
+    async def events_wanted(self) -> bool | None:
+        """What was said last of whether they are to be told."""
+        with self._store.lock:
+            return self._store.events.wanted
+
+    async def want_events(self, wanted: bool) -> None:
+        """Say whether they are to be told."""
+        with self._store.lock:
+            self._store.events.wanted = wanted
 
     def consumer(
         self, worker: WorkerStatus, *, visibility_timeout: float, dead_letters_max_length: int

@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from aioqueue.brokers.memory.events import EventLog
 from aioqueue.brokers.memory.inbox import Inbox
 from aioqueue.brokers.memory.leases import Leases
 from aioqueue.brokers.memory.letters import Letters
@@ -71,6 +72,7 @@ class Store:
         self.leases = Leases()
         self.records = Records(self.clock.now, self.lock)
         self.letters = Letters()
+        self.events = EventLog()
         self._stamps: Expiring[tuple[bytes, int]] = Expiring(self.clock.now)
         self.shelf = MemoryShelf(self.clock.now)
         self.workflows = Engine(self, self.shelf)
@@ -88,7 +90,7 @@ class Store:
     @_atomic
     def erase(self) -> None:
         """Hold nothing any more. Who waits or listens goes on doing so."""
-        for held in (self.queues.by_name, self.letters, self._lent, self._present, self.own_ids):
+        for held in (self.queues.by_name, self.letters, self.events, self._lent, self._present, self.own_ids):
             held.clear()
         for expiring in (
             self._stamps,

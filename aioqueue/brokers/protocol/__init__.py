@@ -22,6 +22,7 @@ schedules       Schedules
 leases                          Leases
 looking         Looking         Upkeep
 asking          Asking          Answering
+events          Events
 
 data            messages, deliveries, settlements, notices
 capabilities    what not every broker can do
@@ -55,6 +56,7 @@ from aioqueue.brokers.protocol.data import (
     most_of,
 )
 from aioqueue.brokers.protocol.delays import Delays
+from aioqueue.brokers.protocol.events import Events, StoredEvent
 from aioqueue.brokers.protocol.fetching import Fetching, Portion
 from aioqueue.brokers.protocol.leases import Leases
 from aioqueue.brokers.protocol.letters import DeadLetters
@@ -111,6 +113,7 @@ __all__ = [
     "Delays",
     "Delivery",
     "Due",
+    "Events",
     "Fetching",
     "Finding",
     "Health",
@@ -133,6 +136,7 @@ __all__ = [
     "Settlement",
     "Settling",
     "StampRevoked",
+    "StoredEvent",
     "StoredLetter",
     "StoredMessage",
     "StoredSchedule",

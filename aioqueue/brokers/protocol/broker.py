@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from aioqueue.brokers.protocol.asking import Answering, Asking
 from aioqueue.brokers.protocol.capabilities import Capabilities
 from aioqueue.brokers.protocol.delays import Delays
+from aioqueue.brokers.protocol.events import Events
 from aioqueue.brokers.protocol.fetching import Fetching
 from aioqueue.brokers.protocol.leases import Leases
 from aioqueue.brokers.protocol.letters import DeadLetters
@@ -29,7 +30,7 @@ class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Answ
         ...
 
 
-class Broker(Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Looking, Asking, Protocol):
+class Broker(Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Looking, Asking, Events, Protocol):
     """What a client has of the broker."""
 
     @property

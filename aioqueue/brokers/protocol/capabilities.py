@@ -16,6 +16,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         front: what is handed back or taken over comes before all else again.
         schedules: it keeps schedules.
         asked: its workers can be asked, and answer.
+        events: it keeps a stream of events.
         withdraws: `withdraw` reaches it while the worker's event loop stands still.
         priorities: how many of the ten priorities it tells apart; with 1 they are passed over.
     """
@@ -25,5 +26,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     front: bool = True
     schedules: bool = True
     asked: bool = True
+    events: bool = True
     withdraws: bool = True
     priorities: int = 10

@@ -13,6 +13,7 @@ from aioqueue.brokers.protocol import Capabilities, Lengths, Outgoing, StoredLet
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.asking import RedisAsking
 from aioqueue.brokers.redis.consumer import RedisConsumer
+from aioqueue.brokers.redis.events import RedisEvents
 from aioqueue.brokers.redis.examining import RedisExamining
 from aioqueue.brokers.redis.link import Argument, Link, text
 from aioqueue.brokers.redis.looking import RedisLooking
@@ -35,7 +36,7 @@ _IDS_AT_ONCE = 500
 _ALL = Capabilities()
 
 
-class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking, RedisExamining, RedisAsking):
+class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking, RedisExamining, RedisAsking, RedisEvents):
     """A namespace on a Redis or Valkey server: the sum of its subjects, as `Broker` is. The larger ones have files.
 
     Args:

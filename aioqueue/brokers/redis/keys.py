@@ -27,6 +27,8 @@ Everything of a namespace shares one hash tag, so that a script's keys are alway
     {ns:0}:answer:<client>        the last answer to a client's numbered requests
     {ns:0}:epoch, queues          the broker's process as last seen; set of queue names
     {ns:0}:queues:idle            hash: names of queues that were never used, and when that was noticed
+    {ns:0}:events                 stream of what is told of tasks and workers; an entry has many, packed
+    {ns:0}:events:on              '1' or '0': whether they are told, as was said last
     {ns:0}:notices, done:<client>, schedules:changes  channels
     {ns:0}:inspect, control, answers:<question>  channels: what workers are asked and told to do, what they answer
 """
@@ -92,6 +94,8 @@ class Keys:
         self.schedule_states = self.prefix + "schedules:state"
         self.schedule_changes = self.prefix + "schedules:changes"
         self.schedulers = self.prefix + "schedulers"
+        self.events = self.prefix + "events"
+        self.events_on = self.prefix + "events:on"
 
     @property
     def all(self) -> str:

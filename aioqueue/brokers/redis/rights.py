@@ -24,6 +24,7 @@ _WORDS: Final = """
     xack @q:default:0 workers 0-1
     xdel @q:default:0 0-1
     xpending @q:default:0 workers
+    xread streams @events 0
     xreadgroup group workers x streams @q:default:0 >
     xgroup create @q:default:0 workers 0
     xgroup delconsumer @q:default:0 workers x
