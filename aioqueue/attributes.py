@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, NoReturn, TypeVar
 
+from aioqueue.unanswered import Unanswered
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class AwaitedAttribute(Generic[T_co]):
+class AwaitedAttribute(Unanswered, Generic[T_co]):
     """`await result.status` asks the broker; without the `await` it is no answer, and to take it for one raises.
 
     Args:
@@ -26,27 +28,11 @@ class AwaitedAttribute(Generic[T_co]):
     def __await__(self) -> Generator[Any, Any, T_co]:
         return self._ask().__await__()
 
-    @property
     def _advice(self) -> str:
         return (
             f"result.{self._name} is asked of the broker: write `await result.{self._name}`, or `await result.info()`, "
             f"which has all of it. Where there is no event loop, `result.sync.{self._name}` waits for it."
         )
-
-    def _refuse(self) -> NoReturn:
-        raise TypeError(self._advice)
-
-    def __bool__(self) -> bool:
-        self._refuse()
-
-    def __eq__(self, other: object) -> bool:
-        self._refuse()
-
-    def __hash__(self) -> int:
-        self._refuse()
-
-    def __repr__(self) -> str:
-        return f"<{self._advice}>"
 
 
 class KnownResults(list[T]):
@@ -63,3 +49,17 @@ class KnownResults(list[T]):
 
     def __await__(self) -> Generator[Any, Any, list[T]]:
         return self._ask().__await__()
+
+
+class Elsewhere:
+    """An attribute that is not there, not even of the class, and says what is in its place.
+
+    Args:
+        says: that.
+    """
+
+    def __init__(self, says: str) -> None:
+        self._says = says
+
+    def __get__(self, owner: Any, kind: Any) -> NoReturn:
+        raise AttributeError(self._says)

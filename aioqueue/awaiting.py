@@ -18,9 +18,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
 import msgspec
 
 from aioqueue.logs import logger
+from aioqueue.unanswered import Unanswered
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+OF_RESULTS = frozenset(
+    {
+        *("id", "task_id", "name", "get", "wait", "join", "state", "status", "result", "results", "info", "task_info"),
+        *("ready", "successful", "failed", "completed_count", "as_completed", "watch", "traceback", "date_done"),
+        *("parent", "children", "graph", "group", "revoke", "resume", "forget", "sync"),
+    }
+)
+"""What results have, and those of Celery: what it is probably meant for where a call was not awaited."""
 
 _SENDS = frozenset({"send", "delay", "apply_async", "call", "send_many", "send_task", "requeue", "trigger"})
 
@@ -137,9 +147,6 @@ class _Call(msgspec.Struct, eq=False, order=False):
             _Passed,
             ("cr_await", "cr_code", "cr_frame", "cr_origin", "cr_running", "cr_suspended", "__name__"),
         )
-        id, get, state, status, result, ready, info, revoke = map(
-            _OfResults, ("id", "get", "state", "status", "result", "ready", "info", "revoke")
-        )
 
     def _refuse(self) -> NoReturn:
         advice = self._advice()
@@ -158,6 +165,12 @@ class _Call(msgspec.Struct, eq=False, order=False):
 
     def __repr__(self) -> str:
         return f"<coroutine {_spoken_of(self._owner).expression}.{self._method}(...)>"
+
+
+if not TYPE_CHECKING:
+    _Call.__name__ = _Call.__qualname__ = "coroutine"  # where Python says what it has not
+    for _name in OF_RESULTS:
+        setattr(_Call, _name, _OfResults(_name))
 
 
 def _spoken_of(owner: Speaks) -> Spoken:
@@ -189,6 +202,25 @@ def coroutine_function(function: F) -> F:
     return function
 
 
+def tell_dropped(owner: Speaks, written: str, name: str) -> None:
+    """Say that a composition was dropped that has not been sent, as it is of a call; for its `__del__`.
+
+    Args:
+        owner: the composition.
+        written: how it stands in code, where sending it is meant.
+        name: a word of that, by which the line that drops it is known.
+    """
+    subject, _, sync = _spoken_of(owner)
+    try:
+        logger.error(
+            "%s was not awaited%s: nothing was sent (%s). Write `await %s`, or, where there is no event loop, `%s`.",
+            *(written, _place(name), subject, written, sync),
+            stacklevel=3,
+        )
+    except Exception:  # at the interpreter's end there may be nothing left to tell it with
+        pass
+
+
 def _awaited(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     name = method.__name__
 
@@ -211,7 +243,7 @@ class _Asked:
         return self._method if owner is None else Question(self._method, owner)
 
 
-class Question:
+class Question(Unanswered):
     """A bound method, as any other; but to take it for the answer raises. To await it calls it, as Celery's users who
     have added an `await` expect: `await result.state`."""
 
@@ -233,7 +265,7 @@ class Question:
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
                 return getattr(self.__func__, name)
-            raise AttributeError(self._advice(), name=name, obj=self)
+            return super().__getattr__(name)
 
     def _advice(self) -> str:
         method: Any = self.__func__
@@ -241,22 +273,12 @@ class Question:
         is_awaited = inspect.iscoroutinefunction(inspect.unwrap(method))
         return f"`{call}` is a method, and not its answer: write `{'await ' if is_awaited else ''}{call}()`."
 
-    def _refuse(self) -> NoReturn:
-        raise TypeError(self._advice())
-
-    def __bool__(self) -> bool:
-        self._refuse()
-
     def __eq__(self, other: object) -> bool:
         if type(other) is not Question:
             self._refuse()
         return self.__self__ is other.__self__ and self.__func__ is other.__func__
 
-    def __hash__(self) -> int:
-        self._refuse()
-
-    def __repr__(self) -> str:
-        return f"<{self._advice()}>"
+    __hash__ = Unanswered._refuse  # type: ignore[assignment]
 
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from aioqueue.attributes import KnownResults
+from aioqueue.attributes import Elsewhere, KnownResults
 from aioqueue.awaiting import asked, awaited
 from aioqueue.brokers.protocol import Broker
 from aioqueue.exceptions import AioQueueError, ChordError, TimeoutError, UpstreamFailed
 from aioqueue.graph import Graph
 from aioqueue.kinds import Seconds
 from aioqueue.message import FINAL_STATES, Record, State, read_record
+from aioqueue.other_words import OF_RESULTS
 from aioqueue.payload.upstream import as_its_cause
 from aioqueue.result import AsyncResult
 from aioqueue.revoking import revoke
@@ -95,7 +96,7 @@ class GroupResult(AsyncResult[list[T]]):
 
     @awaited
     async def get(
-        self, timeout: Seconds | None = None, return_exceptions: bool = False, *, propagate: bool = True
+        self, timeout: Seconds | None = None, *, return_exceptions: bool = False, propagate: bool = True
     ) -> list[T]:
         """Wait for all members and return their results, in order.
 
@@ -326,6 +327,9 @@ class GroupResult(AsyncResult[list[T]]):
         from aioqueue.sync_results import SyncGroupResult
 
         return SyncGroupResult(self._app.portal, self)
+
+    if not TYPE_CHECKING:
+        restore = Elsewhere(f"GroupResult has no 'restore'. {OF_RESULTS['restore']}")
 
     def __repr__(self) -> str:
         return f"<GroupResult {self.id} of {len(self.results)}>"

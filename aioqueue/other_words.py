@@ -61,6 +61,67 @@ OF_CONTEXTS: Final[dict[str, str]] = {
 }
 """What Celery's `self` has in a task."""
 
+_ALL_THAT_IS_KNOWN: Final = "is in all that is known of the task: await result.info()"
+_WORKFLOW: Final = "Write await result.graph(), which has the whole workflow, or go through await result.children."
+_FROM_ITS_ID: Final = "Keep its id: app.result(id) finds it again, also a group, as long as its results are kept."
+_ITS_END: Final = (
+    "Let a task come after it, task.s(...).link(other.s()), or hear of its end by @app.on('task_success')."
+)
+_NO_SET: Final = "A GroupResult is what was sent as one; of other results ask each: await result.get()."
+
+OF_RESULTS: Final[dict[str, str]] = {
+    "task_id": "Write result.id.",
+    "wait": "Write await result.get(timeout=...).",
+    "maybe_throw": "Write await result.get().",
+    "maybe_reraise": "Write await result.get().",
+    "date_done": f"When it ended {_ALL_THAT_IS_KNOWN}, as its timings.ended.",
+    "worker": f"It {_ALL_THAT_IS_KNOWN}.",
+    "retries": f"It {_ALL_THAT_IS_KNOWN}.",
+    "args": f"As short text it {_ALL_THAT_IS_KNOWN}; the arguments themselves are not kept.",
+    "kwargs": f"As short text it {_ALL_THAT_IS_KNOWN}, in its args; the arguments themselves are not kept.",
+    "collect": _WORKFLOW,
+    "iterdeps": _WORKFLOW,
+    "build_graph": _WORKFLOW,
+    "get_leaf": "The result of a chain is that of its last task: get(timeout=...).",
+    "as_tuple": _FROM_ITS_ID,
+    "as_list": _FROM_ITS_ID,
+    "then": _ITS_END,
+    "on_ready": _ITS_END,
+    "backend": "Results are kept in the broker, and asked for by their ids: app.result(id).",
+    "revoke_by_stamped_headers": "Write await app.revoke_by_stamp(key, value).",
+    "join": "Write await result.get(timeout=...).",
+    "join_native": "Write await result.get(timeout=...).",
+    "iterate": "Write async for index, value in result.as_completed().",
+    "iter_native": "Write async for index, value in result.as_completed().",
+    "waiting": "Write not await result.ready().",
+    "save": _FROM_ITS_ID,
+    "restore": _FROM_ITS_ID,
+    "delete": "Write await result.forget().",
+    **dict.fromkeys(("add", "remove", "discard", "update", "clear"), _NO_SET),
+}
+"""What Celery's results have, and those of groups."""
+
+_NO_DICT: Final = "A canvas is no dict: its parts are attributes, and to_dict() writes all of it."
+_IN_PLACE: Final = (
+    "A single task can be run here and now, task.s(...).apply(); a composition is sent. In tests app.testing() runs it."
+)
+
+OF_CANVASES: Final[dict[str, str]] = {
+    "apply": _IN_PLACE,
+    "type": "The task is found by its name: app.tasks[signature.task].",
+    "name": "The name of its task is signature.task.",
+    "set_immutable": "Only single tasks can be immutable: give task.si(...) for those in it that take no result.",
+    "freeze": "Give it an id with set(task_id=...); the result that sending it gives has the others.",
+    "flatten_links": "What is called after it is in its links.",
+    "append_stamps": "Write stamp(key=value).",
+    "skew": "Give each member its countdown: task.s(...).set(countdown=...).",
+    "replace": "Write clone(), and set its args, kwargs and options.",
+    "reverse": "Its tasks are a list: chain(*reversed(canvas.tasks)).",
+    "from_dict": "Write signature(data).",
+    **dict.fromkeys(("keys", "values", "items", "update", "pop", "setdefault", "copy"), _NO_DICT),
+}
+"""What Celery's signatures have, and compositions of them."""
+
 EXCEPTIONS: Final[dict[str, str]] = {
     "AlreadyRegistered": "ConfigurationError",
     "BackendError": "BrokerUnavailable",
@@ -96,6 +157,19 @@ NAMES: Final[dict[str, str]] = {
 def asks_for_nothing(name: str, value: Any) -> bool:
     """Whether one of `OF_TASKS` says what is so anyway: Celery's users write such values out."""
     return value is None or (isinstance(value, tuple) and not value) or value is _AS_IT_IS.get(name)
+
+
+def without_a_loop(words: str) -> str:
+    """The same words for a program without an event loop."""
+    for before, after in (
+        ("await result.info()", "result.task_info()"),
+        ("await app.", "app.sync."),
+        ("app.result(", "app.sync.result("),
+        ("async for", "for"),
+        ("await ", ""),
+    ):
+        words = words.replace(before, after)
+    return words
 
 
 def instead(words: dict[str, str], name: str) -> str:

@@ -16,6 +16,7 @@ from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, read_record
+from aioqueue.other_words import OF_RESULTS, instead
 from aioqueue.payload.codec import decode, is_marked
 from aioqueue.payload.handles import Handle
 from aioqueue.revoking import revoke
@@ -41,6 +42,20 @@ async def value_of(sent: Any, timeout: Seconds | None = None) -> Any:
     if not isinstance(sent, AsyncResult):
         return sent
     return await cast("AsyncResult[Any]", sent).get(timeout=timeout)
+
+
+def has_not(result: object, name: str, put: Callable[[str], str] = str) -> AttributeError:
+    """What is raised where a result is asked for what it has not; of what Celery's have, it says what to write.
+
+    Args:
+        result: that.
+        name: of the attribute.
+        put: puts what to write into other words.
+    """
+    kind = type(result).__name__
+    found = put(instead(OF_RESULTS, name))
+    says = f"{kind} has no {name!r}.{found}" if found else f"{kind!r} object has no attribute {name!r}"
+    return AttributeError(says, name=name, obj=result)
 
 
 def _made_by_hand(of: Any, id: str) -> ConfigurationError:
@@ -538,6 +553,11 @@ class AsyncResult(Handle, Generic[R]):
 
     def _spoken(self) -> Spoken:
         return Spoken(f"task {self.id}{f' ({self.name})' if self.name else ''}", "result", "result.sync")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise has_not(self, name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AsyncResult) and other.id == self.id

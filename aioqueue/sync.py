@@ -6,7 +6,7 @@ The calls are carried out by an event loop in a thread of its own, one per app a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions
@@ -14,6 +14,7 @@ from aioqueue.sync_results import SyncGroupResult, SyncResult, in_sync
 
 if TYPE_CHECKING:
     from aioqueue.canvas.base import Canvas
+    from aioqueue.canvas.signatures import Signature
     from aioqueue.task import Task
 
 P = ParamSpec("P")
@@ -34,6 +35,13 @@ class SyncCanvas(Generic[R]):
 
     delay = send
 
+    def __call__(self, *args: Any, **kwargs: Any) -> SyncResult[R]:
+        """Celery's way to send it: `chain(...).sync()`, `chord(header).sync(body)`."""
+        canvas: Any = self._canvas
+        portal = canvas.app.portal
+        sent: Any = canvas(*args, **kwargs)
+        return SyncResult.of(portal, portal.run(sent.send() if hasattr(sent, "options") else sent))
+
     def call(self, *args: Any, timeout: Seconds | None = None, **kwargs: Any) -> R:
         """Send it and wait for its result."""
         portal = self._canvas.app.portal
@@ -48,6 +56,38 @@ class SyncCanvas(Generic[R]):
         """Send it with more arguments and options; see `Canvas.apply_async`."""
         portal = self._canvas.app.portal
         return SyncResult.of(portal, portal.run(self._canvas.apply_async(args, kwargs, **options)))
+
+
+class SyncSignature(SyncCanvas[R]):
+    """A signature whose methods wait; `task.s(...).sync`."""
+
+    def __init__(self, signature: Signature[R]) -> None:
+        super().__init__(signature)
+        self._signature = signature
+
+    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: it would not be sent, as compositions are.
+
+        Raises:
+            TypeError: always; it says what to write.
+        """
+        raise TypeError(
+            f"A single signature that is called runs its function here and now: write {self._signature!r}() for that, "
+            "without .sync, and .sync.send(...) to send it. Nothing was sent."
+        )
+
+    def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> SyncResult[R]:
+        """Run the task here and now, and send nothing; see `Task.apply`. A plain function is called in this thread."""
+        portal = self._canvas.app.portal
+        result = portal.run(self._signature.apply(args, kwargs, throw=throw, **options), lends=True)
+        return SyncResult.of(portal, result)
 
 
 class SyncGroup(SyncCanvas[list[T]]):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import msgspec
 
+from aioqueue.attributes import Elsewhere
 from aioqueue.awaiting import Spoken, asked
 from aioqueue.group_result import GroupResult
 from aioqueue.kinds import Seconds
 from aioqueue.message import State
+from aioqueue.other_words import OF_RESULTS, without_a_loop
 from aioqueue.payload.handles import Handle
-from aioqueue.result import AsyncResult
+from aioqueue.result import AsyncResult, has_not
 from aioqueue.task_info import TaskInfo
 
 if TYPE_CHECKING:
@@ -62,9 +65,42 @@ class SyncResult(Handle, Generic[R]):
         """No result is kept."""
         return self._result.ignored
 
-    def get(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R:
-        """Wait for the task's end and return its result; see `AsyncResult.get`."""
+    @property
+    def task_id(self) -> str:
+        """Celery's word for `id`."""
+        return self.id
+
+    @property
+    def queue(self) -> str:
+        """To which it was sent, "" where that is not known."""
+        return self._result.queue
+
+    def get(
+        self,
+        timeout: Seconds | None = None,
+        *,
+        propagate: bool = True,
+        interval: float | None = None,
+        disable_sync_subtasks: bool | None = None,
+    ) -> R:
+        """Wait for the task's end and return its result; see `AsyncResult.get`.
+
+        Args:
+            timeout, propagate: as there.
+            interval, disable_sync_subtasks: Celery's, of no effect: nothing is polled, and a task may wait for others.
+        """
         return in_sync(self._portal, self._portal.run(self._result.get(timeout, propagate=propagate)))
+
+    def wait(self, timeout: Seconds | None = None, *, propagate: bool = True, interval: float | None = None) -> R:
+        """Celery's word for `get`."""
+        return self.get(timeout, propagate=propagate)
+
+    def maybe_throw(self, propagate: bool = True) -> Any:
+        """Raise what the task has raised, if it has; else, without waiting, what `result` is: Celery's way to ask."""
+        known = self.task_info()
+        if propagate and known.exception is not None and known.ready:
+            raise known.exception
+        return known.outcome
 
     @property
     def state(self) -> str:
@@ -98,6 +134,21 @@ class SyncResult(Handle, Generic[R]):
     def traceback(self) -> str | None:
         """Where the task failed, as text."""
         return self.task_info().traceback
+
+    @property
+    def date_done(self) -> datetime | None:
+        """When the task ended, in UTC."""
+        return self.task_info().timings.ended
+
+    @property
+    def worker(self) -> str | None:
+        """The name of the worker."""
+        return self.task_info().worker or None
+
+    @property
+    def retries(self) -> int:
+        """How often the task has been retried."""
+        return self.task_info().retries
 
     @asked
     def ready(self) -> bool:
@@ -177,6 +228,11 @@ class SyncResult(Handle, Generic[R]):
     def _spoken(self) -> Spoken:
         return Spoken(f"task {self.id}", "result")
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise has_not(self, name, without_a_loop)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SyncResult) and other.id == self.id
 
@@ -213,16 +269,48 @@ class SyncGroupResult(SyncResult[list[T]]):
         return iter(self.results)
 
     def get(
-        self, timeout: Seconds | None = None, return_exceptions: bool = False, *, propagate: bool = True
+        self,
+        timeout: Seconds | None = None,
+        *,
+        return_exceptions: bool = False,
+        propagate: bool = True,
+        interval: float | None = None,
+        disable_sync_subtasks: bool | None = None,
     ) -> list[T]:
-        """Wait for all members and return their results, in order; see `GroupResult.get`."""
-        values = self._portal.run(self._group.get(timeout, return_exceptions, propagate=propagate))
+        """Wait for all members and return their results, in order; see `GroupResult.get`.
+
+        Args:
+            timeout, return_exceptions, propagate: as there.
+            interval, disable_sync_subtasks: as of `SyncResult.get`.
+        """
+        values = self._portal.run(self._group.get(timeout, return_exceptions=return_exceptions, propagate=propagate))
         return in_sync(self._portal, values)
+
+    def join(
+        self,
+        timeout: Seconds | None = None,
+        propagate: bool = True,
+        *,
+        interval: float | None = None,
+        disable_sync_subtasks: bool | None = None,
+    ) -> list[T]:
+        """Celery's word for `get`, with its order of arguments."""
+        return self.get(timeout, propagate=propagate)
+
+    join_native = join
+
+    @asked
+    def waiting(self) -> bool:
+        """Celery's way to ask whether a member has not ended."""
+        return not self._portal.run(self._result.ready())
 
     def as_completed(self) -> Iterator[tuple[int, T]]:
         """The members' results as they come: (index, value); see `GroupResult.as_completed`."""
         for index, value in self._portal.each(self._group.as_completed()):
             yield index, in_sync(self._portal, value)
+
+    if not TYPE_CHECKING:
+        restore = Elsewhere(f"SyncGroupResult has no 'restore'. {without_a_loop(OF_RESULTS['restore'])}")
 
     def __repr__(self) -> str:
         return f"<SyncGroupResult {self.id} of {len(self)}>"

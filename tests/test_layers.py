@@ -144,6 +144,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.task_classes",
             "aioqueue.task_failure",
             "aioqueue.task_info",
+            "aioqueue.unanswered",
             "aioqueue.url",
             "aioqueue.wording",
             "aioqueue.workflow",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, Unpack, cast, overload
 
-from aioqueue.awaiting import Spoken, awaited
+from aioqueue.awaiting import OF_RESULTS, Spoken, awaited
 from aioqueue.canvas.writing import plain_options
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions, overlaid
+from aioqueue.other_words import OF_CANVASES, instead
 
 if TYPE_CHECKING:
     from aioqueue.canvas.composites import chain
@@ -253,6 +254,20 @@ class Canvas(ABC, Generic[R_co]):
         name = f"{kind}(...)"
         return Spoken(f"a {kind}", name, f"{name}.sync")
 
+    def used(self) -> Self:
+        """Note that it is sent, or has become a part of another; returns itself. (`chord(header)(body)` tells where
+        nobody has used it.)"""
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __invert__(self) -> NoReturn:
+            name = self._spoken().expression
+            raise TypeError(
+                f"Celery's ~{name} sends it and waits: write await {name}.call(), or, where there is no event loop, "
+                f"{name}.sync.call(). Nothing was sent."
+            )
+
     def __or__(self, other: Canvas[T]) -> chain[T]:
         """This, and then the other with its result."""
         from aioqueue.canvas.composites import chained
@@ -276,7 +291,7 @@ class Canvas(ABC, Generic[R_co]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name in _OF_RESULTS:
+            if name in OF_RESULTS - _OWN_NAMES:
                 kind = type(self).__name__
                 raise AttributeError(
                     f"This {kind} has not been sent, so it has no {name!r}: result = await {kind}(...).send(), or "
@@ -284,14 +299,14 @@ class Canvas(ABC, Generic[R_co]):
                     name=name,
                     obj=self,
                 )
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            kind, found = type(self).__name__, instead(OF_CANVASES, name)
+            says = f"A {kind} has no {name!r}.{found}" if found else f"{kind!r} object has no attribute {name!r}"
+            raise AttributeError(says, name=name, obj=self)
 
     __hash__ = None  # type: ignore[assignment]
 
 
-_OF_RESULTS = frozenset(
-    ("id", "get", "state", "status", "result", "results", "info", "ready", "successful", "failed", "revoke", "children")
-)
+_OWN_NAMES = frozenset({"name"})
 
 
 def _stamp_value(name: str, value: tuple[Any, ...], parts: dict[str, Any]) -> Any:
@@ -341,7 +356,7 @@ def check_canvas(one: Any) -> Canvas[Any]:
         ConfigurationError: it cannot.
     """
     if isinstance(one, Canvas):
-        return cast("Canvas[Any]", one)
+        return cast("Canvas[Any]", one).used()
     hint = " Use task.s(...)." if hasattr(one, "function") else ""
     raise ConfigurationError(
         f"A canvas is made of signatures, chains, groups, chords and chunks, not of {one!r}.{hint} Nothing was sent."

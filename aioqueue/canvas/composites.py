@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-from aioqueue.awaiting import awaited
+from aioqueue.awaiting import Spoken, awaited, tell_dropped
 from aioqueue.canvas.base import Canvas, canvases, check_canvas, show
 from aioqueue.canvas.signatures import Signature
 from aioqueue.exceptions import ConfigurationError
@@ -269,7 +269,10 @@ class chord(Canvas[R]):
             return self.apply_async(**options)
         other = self if self.header.is_stream else self.clone()
         other.body = check_canvas(body)
-        return other.set(**options) if options else other
+        if options:
+            other.set(**options)
+        other.__class__ = cast("Any", _Called)
+        return other
 
     def __await__(self) -> Generator[Any, Any, AsyncResult[R]]:
         """Send it; gives its result, which is to be waited for by itself."""
@@ -302,6 +305,24 @@ class chord(Canvas[R]):
     def shown(self, levels: int) -> str:
         """`repr`, of so many levels."""
         return f"chord({show(self.header, levels)}, {show(self.body, levels)})"
+
+
+class _Called(chord[R]):
+    """What `chord(header)(body)` gives, until it is used: dropped before, it tells that it was not sent. With the first
+    use it is a chord as any other."""
+
+    if not TYPE_CHECKING:
+
+        def __getattribute__(self, name: str) -> Any:
+            if not name.startswith("_"):
+                object.__setattr__(self, "__class__", chord)
+            return object.__getattribute__(self, name)
+
+    def __del__(self) -> None:
+        tell_dropped(self, "chord(header)(body)", "chord")
+
+    def _spoken(self) -> Spoken:
+        return Spoken("a chord", "chord(header)(body)", "chord(header, body).sync.send()")
 
 
 class chunks(Canvas[list[list[T]]], Generic[T]):

@@ -17,9 +17,12 @@ from aioqueue.settings import HIDDEN
 if TYPE_CHECKING:
     from aioqueue.core import Core
     from aioqueue.result import AsyncResult
+    from aioqueue.sync import SyncSignature
     from aioqueue.task import Task
 
 R = TypeVar("R", covariant=True)
+
+_PARTS = ("task", "args", "kwargs", "options", "immutable")
 
 
 class Signature(Canvas[R]):
@@ -58,6 +61,10 @@ class Signature(Canvas[R]):
         if immutable is not None:
             self.immutable = kinds.FLAG.of("The option immutable", immutable)
         return super().set(**options)
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Celery's way to say `set(immutable=...)`."""
+        self.set(immutable=immutable)
 
     def known_app(self) -> Core | None:
         """The app of its task."""
@@ -117,6 +124,47 @@ class Signature(Canvas[R]):
             return await super().send(*args, **kwargs)
         args, kwargs = self.complete(args, kwargs)
         return await self.app.out.send(self.target, args, kwargs, self.options)
+
+    @awaited
+    async def apply(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        throw: bool = False,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[R]:
+        """Celery's way to run the task here and now, with `args` put before its own; see `Task.apply`.
+
+        Raises:
+            ConfigurationError: it has links or is a map, which are for what is sent; or the task is not known here.
+        """
+        target = self.target
+        if isinstance(target, str):
+            raise ConfigurationError(self.app.not_registered(target))
+        if not self.is_plain or self.spread:
+            what = f"is a {self.spread}" if self.spread else "has links of its own"
+            raise ConfigurationError(
+                f"{self!r} {what}, and apply() runs one call and nothing after it: send it. Nothing was run."
+            )
+        args, kwargs = self.complete(*arguments(args, kwargs))
+        return await target.apply(args, kwargs, throw=throw, **overlaid(self.options, options))
+
+    @property
+    def sync(self) -> SyncSignature[R]:
+        """The same for threads and programs without an event loop; see `Canvas.sync`."""
+        from aioqueue.sync import SyncSignature
+
+        return SyncSignature(self)
+
+    def __getitem__(self, part: str) -> Any:
+        """A part of it by its name, as of Celery's signatures, which are dicts: `sig["args"]`."""
+        if part in _PARTS:
+            return getattr(self, part)
+        raise TypeError(
+            f"A signature is no list or dict, and has no {part!r}: of it there are {', '.join(_PARTS)}, and to_dict() "
+            "writes all of it."
+        )
 
     def _spoken(self) -> Spoken:
         name = f"{self.task.rpartition('.')[2]}.s(...)"

@@ -172,7 +172,7 @@ class Worker:
                 clean = await incarnation.run(self._ready)
                 if not incarnation.lease_lost:
                     self.life.say(" has stopped")
-                    code = incarnation.burst.code(self.hostname) if incarnation.burst is not None else 0
+                    code = 0 if self.life.silent or incarnation.burst is None else incarnation.burst.code(self.hostname)
                     return code if clean else 1
                 # Another name: what was delivered under the old one belongs to others.
                 logger.warning("Worker %s was taken for dead, and starts again under a new identity", self.hostname)

@@ -18,7 +18,7 @@ from starlette.background import BackgroundTask
 from support.apps import MakeApp, working
 from support.waiting import PATIENCE
 
-from aioqueue import AioQueue, chain, group
+from aioqueue import AioQueue, chain, chord, group
 from aioqueue.result import AsyncResult
 
 
@@ -107,6 +107,61 @@ def test_one_that_is_kept_is_told_when_it_is_let_go(add: Any, caplog: pytest.Log
     assert error.startswith("add.delay(...) was not awaited: nothing was sent")
 
 
+def test_a_chord_that_got_its_body_and_was_not_sent(add: Any, caplog: pytest.LogCaptureFixture) -> None:
+    chord([add.s(1, 2)])(add.s(3))
+    (error,) = _errors(caplog)
+    assert error.startswith(f"chord(header)(body) was not awaited at {__file__}:")
+    assert (
+        "nothing was sent" in error and "or, where there is no event loop, `chord(header, body).sync.send()`" in error
+    )
+    assert Path(caplog.records[0].pathname) == Path(__file__)
+
+
+async def test_a_chord_that_is_used_tells_nothing(app: AioQueue, add: Any, caplog: pytest.LogCaptureFixture) -> None:
+    @app.task
+    async def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    def made() -> Any:
+        return chord([add.s(1, 2)])(total.s())
+
+    for kept in (
+        chain(made(), add.s(1)),
+        made() | add.s(1),
+        add.s(1, 2) | made(),
+        group(made() for _ in range(2)).tasks,
+        chord(made(), made()),
+        add.s(1, 2).link(made()),
+        made().to_dict(),
+        made().clone(),
+        made().set(queue="high"),
+    ):
+        assert kept is not None
+        del kept
+    async with app.testing():
+        await made()
+        await made().delay()
+    assert _errors(caplog) == []
+    assert type(made().used()) is chord
+
+
+@pytest.mark.parametrize(
+    "name", ["task_id", "wait", "successful", "failed", "children", "traceback", "forget", "parent", "results"]
+)
+def test_what_results_have_and_an_unawaited_call_has_not(add: Any, name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"has no '{name}': add\.delay\(\.\.\.\) was not awaited"):
+        getattr(add.delay(1, 2), name)
+
+
+def test_what_nothing_has_is_said_without_names_of_ours(add: Any) -> None:
+    call: Any = add.delay(1, 2)
+    with pytest.raises(AttributeError, match="'coroutine' object has no attribute 'color'"):
+        _ = call.color
+    with pytest.raises(TypeError, match="'coroutine' object is not iterable"):
+        list(call)
+    call.close()
+
+
 def test_what_an_unawaited_call_is_taken_for(add: Any, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(AttributeError, match=r"has no 'id': add\.delay\(\.\.\.\) was not awaited.*`await add\.delay"):
         _ = add.delay(1, 2).id
@@ -143,6 +198,22 @@ async def test_a_method_in_the_place_of_its_answer(app: AioQueue, add: Any) -> N
         assert result.ready()
     with pytest.raises(AttributeError, match=r"write `await result\.info\(\)`"):
         _ = result.info.meta
+    attribute: Any = result.result
+    for ask in (
+        lambda: attribute["x"],
+        lambda: attribute + 1,
+        lambda: 1 - attribute,
+        lambda: attribute < 2,
+        lambda: list(attribute),
+        lambda: len(attribute),
+    ):
+        with pytest.raises(TypeError, match=r"write `await result\.result`"):
+            ask()
+    with pytest.raises(AttributeError, match=r"write `await result\.result`"):
+        _ = attribute.get
+    method: Any = result.info
+    with pytest.raises(TypeError, match=r"write `await result\.info\(\)`"):
+        _ = method["current"]
     assert "await result.state()" in repr(result.state)
     assert await result.ready() is False and await result.state() == "SENT"
     assert result.ready == result.ready and inspect.ismethod(result.ready)

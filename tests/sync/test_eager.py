@@ -73,6 +73,30 @@ def test_tasks_that_send_and_wait(app: AioQueue) -> None:
     assert threads == {here()}
 
 
+@pytest.mark.parametrize("eager", [True, False])
+def test_tasks_that_run_inside_of_others_are_not_in_foreign_hands(
+    app: AioQueue, eager: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker inside leaves the one outside in its queue: that is as it should be."""
+
+    @app.task
+    def inner() -> int:
+        return 1
+
+    @app.task
+    def outer() -> int:
+        return inner.sync.send().get() + 1
+
+    if eager:
+        assert outer.sync.call() == 2
+    else:
+        with app.testing() as t:
+            sent = outer.sync.send()
+            t.drain()
+            assert sent.get() == 2
+    assert [record.getMessage() for record in caplog.records if "leaves in its queues" in record.getMessage()] == []
+
+
 def test_faults_and_limits_end_where_they_do_in_a_worker(app: AioQueue) -> None:
     @app.task(soft_time_limit=0.05)
     def slow() -> str:

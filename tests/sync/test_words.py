@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aioqueue import AioQueue, AsyncResult
+from aioqueue import AioQueue, AsyncResult, GroupResult, chain, chord, group
 from aioqueue.exceptions import ConfigurationError, PayloadError
 
 
@@ -135,3 +135,121 @@ def test_modules_that_are_wanted_now(app: AioQueue, tmp_path: Path, monkeypatch:
     assert list(app.tasks) == ["warehouse.tasks.pack"]
     with pytest.raises(ConfigurationError, match="there is no package 'nowhere'"):
         app.autodiscover_tasks(["nowhere"], force=True)
+
+
+# Results
+
+
+def test_a_synchronous_result_has_what_celerys_has(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    @app.task
+    def fail() -> None:
+        raise KeyError("x")
+
+    with app.testing() as t:
+        sent, failed, members = add.sync.delay(1, 2), fail.sync.delay(), group(add.s(1, 2)).sync.delay()
+        assert sent.maybe_throw() is None and members.waiting()
+        t.drain()
+        assert (sent.task_id, sent.queue, sent.worker, sent.retries) == (sent.id, "default", "testing", 0)
+        assert sent.date_done == sent.task_info().timings.ended and sent.date_done is not None
+        assert sent.get(interval=0.1, disable_sync_subtasks=False) == sent.wait(1, interval=0.1) == 3
+        assert sent.maybe_throw() == 3 and isinstance(failed.maybe_throw(propagate=False), KeyError)
+        with pytest.raises(KeyError):
+            failed.maybe_throw()
+        assert members.join() == members.join_native(5, True) == members.get(interval=0.1) == [3]
+        assert not members.waiting()
+    app.portal.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("args", r"task_info\(\)"),
+        ("kwargs", r"task_info\(\), in its args"),
+        ("collect", r"Write result\.graph\(\)"),
+        ("get_leaf", "get"),
+        ("as_tuple", r"app\.sync\.result\(id\) finds it again"),
+        ("then", "link"),
+        ("iterate", r"Write for index, value in result\.as_completed\(\)"),
+        ("save", r"app\.sync\.result\(id\) finds it again"),
+        ("restore", r"app\.sync\.result\(id\) finds it again"),
+    ],
+)
+def test_what_a_synchronous_result_has_not(app: AioQueue, name: str, says: str) -> None:
+    with app.testing():
+        members = group(app.signature("shop.add")).sync.send()
+        with pytest.raises(AttributeError, match=f"has no '{name}'.*{says}"):
+            getattr(members, name)
+    app.portal.close()
+
+
+async def test_what_a_result_calls_otherwise(app: AioQueue) -> None:
+    result: Any = app.result("an-id")
+    for name, says in (
+        ("task_id", r"result\.id"),
+        ("wait", r"await result\.get\(timeout"),
+        ("date_done", r"await result\.info\(\), as its timings\.ended"),
+        ("iterate", r"async for index, value in result\.as_completed"),
+        ("join", r"await result\.get"),
+        ("colour", "has no attribute 'colour'"),
+    ):
+        with pytest.raises(AttributeError, match=says):
+            getattr(result, name)
+    with pytest.raises(AttributeError, match=r"await app\.result|app\.result\(id\) finds it again"):
+        _ = GroupResult.restore  # type: ignore[attr-defined]
+
+
+# Canvases
+
+
+def test_celerys_ways_to_send_and_to_run_a_canvas(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    @app.task
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    assert add.s(1).sync.apply((2,)).get() == 3
+    with app.testing() as t:
+        header = [add.s(1, 1), add.s(2, 2)]
+        sent: list[Any] = [
+            chain(add.s(1, 2), add.s(1)).sync(),
+            group(header).sync(),
+            chord(header).sync(total.s()),
+            chord(header, total.s()).sync(),
+            add.chunks([(1, 2)], 1).sync(),
+        ]
+        t.drain()
+        assert [result.get() for result in sent] == [4, [2, 4], 6, 6, [[3]]]
+        with pytest.raises(TypeError, match=r"runs its function here and now.*\.sync\.send"):
+            add.s(1, 2).sync()
+    with pytest.raises(ConfigurationError, match="has links of its own, and apply"):
+        add.s(1, 2).set(link=add.s(1)).sync.apply()
+    app.portal.close()
+
+
+async def test_a_signature_has_what_celerys_has(app: AioQueue) -> None:
+    @app.task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    sig: Any = add.s(1, y=2).set(queue="high")
+    assert await (await add.s(1).apply((2,))).get() == 3
+    assert (sig["task"], sig["args"], sig["kwargs"], sig["options"]) == (add.name, (1,), {"y": 2}, {"queue": "high"})
+    sig.set_immutable(True)
+    assert sig.immutable and sig["immutable"]
+    with pytest.raises(TypeError, match="there are task, args, kwargs"):
+        _ = sig["chord_size"]
+    with pytest.raises(TypeError, match=r"await add\.s\(\.\.\.\)\.call\(\), or.*add\.s\(\.\.\.\)\.sync\.call\(\)"):
+        _ = ~sig
+    for name, says in (("freeze", r"set\(task_id=\.\.\.\)"), ("name", r"signature\.task"), ("keys", r"to_dict\(\)")):
+        with pytest.raises(AttributeError, match=says):
+            getattr(sig, name)
+    for name, says in (("apply", r"app\.testing\(\)"), ("set_immutable", r"task\.si"), ("skew", "countdown")):
+        with pytest.raises(AttributeError, match=says):
+            getattr(group(sig), name)
