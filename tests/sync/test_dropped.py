@@ -309,17 +309,3 @@ def test_in_a_program_without_logging(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr.count("add.delay(...) was not awaited") == 2
     assert "Traceback" not in done.stderr and "never awaited" not in done.stderr
-
-
-async def test_methods_of_a_class_of_tasks_may_stand_in_their_place(app: AioQueue) -> None:
-    from aioqueue import Task
-
-    class Audited(Task[..., Any]):
-        async def apply_async(self, *args: Any, **options: Any) -> Any:
-            return await super().apply_async(*args, **options)
-
-    @app.task(base=Audited)
-    async def add(x: int, y: int) -> int:
-        return x + y
-
-    assert (await add.apply_async((1, 2))).id
