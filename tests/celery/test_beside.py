@@ -43,7 +43,7 @@ CLAIMS: dict[str, str] = {
     "acks_are_early_unless_said": "`acks_late=False` is Celery's default: at most once",
     "a_worker_fetches_four_times_as_many": "`worker_prefetch_multiplier`",
     "names_of_exceptions": "MaxRetriesExceededError, TaskRevokedError, WorkerLostError, OperationalError",
-    "nobody_who_answers_a_ping_is_exit_code_69": "exit code 1, not 69, if no worker is alive",
+    "nobody_who_answers_a_ping_is_exit_code_69": "The exit code is 69 if none answers",
 }
 
 
