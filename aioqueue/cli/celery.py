@@ -66,8 +66,6 @@ OF_REMOTES: Final = (
 _LATER: Final = "comes with a later version"
 ELSEWHERE: Final[Mapping[str, str]] = {
     "amqp": "There is no AMQP. `aioqueue queues` lists the queues, `aioqueue queues purge NAME` empties one.",
-    "events": "In code, `async for event in app.events('task-*'):`, while they are on: events=True. `aioqueue workers` "
-    "and `aioqueue queues` show what there is.",
     "flower": f"A web page {_LATER}. `aioqueue workers`, `aioqueue queues`, `aioqueue dead` and `aioqueue schedule` "
     "show what there is, each with --json.",
     "graph": "`aioqueue workflow show ID` draws a workflow.",

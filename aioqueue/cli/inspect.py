@@ -70,8 +70,8 @@ _CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
     "pool_shrink": f"To change the concurrency from afar {_LATER} `aioqueue worker -c N`.",
     "pool_restart": "Stop the worker with SIGTERM, and start it again: what it has not ended goes back at once.",
     "autoscale": "`aioqueue worker -c N`: what is idle costs nothing.",
-    "enable_events": "`await app.control.enable_events()`, or `app.sync.control.enable_events()`.",
-    "disable_events": "`await app.control.disable_events()`, or `app.sync.control.disable_events()`.",
+    "enable_events": "`aioqueue events --enable`, or in code `await app.control.enable_events()`.",
+    "disable_events": "`aioqueue events --disable`, or in code `await app.control.disable_events()`.",
     "heartbeat": "Workers hold leases, which `aioqueue workers` shows.",
     "election": "Workers don't elect anybody.",
 }

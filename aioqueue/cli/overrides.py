@@ -16,7 +16,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class _Override(NamedTuple):
-    """An option and the setting that it is, under Celery's name where it has Celery's unit."""
+    """An option and the setting that it is, under Celery's name where it has Celery's unit. One of the type bool takes
+    no value."""
 
     names: tuple[str, ...]
     setting: str
@@ -77,13 +78,17 @@ _OVERRIDES: Final = (
         "MAX[,MIN]",
         "The same as -c MAX: what is idle costs nothing.",
     ),
+    _Override(("-E", "--task-events", "--events"), "events", bool, "", "Tell what happens: see aioqueue events."),
 )
 
 
 def override_options(command: _F) -> _F:
     """The options."""
     for one in reversed(_OVERRIDES):
-        command = click.option(*one.names, type=one.type, metavar=one.metavar, help=one.help)(command)
+        kind: dict[str, Any] = {"type": one.type, "metavar": one.metavar}
+        if one.type is bool:
+            kind = {"is_flag": True, "default": None}
+        command = click.option(one.parameter, *one.names, help=one.help, **kind)(command)
     return command
 
 
@@ -101,5 +106,5 @@ def override(app: AioQueue, given: Mapping[str, Any]) -> None:
 
 def words_of(given: Mapping[str, Any]) -> list[str]:
     """The same options, for the command of another process."""
-    found = ((one.names[-1], given[one.parameter]) for one in _OVERRIDES)
-    return [word for name, value in found if value is not None for word in (name, str(value))]
+    found = [(one.names[-1], given[one.parameter]) for one in _OVERRIDES if given[one.parameter] is not None]
+    return [word for name, value in found for word in ((name,) if value is True else (name, str(value)))]

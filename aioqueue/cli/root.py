@@ -36,6 +36,7 @@ _SECTIONS = {
         "doctor": "aioqueue.cli.doctor:doctor",
         "tasks": "aioqueue.cli.tasks:tasks",
         "workers": "aioqueue.cli.workers:workers",
+        "events": "aioqueue.cli.events:events",
         "queues": "aioqueue.cli.queues:queues",
         "dead": "aioqueue.cli.dead:dead",
         "schedule": "aioqueue.cli.schedule:schedule",

@@ -32,7 +32,6 @@ _logger = logging.getLogger("aioqueue.worker")
 _REPLACED = ("max_tasks_per_child", "max_memory_per_child")
 """Options of a process that is replaced when it has come so far."""
 _WITHOUT_EFFECT = (
-    Option(("-E", "--events", "--task-events"), "events are not here yet", flag=True),
     Option(("-O", "--optimization"), "the worker finds its own way to fetch"),
     Option(("--disable-prefetch",), "write --prefetch-multiplier 1: then it holds none ready", flag=True, needed=True),
     Option(("--discard", "--purge"), "empty the queues before: aioqueue queues purge NAME", flag=True, needed=True),

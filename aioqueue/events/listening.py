@@ -72,7 +72,8 @@ async def listen(app: Core, names: Collection[str], since: str | None) -> AsyncG
     cursor = await broker.last_event() if since is None else since
     if not (await broker.events_wanted() or app.publisher.is_on):
         logger.warning(
-            "Events of %r are off, so that nothing is heard: await app.control.enable_events(), or set events=True",
+            "Events of %r are off, so that nothing is heard: `aioqueue events --enable`, or in code await "
+            "app.control.enable_events(), or the setting events=True",
             app.name,
         )
     if since is None and HEARTBEAT in names:

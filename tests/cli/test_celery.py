@@ -64,7 +64,7 @@ def where() -> list[object]:
 @app.task
 def settings() -> dict[str, object]:
     names = ("task_time_limit", "task_soft_time_limit", "worker_max_tasks", "worker_max_memory", "worker_pool")
-    return {name: getattr(app.conf, name) for name in names}
+    return {name: getattr(app.conf, name) for name in (*names, "events")}
 """
 )
 
@@ -78,7 +78,7 @@ def test_a_whole_command_line(aioqueue: Shell) -> None:
     words += " --autoscale 3,10"
     worker = aioqueue.start(*words.split())
     worker.wait_for("is ready")
-    for option in ("--task-events", "--optimization", "--without-gossip", "--pidfile"):
+    for option in ("--optimization", "--without-gossip", "--pidfile"):
         assert len(re.findall(f"{option} has no effect", worker.err)) == 1
     settings, where, workers, status, ping = run_all(
         aioqueue,
@@ -94,6 +94,7 @@ def test_a_whole_command_line(aioqueue: Shell) -> None:
         "worker_max_tasks": 1000,
         "worker_max_memory": 500_000 * 1024,
         "worker_pool": "solo",
+        "events": True,
     }
     is_main, pid = result_of(where)
     assert is_main and pid != worker.pid, "the process is one that is replaced"
@@ -154,7 +155,6 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         ("beat --detach", 2, "it stays in the foreground"),
         ("--config celeryconfig worker", 2, "app.config_from_object"),
         ("flower --port=5555", 2, "aioqueue workers"),
-        ("events", 2, "aioqueue queues"),
         ("multi start w1", 2, "--processes"),
         ("list bindings", 2, "aioqueue queues"),
         ("migrate redis://a redis://b", 2, "not moved"),
