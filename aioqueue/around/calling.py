@@ -39,7 +39,12 @@ class Handler:
         function: a coroutine function, or a plain one.
         name: how it is called in the log; by default by its own name.
         may_be_left_out: for a while, if it is late again and again.
+
+    Attributes:
+        is_prompt: it takes no time, and its `function` may be called as it is.
     """
+
+    is_prompt = False
 
     def __init__(self, function: Callable[..., Any], name: str | None = None, *, may_be_left_out: bool = True) -> None:
         self.function = function
@@ -137,6 +142,8 @@ class Handler:
 class Tap(Handler):
     """A function of our own, which takes no time: called at once, and nobody watches over it."""
 
+    is_prompt = True
+
     def __init__(self, function: Callable[[Any], object]) -> None:
         super().__init__(function, may_be_left_out=False)
 
@@ -150,6 +157,18 @@ class Tap(Handler):
         """Call it for each of many."""
         for arguments in calls:
             self.function(*arguments)
+
+
+def are_prompt(handlers: Sequence[Handler]) -> bool:
+    """Whether none of them takes time."""
+    return all(handler.is_prompt for handler in handlers)
+
+
+def tell_now(handlers: Sequence[Handler], event: object) -> None:
+    """Call those of them that take no time."""
+    for handler in handlers:
+        if handler.is_prompt:
+            handler.function(event)
 
 
 async def called(thread: InThread, function: Callable[..., Any], *arguments: Any) -> Any:

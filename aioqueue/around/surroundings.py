@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aioqueue.around.calling import Handler, called
+from aioqueue.around.calling import Handler, are_prompt, called
 from aioqueue.around.dependencies import Dependencies
 from aioqueue.around.events import END_MOMENTS, TaskEvent
 from aioqueue.around.nesting import Step, steps, through
@@ -31,6 +31,7 @@ class Surroundings:
 
     Attributes:
         hears_ends: something is to be called after its ends.
+        is_prompt: all of that takes no time.
     """
 
     def __init__(self, app: Core, task: Task[..., Any]) -> None:
@@ -46,6 +47,7 @@ class Surroundings:
         self._prerun = app.signals.of("task_prerun", task.name)
         self._end_handlers = {name: found for name in END_MOMENTS if (found := app.signals.of(name, task.name))}
         self.hears_ends: bool = bool(self._hooks or self._end_handlers)
+        self.is_prompt = not self._hooks and all(map(are_prompt, self._end_handlers.values()))
 
     def __bool__(self) -> bool:
         return bool(

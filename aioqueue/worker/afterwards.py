@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aioqueue.around.calling import Handler, are_prompt, tell_now
 from aioqueue.around.events import TaskEvent
 from aioqueue.around.surroundings import Surroundings
 from aioqueue.brokers.protocol import Verdict
 from aioqueue.context import current
 from aioqueue.exceptions import Reject
 from aioqueue.hooks import ExceptionInfo
+from aioqueue.logs import logger
 from aioqueue.message import Message, State, headers_of
 from aioqueue.payload.codec import decode_call
 from aioqueue.payload.failure import Failure
@@ -52,6 +55,7 @@ class After(msgspec.Struct, eq=False):
         runtime: for how long that ran, in seconds.
         context: the run's context variables.
         place: among the task's moments.
+        is_prompt: all who hear of it take no time.
     """
 
     outcome: Outcome
@@ -59,6 +63,7 @@ class After(msgspec.Struct, eq=False):
     runtime: float | None
     context: contextvars.Context
     place: PlaceInLine
+    is_prompt: bool = False
 
 
 class Afterwards:
@@ -74,11 +79,13 @@ class Afterwards:
         self._app = app
         self._beside = beside
         self._hostname = hostname
+        self._plain = contextvars.copy_context()
 
     def received(self, run: Run) -> None:
         """It is to be run; its run waits until those who listen were told."""
         message, delivery, signals = run.message, run.delivery, self._app.signals
-        if not signals.of("task_received", message.task):
+        handlers = signals.of("task_received", message.task)
+        if not handlers:
             return
         event = TaskEvent(
             name="task_received",
@@ -91,6 +98,9 @@ class Afterwards:
             retries=message.retries,
             worker=self._hostname,
         )
+        if are_prompt(handlers) and self._beside.before(delivery.id) is None:
+            tell_now(handlers, event)
+            return
         about = f"task_received of {message.task}[{delivery.id}]"
         within = self._app.conf.signal_timeout
         self._beside.add(
@@ -106,10 +116,12 @@ class Afterwards:
         around: Surroundings | None = run.task.surroundings
         if around is None or not around.hears_ends:
             return None
+        runtime = (now - run.started) / 1000 if run.started else None
+        if around.is_prompt:
+            return After(outcome, run, runtime, self._plain, self._place(outcome), is_prompt=True)
         context = contextvars.copy_context()
         if run.context is not None and context.get(current) is not run.context:  # it is ended from outside
             context.run(current.set, run.context)
-        runtime = (now - run.started) / 1000 if run.started else None
         return After(outcome, run, runtime, context, self._place(outcome))
 
     def _place(self, outcome: Outcome) -> PlaceInLine:
@@ -118,23 +130,40 @@ class Afterwards:
 
     def settled(self, after: After, verdict: Verdict) -> asyncio.Future[None]:
         """This is what the broker made of it; gives what is done when all are told who are to be."""
-        if verdict is Verdict.APPLIED or verdict is Verdict.REVOKED:
-            self._beside.add(after.place, partial(self._tell, after, verdict), after.context)
+        place = after.place
+        if verdict is not Verdict.APPLIED and verdict is not Verdict.REVOKED:
+            self._beside.drop(place)
+        elif after.is_prompt and (place.before is None or place.before.done()):
+            self._tell_now(after, verdict)
+            self._beside.drop(place)
         else:
-            self._beside.drop(after.place)
-        return after.place.over
+            self._beside.add(place, partial(self._tell, after, verdict), after.context)
+        return place.over
 
     async def _tell(self, after: After, verdict: Verdict) -> None:
         """Call the hooks and handlers for what the broker made of an end; one after the other."""
-        outcome, run = after.outcome, after.run
-        value = outcome.value
-        if verdict is Verdict.REVOKED and outcome.state != State.REVOKED:
-            outcome = Outcome(State.REVOKED, None, outcome.settlement, outcome.message, REVOKED_BY_ID)
+        outcome, run, value = _applied(after.outcome, verdict), after.run, after.outcome.value
         try:
             traceback = Failure.of(value).report() if isinstance(value, BaseException) else ""
             if run is not None and run.task.surroundings is not None:
                 await self._hooks(run, run.task.surroundings, outcome, traceback)
-            await self._signals(after, outcome, traceback)
+            for event, handlers in self._events(after, outcome, traceback):
+                about = f"{event.name} of {event.task or '?'}[{event.task_id}]"
+                for handler in handlers:
+                    await handler.call(about, event, within=self._app.conf.signal_timeout)
+        finally:
+            if isinstance(value, BaseException) and outcome.state is not SUCCESS:
+                let_go(value)
+
+    def _tell_now(self, after: After, verdict: Verdict) -> None:
+        """The same, where all who hear of it take no time."""
+        outcome, value = _applied(after.outcome, verdict), after.outcome.value
+        try:
+            traceback = Failure.of(value).report() if isinstance(value, BaseException) else ""
+            for event, handlers in self._events(after, outcome, traceback):
+                tell_now(handlers, event)
+        except Exception:  # of our own
+            logger.exception("The end of task %s could not be told", after.place.id)
         finally:
             if isinstance(value, BaseException) and outcome.state is not SUCCESS:
                 let_go(value)
@@ -152,15 +181,12 @@ class Afterwards:
         if state != State.RETRY:
             await around.call_hook("after_return", about, state, value, id, run.args, run.kwargs, about_error)
 
-    async def _signals(self, after: After, outcome: Outcome, traceback: str) -> None:
-        signals, conf = self._app.signals, self._app.conf
+    def _events(self, after: After, outcome: Outcome, traceback: str) -> Iterator[tuple[TaskEvent, Sequence[Handler]]]:
+        """What is told of an end, and who listens to it."""
         name = outcome.message.task if outcome.message is not None else ""
         for moment in _moments(outcome, after.run is not None):
-            if handlers := signals.of(moment, name):
-                event = self._event(moment, after, outcome, traceback)
-                about = f"{moment} of {name or '?'}[{after.place.id}]"
-                for handler in handlers:
-                    await handler.call(about, event, within=conf.signal_timeout)
+            if handlers := self._app.signals.of(moment, name):
+                yield self._event(moment, after, outcome, traceback), handlers
 
     def _event(self, moment: str, after: After, outcome: Outcome, traceback: str) -> TaskEvent:
         run, message, value, delivery = after.run, outcome.message, outcome.value, outcome.settlement.delivery
@@ -186,6 +212,13 @@ class Afterwards:
             runtime=after.runtime,
             reason=outcome.why or None,
         )
+
+
+def _applied(outcome: Outcome, verdict: Verdict) -> Outcome:
+    """The end as the broker has it."""
+    if verdict is Verdict.REVOKED and outcome.state != State.REVOKED:
+        return Outcome(State.REVOKED, None, outcome.settlement, outcome.message, REVOKED_BY_ID)
+    return outcome
 
 
 def _moments(outcome: Outcome, has_run: bool) -> list[str]:

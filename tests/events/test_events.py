@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from support.apps import MakeApp, working
+from support.apps import Gate, MakeApp, working
 from support.waiting import until, within
 
 from aioqueue import AioQueue
@@ -229,3 +230,36 @@ async def test_wrong_use(app: AioQueue) -> None:
 async def test_who_listens_while_they_are_off_is_told(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
     async with app, hearing(app):
         await until(lambda: "enable_events" in caplog.text)
+
+
+async def test_a_lost_connection_loses_nothing(redis_url: str, client: Any) -> None:
+    app = AioQueue("tests", broker=redis_url, events=True)
+    async with app, hearing(app, "task_sent") as heard:
+        first = await app.send_task("nothing")
+        await until(lambda: len(heard) == 1)
+        await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        later = [await app.send_task("nothing") for _ in range(3)]
+        await until(lambda: len(heard) >= 4)
+    assert list(dict.fromkeys(event.task_id for event in heard)) == [first.id, *(one.id for one in later)]  # type: ignore[union-attr]
+
+
+async def test_a_handler_that_waits_keeps_the_order(make_app: MakeApp) -> None:
+    app = make_app(events=True)
+    gate = Gate()
+
+    @app.task(autoretry_for=(ValueError,), max_retries=1, retry_backoff=False, default_retry_delay=0)
+    async def fail() -> None:
+        raise ValueError
+
+    @app.on("task_retry")
+    async def wait(event: object) -> None:
+        await gate.wait()
+
+    async with working(app), hearing(app, "task_*") as heard:
+        await fail.send()
+        await until(lambda: gate.inside)
+        gate.open()
+        await until(lambda: heard.names().count("task_postrun") == 2)
+    names = [name for name in heard.names() if name != "task_sent"]
+    once = ["task_received", "task_prerun"]
+    assert names == [*once, "task_retry", "task_postrun", *once, "task_failure", "task_dead", "task_postrun"]
