@@ -10,7 +10,7 @@ import click
 
 from aioqueue.cli.asking import asked_options, show_answers
 from aioqueue.cli.celery import OF_REMOTES, tell_without_effect
-from aioqueue.cli.groups import Command
+from aioqueue.cli.groups import Command, Group
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.exceptions import suggest
 
@@ -100,6 +100,8 @@ def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Comma
             return
         tell_without_effect(OF_REMOTES, {"_timeout": timeout, "_destination": destination})
         found = getattr(import_module(f"aioqueue.cli.{does.name}"), does.name)
+        if isinstance(found, Group) and found.default is not None:
+            found = found.commands[found.default]
         context = click.get_current_context()
         context.invoke(found, words=tuple(rest[does.skip :]), as_json=as_json, **does.options)
 

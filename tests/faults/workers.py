@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 from support.nursery import TESTS, Child, Nursery
 
-_IMPORTED = ("faults.tasks", "aioqueue.beat.running", "aioqueue.brokers.redis", "aioqueue.worker.worker")
+_IMPORTED = ("faults.tasks", "aioqueue.beat.running", "aioqueue.brokers.redis.broker", "aioqueue.worker.worker")
 
 
 def worker_nursery() -> Nursery:

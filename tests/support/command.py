@@ -25,7 +25,7 @@ _MUCH_TIME = 60.0  # seconds
 _IMPORTED = (
     *(f"aioqueue.cli.{file.stem}" for file in sorted(_CLI.glob("[!_]*.py")) if file.stem != "demo"),
     *("asyncio", "uvloop", "aioqueue.app", "aioqueue.worker", "aioqueue.worker.supervisor", "aioqueue.beat.running"),
-    *("aioqueue.brokers.redis", "aioqueue.brokers.memory", "aioqueue.startup", "aioqueue.task_logger"),
+    *("aioqueue.brokers.redis.broker", "aioqueue.brokers.memory", "aioqueue.startup", "aioqueue.task_logger"),
 )
 
 
