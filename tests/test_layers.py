@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("the app's public face", ("aioqueue.app", "aioqueue.control_sync", "aioqueue.sync_app")),
     (
         "the loops that run for as long as a process does",
-        ("aioqueue.worker", "aioqueue.processes", "aioqueue.beat", "aioqueue.startup"),
+        ("aioqueue.worker", "aioqueue.deputy", "aioqueue.processes", "aioqueue.beat", "aioqueue.startup"),
     ),
     ("the way out", ("aioqueue.dispatch",)),
     (

@@ -20,6 +20,7 @@ from aioqueue.brokers.protocol import (
     Notice,
     Outgoing,
     Portion,
+    Proxy,
     Question,
     QueueStatus,
     Settlement,
@@ -245,6 +246,9 @@ class PassingConsumer:
 
     def renew(self) -> bool:
         return self._inner.renew()
+
+    def proxy(self) -> Proxy | None:
+        return self._inner.proxy()
 
     def notices(self) -> AsyncIterator[Notice]:
         return self._inner.notices()

@@ -161,6 +161,7 @@ def worker(
         shutdown_timeout=shutdown_timeout,
         burst="now" if burst_now else burst,
         beat=beat,
+        logging_words=(loglevel, logformat, logfile),
         restart=restart,
         banner=not supervised and logformat == "text" and logging.getLogger().isEnabledFor(logging.INFO),
     )
@@ -256,12 +257,14 @@ async def _work(
     shutdown_timeout: float | None,
     burst: bool | Literal["now"],
     beat: bool,
+    logging_words: tuple[str, str, str | None],
     restart: Restart,
     banner: bool,
 ) -> int:
     import asyncio
 
     from aioqueue.cli.leaving import MOMENT, Exit
+    from aioqueue.deputy.appointing import Deputy
     from aioqueue.exiting import leave
     from aioqueue.worker import Worker
     from aioqueue.worker.showing import show_on_signal
@@ -297,7 +300,13 @@ async def _work(
             _logger.info("Worker %s of the app %s starts on %s", it.hostname, app.name, broker.description)
 
     it.on_connected = tell
-    code = await it.run(install_signals=True)
+    if Deputy.is_possible():
+        it.deputy = Deputy(f"{set_up_logging.__module__}:{set_up_logging.__name__}", *logging_words)
+    try:
+        code = await it.run(install_signals=True)
+    finally:
+        if it.deputy is not None:
+            it.deputy.close()
     leaving.within(MOMENT, code)
     if it.left_behind:
         leaving.now(code)

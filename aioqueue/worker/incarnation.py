@@ -114,7 +114,9 @@ class Incarnation:
         listener = Listener(consumer, runner, promoter, answers)
         withdraws = self._broker.capabilities.withdraws
         watch = LoopWatch(runner.running, runner.withdrawal.withdraw if withdraws else None)
-        renewer = Renewer(consumer, self._timeout, self._lost.set, runner.start_ready, watch)
+        renewer = Renewer(
+            consumer, self._timeout, self._lost.set, runner.start_ready, watch, worker.deputy, worker.hostname
+        )
         runner.may_start = renewer.stands
         if not await self._join():
             await consumer.close()

@@ -1,8 +1,9 @@
 """The thread that keeps a worker's lease alive.
 
 In a thread of its own, with a connection of its own, so that a task that blocks the event loop is not taken for a dead
-worker (D3). The same thread watches the loop, see `blocking`. The lease is counted by a clock
-that goes on while the host is suspended, as the broker's does; the loop by one that stands still, as the loop does.
+worker (D3); what blocks that thread as well, the deputy is for. The same thread watches the loop, see `blocking`. The
+lease is counted by a clock that goes on while the host is suspended, as the broker's does; the loop by one that stands
+still, as the loop does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import suppress
 
 from aioqueue import clock
 from aioqueue.brokers.protocol import Consumer
+from aioqueue.deputy.appointing import Deputy
 from aioqueue.logs import logger
 from aioqueue.worker.blocking import LOOK_EVERY, LoopWatch
 
@@ -29,6 +31,8 @@ class Renewer:
         lost: called in the event loop when the lease turns out to be lost.
         resumed: called there when it stands again after it may have been lost.
         watch: looks at the loop meanwhile.
+        deputy: renews when this thread cannot, if there is one.
+        hostname: the worker's name.
     """
 
     def __init__(
@@ -38,6 +42,8 @@ class Renewer:
         lost: Callable[[], None],
         resumed: Callable[[], None],
         watch: LoopWatch,
+        deputy: Deputy | None,
+        hostname: str,
     ) -> None:
         self._consumer = consumer
         self._timeout = visibility_timeout
@@ -46,6 +52,8 @@ class Renewer:
         self._renewed = clock.seconds()
         self._loop = asyncio.get_running_loop()
         self._watch = watch
+        self._deputy = deputy
+        self._hostname = hostname
         self._closed = threading.Event()
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=f"aioqueue-renewer-{consumer.id}", daemon=True)
@@ -55,6 +63,11 @@ class Renewer:
     def start(self) -> None:
         """Start the thread; the lease has just been taken out."""
         self._renewed = clock.seconds()
+        proxy = None if self._deputy is None else self._consumer.proxy()
+        if self._deputy is None or proxy is None:
+            self._deputy = None
+        else:
+            self._deputy.hold(self._hostname, self._timeout, proxy)
         self._thread.start()
 
     def stands(self) -> bool:
@@ -74,12 +87,16 @@ class Renewer:
         try:
             self._renew()
         finally:
+            if self._deputy is not None:
+                self._deputy.release()
             self._call(self._ended.set)
 
     def _renew(self) -> None:
         due = clock.seconds() + self._timeout / 4
         while not self._closed.wait(max(0.01, min(LOOK_EVERY, due - clock.seconds()))):
             self._look()
+            if self._deputy is not None:
+                self._deputy.beat()
             now = clock.seconds()
             if now < due:
                 continue

@@ -34,6 +34,7 @@ from aioqueue.worker.stopping import Stopping
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
+    from aioqueue.deputy.appointing import Deputy
 
 
 class Worker:
@@ -63,6 +64,7 @@ class Worker:
         hostname, concurrency, pool: as in the arguments, with the defaults filled in.
         consuming, stopping: what it consumes; what it was told.
         on_connected: awaited when its broker is there, before it begins.
+        deputy: renews its lease while something holds the interpreter.
     """
 
     def __init__(
@@ -92,11 +94,8 @@ class Worker:
         self.consuming = Consuming(app, queues, exclude)
         self.pool: str = conf.worker_pool if pool is None else POOL.of("A worker's pool", pool)
         self.concurrency = 1 if self.pool == "solo" else concurrency or conf.worker_concurrency
-        self.shutdown_timeout = (
-            conf.worker_shutdown_timeout
-            if shutdown_timeout is None
-            else kinds.SECONDS.of("A worker's shutdown_timeout", shutdown_timeout)
-        )
+        within = conf.worker_shutdown_timeout if shutdown_timeout is None else shutdown_timeout
+        self.shutdown_timeout = kinds.SECONDS.of("A worker's shutdown_timeout", within)
         self.burst = burst
         self.beat: bool = kinds.FLAG.of("A worker's beat", beat)
         self.retry_now = retry_now
@@ -105,6 +104,7 @@ class Worker:
         self._in_vain: StoppedBefore | None = None
         self._background: asyncio.Task[int] | None = None
         self.incarnation: Incarnation | None = None
+        self.deputy: Deputy | None = None
         self.on_connected: Callable[[Broker], Awaitable[None]] | None = None
         self.life = Life(self, silent=is_eager)
         self.stopping = Stopping(self.life)
@@ -150,8 +150,8 @@ class Worker:
             self.consuming.tell(self.hostname)
             self.life.tell_unheard()
             try:
-                name, stop = f"Worker {self.hostname}", self.stopping.warm
-                async with connected(self.app, name, stop, patient=not self.burst) as broker:
+                who = f"Worker {self.hostname}"
+                async with connected(self.app, who, self.stopping.warm, patient=not self.burst) as broker:
                     if self.on_connected is not None:
                         await self.on_connected(broker)
                     with using(self.app):

@@ -98,6 +98,9 @@ class MemoryConsumer:
         """Extend the lease; called from a thread. False: it is lost."""
         return self._store.leases.extend(self.id, self._lease_end())
 
+    def proxy(self) -> None:
+        """Nobody else has this memory."""
+
     async def promote(self) -> float | None:
         """Queue what is due; returns the seconds until the next one is."""
         return self._store.promote()

@@ -58,7 +58,7 @@ from aioqueue.brokers.protocol.data import (
 from aioqueue.brokers.protocol.delays import Delays
 from aioqueue.brokers.protocol.events import Events, StoredEvent
 from aioqueue.brokers.protocol.fetching import Fetching, Portion
-from aioqueue.brokers.protocol.leases import Leases
+from aioqueue.brokers.protocol.leases import Leases, Proxy
 from aioqueue.brokers.protocol.letters import DeadLetters
 from aioqueue.brokers.protocol.looking import UNUSED_FOR, Looking, Upkeep
 from aioqueue.brokers.protocol.records import Records, Watch
@@ -126,6 +126,7 @@ __all__ = [
     "Notice",
     "Outgoing",
     "Portion",
+    "Proxy",
     "Question",
     "QueueStatus",
     "Records",

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aioqueue.brokers.protocol.data import Notice
+
+
+class Proxy(NamedTuple):
+    """How a lease is renewed in another process.
+
+    Attributes:
+        maker: what is called there, as `module:name`; what it gives has a `renew()` like that of `Leases`.
+        about: its arguments, as plain data.
+    """
+
+    maker: str
+    about: dict[str, Any]
 
 
 class Leases(Protocol):
@@ -26,6 +38,10 @@ class Leases(Protocol):
 
     def renew(self) -> bool:
         """Extend the lease by the visibility timeout; called from a thread. False: the lease is lost."""
+        ...
+
+    def proxy(self) -> Proxy | None:
+        """How another process renews the lease that was taken out; None where none can."""
         ...
 
     async def take_over(self) -> float:

@@ -12,7 +12,7 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from aioqueue import clock
-from aioqueue.brokers.protocol import UNUSED_FOR, Answer, Delivery, Left, Notice, WorkerStatus
+from aioqueue.brokers.protocol import UNUSED_FOR, Answer, Delivery, Left, Notice, Proxy, WorkerStatus
 from aioqueue.brokers.redis import link, values
 from aioqueue.brokers.redis.complaints import Complaints, problem_of, shown
 from aioqueue.brokers.redis.keys import Keys, streams
@@ -118,6 +118,9 @@ class RedisConsumer:
             self._clock.learn(reply - offset, asked)
             self._lease_end = reply + self._lease
         return bool(reply)
+
+    def proxy(self) -> Proxy:
+        return self._renewals.proxy(self._keys.prefix, self.id, self._lease, self._offset())
 
     async def take_over(self) -> float:
         if self._neighbours is None:

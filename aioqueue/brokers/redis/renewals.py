@@ -8,6 +8,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
+from aioqueue.brokers.protocol import Proxy
 from aioqueue.brokers.redis.link import Argument, pack, text
 from aioqueue.brokers.redis.scripts import script
 from aioqueue.brokers.redis.server import Server
@@ -28,6 +29,11 @@ class Renewals:
     def renew(self, prefix: str, worker: str, lease: int, offset: int) -> int:
         """Renew the lease for `lease` ms. Returns what the server's clock says, or 0 when the lease is lost."""
         return self._run("renew", prefix, worker, lease, offset)
+
+    def proxy(self, prefix: str, worker: str, lease: int, offset: int) -> Proxy:
+        """How another process renews that."""
+        about = {"url": self._server.url, "timeout": self._timeout, "arguments": [prefix, worker, lease, offset]}
+        return Proxy(f"{__name__}:{RenewalElsewhere.__name__}", about)
 
     def hand_back(self, prefix: str, worker: str, streams: Sequence[str], held: Container[str], most: int) -> int:
         """Hand back what is lent to the worker but not named among `held`, so many at once; returns how many.
@@ -72,3 +78,21 @@ class Renewals:
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
+
+
+class RenewalElsewhere:
+    """Renews one lease in another process than its worker's.
+
+    Args:
+        url: of the server.
+        timeout: seconds that an answer may take.
+        arguments: those of `Renewals.renew`.
+    """
+
+    def __init__(self, url: str, timeout: float, arguments: tuple[str, str, int, int]) -> None:
+        self._renewals = Renewals(Server(url), timeout)
+        self._arguments = arguments
+
+    def renew(self) -> bool:
+        """Renew it. False: it is lost."""
+        return bool(self._renewals.renew(*self._arguments))
