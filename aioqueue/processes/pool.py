@@ -16,6 +16,8 @@ from aioqueue.processes.crossing import error_of, stub, value_of
 from aioqueue.processes.frames import Ask, Broken, Call, Logged, Raised, Ready, Returned, Soften, ToWorker
 from aioqueue.processes.importing import start_of
 from aioqueue.processes.process import Process
+from aioqueue.wording import counted
+from aioqueue.worker.memory import resident_memory
 from aioqueue.worker.run import Run
 from aioqueue.workflow import NoValue, Value
 
@@ -82,6 +84,8 @@ class Pool:
         self._app = app
         self._hostname = hostname
         self._begins = begins
+        self._max_tasks = app.conf.worker_max_tasks
+        self._max_memory = app.conf.worker_max_memory
         self._most = app.conf.worker_process_concurrency or _cores()
         self._idle: list[Process] = []
         self._waiting: deque[Job] = deque()
@@ -116,7 +120,10 @@ class Pool:
         self._closed = True
         self._waiting.clear()
         for process in list(self._all):
-            process.kill() if process.job is not None or not process.is_ready else process.leave()
+            if process.job is not None or not (process.is_ready or process.is_last):
+                process.kill()
+            elif not process.is_last:
+                process.leave()
         self._idle.clear()
         await self._until_over(_PATIENCE)
         if self._all:
@@ -136,11 +143,12 @@ class Pool:
 
     # Children
 
-    def _grow(self) -> None:
-        """One child more, if so many are wanted."""
-        on_their_way = sum(not process.is_ready and not process.killed for process in self._all) + len(self._starting)
-        there = sum(process.is_ready or not process.killed for process in self._all) + len(self._starting)
-        if not self._closed and there < self._most and on_their_way < len(self._waiting):
+    def _grow(self, *, successor: bool = False) -> None:
+        """One child more, if so many are wanted, or if it takes the place of one that leaves."""
+        staying = [process for process in self._all if not (process.killed or process.is_last)]
+        on_their_way = sum(not process.is_ready for process in staying) + len(self._starting)
+        there = len(staying) + len(self._starting)
+        if not self._closed and there < self._most and (successor or on_their_way < len(self._waiting)):
             starting = asyncio.get_running_loop().create_task(self._start(self._vain * _PAUSE))
             self._starting.add(starting)
             starting.add_done_callback(self._started)
@@ -203,6 +211,9 @@ class Pool:
             value = NoValue(run.delivery.value) if run.message.handles else Value(data=run.delivery.value)
         process.job, job.process = job, process
         process.count += 1
+        if process.count == self._max_tasks:
+            process.is_last = True
+            self._grow(successor=True)  # which is there when this one leaves, if it is not a short call
         process.say(
             Call(
                 number=job.number,
@@ -251,10 +262,28 @@ class Pool:
         if job is None or job.number != frame.number:
             return
         process.job = job.process = None
-        if process.is_ready:
+        if process.is_last or self._is_too_large(process):
+            self._retire(process)
+        elif process.is_ready:
             self._next(process)
         if not job.future.done():
             self._tell(job, frame)
+
+    def _is_too_large(self, process: Process) -> bool:
+        return self._max_memory is not None and resident_memory(process.pid) > self._max_memory
+
+    def _retire(self, process: Process) -> None:
+        """It has reached a limit, and gets nothing more."""
+        logger.info(
+            "A process (pid %d) of worker %s has reached its limit after %s; another one takes its place",
+            process.pid,
+            self._hostname,
+            counted(process.count, "task"),
+        )
+        process.leave()
+        if process.count != self._max_tasks:
+            self._grow(successor=True)
+        asyncio.get_running_loop().call_later(_PATIENCE, process.kill)  # what it has left running may hold it up
 
     def _tell(self, job: Job, frame: Returned | Raised) -> None:
         run = job.run

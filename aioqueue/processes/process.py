@@ -35,6 +35,7 @@ class Process(asyncio.Protocol):
     Attributes:
         job: what it does; None when it is idle.
         is_ready: it has imported the app, and is not to leave.
+        is_last: what it does is the last that it was given, for it has reached a limit.
         count: calls that it was given.
         killed: it was killed by its worker.
         code: its exit code when it has ended, as `subprocess` gives it.
@@ -51,7 +52,7 @@ class Process(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._eof = False
         self.job: Any = None
-        self.is_ready = False
+        self.is_ready = self.is_last = False
         self.count = 0
         self.killed = False
         self.code: int | None = None
@@ -106,7 +107,7 @@ class Process(asyncio.Protocol):
 
     def leave(self) -> None:
         """It is to end when it is through with what it does."""
-        self.is_ready = False
+        self.is_ready, self.is_last = False, True
         self.say(Leave())
 
     def kill(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,21 @@ async def test_plain_functions_run_there_if_the_worker_says_so() -> None:
         assert await work.plain.call(timeout=LONG) != os.getpid()
     async with work.app.testing() as t:
         assert await t.run(work.pid) == os.getpid(), "a test needs no processes"
+
+
+@pytest.mark.usefixtures("at_work")
+@pytest.mark.parametrize(("limit", "most"), [({"worker_max_tasks": 2}, 2), ({"worker_max_memory": "10MB"}, 1)])
+async def test_processes_are_replaced_at_their_limits(limit: dict[str, Any], most: int) -> None:
+    before = {name: getattr(work.app.conf, name) for name in limit}
+    work.app.conf.update(limit)  # the worker, which has begun, is no matter of this
+    try:
+        results = await work.app.send_many([work.pid.s() for _ in range(6)])
+        calls = Counter([await result.get(timeout=LONG) for result in results])
+        assert max(calls.values()) == most, "a process takes no more than it may"
+        assert calls.total() == 6, "and every call has its answer"
+        await until(lambda: not any(is_there(pid) for pid, many in calls.items() if many == most), what="them to leave")
+    finally:
+        work.app.conf.update(before)
 
 
 def test_children_die_with_a_worker_that_is_killed(tmp_path: Path) -> None:
