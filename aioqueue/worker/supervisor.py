@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
@@ -17,7 +18,10 @@ _logger = logging.getLogger("aioqueue.worker")
 
 # A process that ends sooner than this, in seconds, is replaced after a pause that grows.
 _SOON = 5.0
+_FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+# So many in a row, and it is of no use to go on: within a minute and a half, by these pauses.
+_VAIN = 8
 MISUSE = 2
 """The exit code of one that cannot be started as it is told to: no other one could."""
 LEFT = 3
@@ -28,8 +32,9 @@ class Supervisor:
     """Keeps so many processes of a command alive, until it is told to stop.
 
     What ends by itself is replaced, whether it was killed or had reached one of its limits (`worker_max_tasks`,
-    `worker_max_memory`). When the supervisor dies, however that happens, the processes notice it by the end of their
-    standard input (`stop_with_parent`) and stop in good order.
+    `worker_max_memory`). One that ends as soon as it has begun, again and again, ends the supervisor with all of them:
+    whoever started it has to know. When the supervisor dies, however that happens, the processes notice it by the end
+    of their standard input (`stop_with_parent`) and stop in good order.
 
     Args:
         command: the words of the command of each, from its number (from 1 on).
@@ -78,12 +83,15 @@ class Supervisor:
             if self._stop.is_set() or (self._once and code in (0, LEFT)):
                 return code if code >= 0 else 1
             failures = failures + 1 if loop.time() - started < _SOON else 0
-            pause = min(_LONGEST_PAUSE, 0.5 * 2**failures) if failures else 0.0
+            if failures >= _VAIN and code != 0:
+                self._give_up(number, process.pid, code)
+                return 1
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1)) if failures else 0.0
             _logger.warning(
                 "Worker process %d (pid %d) ended with %s; another one takes its place%s",
                 number,
                 process.pid,
-                f"signal {-code}" if code < 0 else f"code {code}",
+                _how(code),
                 f" in {pause:g} s" if pause else "",
             )
             try:
@@ -92,6 +100,19 @@ class Supervisor:
                 return 0
             except TimeoutError:
                 pass
+
+    def _give_up(self, number: int, pid: int, code: int) -> None:
+        _logger.error(
+            "Worker process %d (pid %d) ended with %s. %d in a row have ended so within %g s of their start, and no "
+            "other one is started: what they have logged says why. The others stop, and so does this command, with "
+            "code 1.",
+            number,
+            pid,
+            _how(code),
+            _VAIN,
+            _SOON,
+        )
+        self._stop_all(signal.SIGTERM)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         """Wait for its end, and not for ever once it was told to stop."""
@@ -128,10 +149,14 @@ class Supervisor:
 
     @staticmethod
     def _pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-        try:
-            process.send_signal(number)
-        except ProcessLookupError:
-            pass
+        # Not by its own `send_signal`, which takes the exit code of one that has just ended, and nobody is told of it.
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"code {code}"
 
 
 def stop_with_parent() -> None:

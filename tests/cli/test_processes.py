@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 from pathlib import Path
 
+import pytest
 from support.waiting import eventually
+
+from aioqueue.worker import supervisor
 
 from .conftest import Process, Shell
 
@@ -89,6 +93,19 @@ def test_processes_that_could_not_work_are_not_replaced(aioqueue: Shell) -> None
     assert run.code == 1
     assert "before its first task" in run.err
     assert "takes its place" not in run.err
+
+
+def test_what_ends_again_and_again_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.001)
+    commands = {1: ["sh", "-c", "exit 7"], 2: ["sleep", "60"]}
+    code = asyncio.run(supervisor.Supervisor(commands.__getitem__, 2).run())
+    assert code == 1
+    (error,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert "Worker process 1" in error
+    assert "code 7. 8 in a row" in error
+    assert sum("another one takes its place" in one.getMessage() for one in caplog.records) == 7
 
 
 def test_what_is_odd_about_queues_is_said_once(aioqueue: Shell) -> None:
