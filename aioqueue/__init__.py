@@ -13,6 +13,7 @@ result = await add.send(2, 3)
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from aioqueue._version import __version__
@@ -121,14 +122,32 @@ _HOMES = {
 }
 
 
+class _OfCelerys:
+    """The last of `sys.meta_path`: asked for what no other has found, as `aioqueue.utils.log`, it says what is here."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """None of anything.
+
+        Raises:
+            ModuleNotFoundError: it is a module of Celery's; with what is in its place.
+        """
+        if name.startswith("aioqueue."):
+            from aioqueue.other_words import MODULES
+
+            if words := MODULES.get(name.partition(".")[2]):
+                raise ModuleNotFoundError(f"No module named {name!r}: of Celery's, {words}.", name=name)
+
+
+sys.meta_path.append(_OfCelerys)
+
+
 def __getattr__(name: str) -> object:
     # Imported when asked for: `aioqueue --help` needs none of it.
     if name not in _HOMES:
-        from aioqueue.other_words import NAMES
+        from aioqueue.other_words import elsewhere
 
-        if name in NAMES:  # an AttributeError would be told as one that knows nothing more, by `from aioqueue import`
-            raise ImportError(f"Celery's {name} is {NAMES[name]} in aioqueue", name=name)
-        raise AttributeError(f"module 'aioqueue' has no attribute {name!r}")
+        raise elsewhere(__name__, name)
     from importlib import import_module
 
     value = getattr(import_module(f"aioqueue.{_HOMES[name]}"), name)

@@ -11,11 +11,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
-from aioqueue import kinds, shared
+from aioqueue import kinds, other_words, shared
 from aioqueue.around.events import BeatMoment, ScheduleMoment, TaskMoment, WorkerMoment, moment
 from aioqueue.around.overrides import Override
 from aioqueue.around.signals import ListensToBeat, ListensToSchedules, ListensToTasks, ListensToWorkers
 from aioqueue.around.surroundings import surroundings_of
+from aioqueue.attributes import Elsewhere
 from aioqueue.awaiting import awaited
 from aioqueue.canvas import Canvas, Signature, dicts
 from aioqueue.connections import Connections
@@ -31,7 +32,7 @@ from aioqueue.message import encode_stamp
 from aioqueue.options import TaskOptions
 from aioqueue.queues import Queues
 from aioqueue.result_of_id import ResultOfId
-from aioqueue.settings import Settings
+from aioqueue.settings import Settings, is_setting
 from aioqueue.task import BoundDecorator, Decorator, Task, build_from_class, class_of_tasks, make_task
 from aioqueue.wording import counted
 
@@ -96,6 +97,9 @@ class AioQueue(Core):
             kinds.FUNCTION.of("The option lifespan of AioQueue", lifespan)
         if task_cls is not None and not isinstance(task_cls, str):
             class_of_tasks(task_cls)
+        for option in settings:
+            if option in other_words.OF_APP_OPTIONS:
+                raise ConfigurationError(f"AioQueue has no option {option!r}. {other_words.OF_APP_OPTIONS[option]}")
         given: dict[str, Any] = {**settings, "broker": broker, "backend": backend}
         super().__init__(
             name,
@@ -261,6 +265,14 @@ class AioQueue(Core):
     def surround(self, task: Task[..., Any]) -> None:
         """Put around a task of the app what is to be around it now; runs that began before go on as they were."""
         task.surroundings = surroundings_of(self, task)
+
+    def set_default(self) -> None:
+        """Of several apps, send shared tasks through this one, and take it where none is named; as long as it is there.
+        In all threads."""
+        shared.prefer(self)
+
+    set_current = set_default
+    """Celery's other word for it."""
 
     def config_from_object(
         self, source: str | object, silent: bool = False, force: bool = False, namespace: str | None = None
@@ -496,6 +508,16 @@ class AioQueue(Core):
 
         return Testing(self, broker)
 
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if is_setting(name):
+                raise ConfigurationError(f"A setting is set on the app's conf: app.conf.{name} = {kinds.shown(value)}.")
+            super().__setattr__(name, value)
+
+        def __dir__(self) -> list[str]:
+            return [name for name in super().__dir__() if name not in other_words.OF_APPS]
+
     def __repr__(self) -> str:
         return f"<AioQueue {self.name!r}, {counted(len(self.tasks), 'task')}>"
 
@@ -507,3 +529,5 @@ def _modules(given: Any) -> tuple[str, ...]:
 
 
 _MODULES = kinds.Kind("a list of the names of modules, such as ['shop.tasks']", _modules)
+
+Elsewhere.put(AioQueue, other_words.OF_APPS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
 from aioqueue.unanswered import Unanswered
@@ -52,7 +52,8 @@ class KnownResults(list[T]):
 
 
 class Elsewhere:
-    """An attribute that is not there, not even of the class, and says what is in its place.
+    """An attribute that is not there, not even of the class, and says what is in its place. (A `__getattr__` would take
+    its time with each attribute.)
 
     Args:
         says: that.
@@ -60,6 +61,17 @@ class Elsewhere:
 
     def __init__(self, says: str) -> None:
         self._says = says
+
+    @classmethod
+    def put(cls, kind: type[Any], words: Mapping[str, str]) -> None:
+        """Give a class such attributes.
+
+        Args:
+            kind: the class.
+            words: what to write instead, by their names.
+        """
+        for name, found in words.items():
+            setattr(kind, name, cls(f"There is no {name!r}. {found}"))
 
     def __get__(self, owner: Any, kind: Any) -> NoReturn:
         raise AttributeError(self._says)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from aioqueue.around.layer import Layer, checked_layer, standing
 from aioqueue.around.scopes import WorkerScope
@@ -188,8 +188,20 @@ class Core(ABC):
 
     @property
     def Task(self) -> type[Task[..., Any]]:
-        """The same under Celery's name, to derive from: `class Audited(app.Task)`."""
+        """The same under Celery's name, to derive from: `class Audited(app.Task)`.
+
+        Raises:
+            AttributeError: it is set; with what to write.
+        """
         return self.task_class
+
+    @Task.setter
+    def Task(self, kind: Any) -> NoReturn:
+        name = getattr(kind, "__name__", "MyTask")
+        raise AttributeError(
+            f"The class of an app's tasks is said when it is made: class {name}(aioqueue.Task), and then AioQueue(..., "
+            f"task_cls={name}); or of some tasks, @app.task(base={name})."
+        )
 
     def register(self, task: Task[P, R]) -> Task[P, R]:
         """Add a task.

@@ -18,7 +18,7 @@ from aioqueue.around.sending import Call, pass_all, pass_one, passage
 from aioqueue.around.sent import tell_sent
 from aioqueue.brokers.protocol import Broker, Lengths, Outgoing
 from aioqueue.brokers.shares import MOST_ITEMS, shares
-from aioqueue.canvas.base import Canvas
+from aioqueue.canvas.base import Canvas, check_canvas
 from aioqueue.canvas.carried import as_message
 from aioqueue.canvas.layout import At, Layout
 from aioqueue.canvas.signatures import Signature
@@ -193,7 +193,11 @@ class Dispatch:
 
     async def send_many(self, signatures: Iterable[Signature[R]]) -> list[AsyncResult[R]]:
         """See `AioQueue.send_many`."""
+        if isinstance(signatures, Canvas):
+            raise ConfigurationError(f"send_many takes a list of signatures: send_many([{signatures!r}]).")
         signed = list(signatures)
+        for one in signed:
+            check_canvas(one)
         targets = [one.target_in(self._app) if type(one) is Signature else "" for one in signed]
         is_plain = all(as_message(one) is not None for one in signed)
         if not self.in_batches or not (is_plain or self._app.passes_through):

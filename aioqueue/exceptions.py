@@ -241,9 +241,12 @@ class Ignore(AioQueueError):
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A sentence part that names what `name` was probably meant to be, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """A sentence part that names what `name` was probably meant to be, or nothing. (`retires` is less like `expires`
+    than like the end of `max_retries`.)"""
+    names = {one: one for one in known}
+    ends = {one.partition("_")[2]: one for one in names if "_" in one} if "_" not in name else {}
+    close = get_close_matches(name, {**ends, **names}, n=1, cutoff=0.6)
+    return f" Did you mean {({**ends, **names})[close[0]]!r}?" if close else ""
 
 
 def __getattr__(name: str) -> NoReturn:

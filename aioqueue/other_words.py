@@ -33,7 +33,8 @@ OF_TASKS: Final[dict[str, str]] = {
     "send_events": "Who wants to hear of tasks listens with @app.on(...): leave it out.",
     "typing": "Calls are always checked against the function: leave it out.",
     "pydantic": "Models are read where a parameter is annotated with one: leave it out.",
-    "reject_on_worker_lost": "A task whose worker died is run again, up to max_deliveries times: leave it out.",
+    "reject_on_worker_lost": "A task whose worker died is run again, up to max_deliveries times: leave it out. One "
+    "whose process of the pool died is retried with retry_on_worker_lost=True.",
     "acks_on_failure_or_timeout": "A failure is acknowledged as it is recorded: leave it out.",
     "backend": "Results are kept where the app says: AioQueue(backend=...).",
     "shadow_name": "Give the task the name that is to be seen: name=...",
@@ -51,6 +52,84 @@ _AS_IT_IS: Final[dict[str, Any]] = {
     "trail": True,
     "typing": True,
 }
+
+OF_HOOKS: Final = (
+    "Hooks are methods of a class of tasks, @app.task(base=MyTask), and what many tasks have in common listens with "
+    "@app.on('task_failure')."
+)
+"""What is said of a hook that is given as an option."""
+
+ON_COMMIT: Final[dict[str, str]] = {
+    "delay_on_commit": "Write transaction.on_commit(lambda: task.sync.delay(...)).",
+    "apply_async_on_commit": "Write transaction.on_commit(lambda: task.sync.apply_async(...)).",
+}
+"""What Celery's tasks have in a Django project."""
+
+_NO_CONNECTIONS: Final = "The app connects when it is used, and `async with app:` for as long as a block lasts."
+_FINALIZED: Final = "An app is ready as it is made, and so is a task: there is nothing to wait for. Leave it out."
+_STARTED: Final = "Write app.worker(...) in a program, or in a shell aioqueue worker module:app."
+_SCHEDULER: Final = "In a shell it is aioqueue beat module:app; in a program app.worker(beat=True)."
+_PERIODIC: Final = (
+    "Write @app.periodic(10.0) above the task, or app.periodic(10.0, args=(...))(task) where it is not at hand."
+)
+
+OF_APPS: Final[dict[str, str]] = {
+    "add_periodic_task": _PERIODIC,
+    "on_after_configure": f"What is sent again and again needs no signal to wait for. {_PERIODIC}",
+    "on_after_finalize": f"What is sent again and again needs no signal to wait for. {_PERIODIC}",
+    "on_configure": "Settings are read at once: change them after config_from_object(...).",
+    "finalize": _FINALIZED,
+    "finalized": _FINALIZED,
+    "worker_main": _STARTED,
+    "start": _STARTED,
+    "Worker": _STARTED,
+    "WorkController": _STARTED,
+    "Beat": _SCHEDULER,
+    "connection": _NO_CONNECTIONS,
+    "connection_for_read": _NO_CONNECTIONS,
+    "connection_for_write": _NO_CONNECTIONS,
+    "connection_or_acquire": _NO_CONNECTIONS,
+    "broker_connection": _NO_CONNECTIONS,
+    "producer_or_acquire": _NO_CONNECTIONS,
+    "producer_pool": _NO_CONNECTIONS,
+    "pool": _NO_CONNECTIONS,
+    "backend": "Results are kept in the broker, and asked for by their ids: app.result(id).",
+    "GroupResult": "A group is found again by its id: await app.result(id).group().",
+    "ResultSet": "Of several results ask each, await result.get(); a group that was sent is a GroupResult.",
+    "amqp": "There are queues, and no exchanges: app.queues, and the settings task_queues and task_routes.",
+    "select_queues": "Which queues a worker consumes is its option: app.worker(queues=[...]), -Q in a shell.",
+    "log": "The logger is get_task_logger(__name__), or any other: handlers are the program's.",
+    "loader": "Modules of tasks are AioQueue(include=[...]), or app.autodiscover_tasks().",
+    "main": "Its name is app.name.",
+    "timezone": "It is the setting app.conf.timezone.",
+    "annotations": "They are the setting app.conf.task_annotations.",
+    "current_task": "What runs here is current_context().",
+    "current_worker_task": "What runs here is current_context().",
+    "gen_task_name": "A task's name is that of its module and function, or @app.task(name=...).",
+    "bugreport": "In a shell it is aioqueue report.",
+    "steps": "There are no bootsteps: what a worker enters once is AioQueue(lifespan=...), or @app.on('worker_init').",
+    "user_options": "Commands have no options of yours: take settings, or the environment.",
+    "setup_security": "Messages are not signed in this version.",
+    "add_defaults": "Write app.conf.update(...).",
+    "set_as_default": "Write app.set_default().",
+}
+"""What Celery's apps have."""
+
+OF_APP_OPTIONS: Final[dict[str, str]] = {
+    "set_as_current": "Leave it out: of several apps, app.set_default() says which one shared tasks are sent through.",
+    "config_source": "Write app.config_from_object(...) when the app is made.",
+    "changes": "Give the settings by their names, AioQueue('shop', task_acks_late=False), or app.conf.update(...).",
+    "tasks": "Tasks are made by @app.task; their modules are AioQueue(include=[...]).",
+    "autofinalize": _FINALIZED,
+    "fixups": "Leave it out: Django is set up by app.autodiscover_tasks().",
+    "strict_typing": "Calls are always checked against their function: leave it out.",
+    "preserve_context": "Leave it out.",
+    **{
+        name: OF_APPS.get(name, "Leave it out: it has no part here that could be another.")
+        for name in ("amqp", "log", "control", "loader")
+    },
+}
+"""What Celery's apps are made with, and these are not."""
 
 OF_CONTEXTS: Final[dict[str, str]] = {
     "acknowledge": "Write ctx.ack(), in a coroutine await ctx.ack().",
@@ -139,7 +218,41 @@ EXCEPTIONS: Final[dict[str, str]] = {
 }
 """Exceptions, and what they are called here."""
 
+MODULES: Final[dict[str, str]] = {
+    "backends": "there are no result backends of your own in this version: results are kept in the broker",
+    "bin": "the command is `aioqueue`",
+    "bootsteps": "there are none: what a worker enters once is AioQueue(lifespan=...)",
+    "concurrency": "how tasks run is pool= of a task, and --pool of a worker",
+    "contrib": "for tests there is app.testing(), and a plugin of pytest's that brings fixtures",
+    "fixups": "Django is set up by app.autodiscover_tasks()",
+    "five": "it is Python's own",
+    "loaders": "modules of tasks are AioQueue(include=[...]), or app.autodiscover_tasks()",
+    "local": "there are no proxies: tasks are what they are",
+    "platforms": "what starts a process says under whom it runs: systemd, Docker",
+    "security": "messages are not signed in this version",
+    "signals": "a function listens by @app.on('task_failure')",
+    "states": "from aioqueue.message import State, whose words are SUCCESS, FAILURE and so on",
+    "utils": "get_task_logger is in aioqueue itself: from aioqueue import get_task_logger",
+    "worker.autoscale": "a worker's concurrency costs nothing while it is idle: worker_concurrency",
+    "worker.control": "workers have no commands of yours; there are app.control and app.inspect",
+    "worker.request": "what is known of a run is ctx.request",
+    "worker.state": "what workers do is asked by app.inspect",
+}
+"""Modules of Celery's that are none here."""
+
 NAMES: Final[dict[str, str]] = {
+    "states": "aioqueue.message.State",
+    "signals": "@app.on('task_failure') and the like",
+    "schedule": "every(seconds)",
+    "EagerResult": "what task.apply(...) gives, an AsyncResult",
+    "allow_join_result": "not needed: a task may wait for others",
+    "result_from_tuple": "app.result(id)",
+    "register_task": "app.register_task(...)",
+    "Scheduler": "none: what changes at run time is app.schedules",
+    "PersistentScheduler": "none: schedules are kept in the broker",
+    "ScheduleEntry": "what app.schedules.get(name) gives",
+    "periodic_task": "@app.periodic(...) above @app.task",
+    "bootsteps": "AioQueue(lifespan=...), for what a worker enters once",
     "Celery": "AioQueue(...)",
     "ResultSet": "group(...), whose result is a GroupResult, or asyncio.gather(...)",
     "current_app": "the app that you have made; in a task, ctx.app",
@@ -151,7 +264,22 @@ NAMES: Final[dict[str, str]] = {
     "xmap": "a task's own: task.map([...])",
     "xstarmap": "a task's own: task.starmap([...])",
 }
-"""What else `celery` has, and what it is here."""
+"""What else `celery` has, and what it is here. None of these is a module of ours: that would not be found any more."""
+
+
+def elsewhere(module: str, name: str, here: str = "") -> Exception:
+    """What a module raises that is asked for a name that it has not.
+
+    Args:
+        module: its name.
+        name: that.
+        here: where it is to be imported from, if it is somewhere else.
+    """
+    if here:
+        return ImportError(f"{name} is to be had from {here}: from {here} import {name}", name=name)
+    if name in NAMES:  # an AttributeError would be told as one that knows nothing more, by `from aioqueue import`
+        return ImportError(f"Celery's {name} is {NAMES[name]} in aioqueue", name=name)
+    return AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 def asks_for_nothing(name: str, value: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from aioqueue.attributes import AwaitedAttribute, KnownResults
 from aioqueue.awaiting import Spoken, asked, awaited
@@ -16,7 +16,7 @@ from aioqueue.ids import age, is_new_id
 from aioqueue.kinds import TIMEOUT, Seconds
 from aioqueue.logs import logger
 from aioqueue.message import Record, State, read_record
-from aioqueue.other_words import OF_RESULTS, instead
+from aioqueue.other_words import OF_RESULTS, elsewhere, instead
 from aioqueue.payload.codec import decode, is_marked
 from aioqueue.payload.handles import Handle
 from aioqueue.revoking import revoke
@@ -567,3 +567,7 @@ class AsyncResult(Handle, Generic[R]):
 
     def __repr__(self) -> str:
         return f"<AsyncResult {self.id}{f' of {self.name}' if self.name else ''}>"
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise elsewhere(__name__, name, "aioqueue" if name == "GroupResult" else "")

@@ -354,7 +354,8 @@ def _values(given: Mapping[str, Any], where: str, source: str, broker: str | Non
 
     found = read(given, _TYPES, broker)
     if found.unknown:
-        raise _unknown(found.unknown[0], _OF_THE_APP if source == _APP else ())
+        more = _FOR_OTHERS if source == "app.conf.update" and found.unknown[0].isupper() else ""
+        raise _unknown(found.unknown[0], _OF_THE_APP if source == _APP else (), more)
     if found.modules:
         raise ConfigurationError("The modules to import are the app's: AioQueue(..., include=['shop.tasks']).")
     if why := refusal(found):
@@ -362,6 +363,13 @@ def _values(given: Mapping[str, Any], where: str, source: str, broker: str | Non
     values = {name: _checked(name, value, where.format(found.names[name])) for name, value in found.values.items()}
     tell(found, _TYPES, source)
     return values
+
+
+_FOR_OTHERS = (
+    " Of what holds more than settings, as a web framework's configuration does, take a part, such as "
+    "app.config['CELERY'], or give those a prefix: app.config_from_object(dict(app.config), namespace='CELERY')."
+)
+_FAMILIES = ("task_", "worker_", "broker_", "result_", "beat_", "accept_content", "CELERY")
 
 
 def _under_celerys_name(settings: Settings, name: str) -> Any:
@@ -378,6 +386,11 @@ def _unknown(name: str, beside: tuple[str, ...] = (), more: str = "") -> Configu
         f"There is no setting {name!r}.{suggestion(name, (*_TYPES, *beside))} All are listed in the reference, and by "
         "`python -c 'import aioqueue.settings; help(aioqueue.settings.Settings)'`." + more
     )
+
+
+def is_setting(name: str) -> bool:
+    """Whether a name is a setting's, of ours or by its beginning one of Celery's."""
+    return name in _TYPES or name.startswith(_FAMILIES)
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from aioqueue.context import current
 from aioqueue.exceptions import ConfigurationError
@@ -22,6 +22,7 @@ T = TypeVar("T", bound="Task[..., Any]")
 
 _tasks: dict[str, Task[..., Any]] = {}
 _apps: WeakSet[Core] = WeakSet()
+_default: list[ref[Core]] = []
 _used: ContextVar[Core | None] = ContextVar("aioqueue_app", default=None)
 
 
@@ -42,7 +43,7 @@ def shared_task(
 def shared_task(function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
     """Make a task that belongs to every app of the process, made already or later.
 
-    It is sent through the first one. The options are those of `@app.task`.
+    It is sent through the first one, or through that of `app.set_default()`. The options are those of `@app.task`.
     """
     from aioqueue.task import check_definition, make_task
 
@@ -87,15 +88,25 @@ def current_app() -> Core:
     apps = list(_apps)
     if len(apps) == 1:
         return apps[0]
+    if _default and (app := _default[0]()) is not None:
+        return app
     names = ", ".join(app.name for app in apps) or "none"
     raise ConfigurationError(
-        f"Which app is meant? There are {len(apps)} in this process: {names}. Use app.signature(...), or task.s(...)."
+        f"Which app is meant? There are {len(apps)} in this process: {names}. Use app.signature(...), or task.s(...); "
+        "or say which one it is where none is named: app.set_default()."
     )
 
 
 def known_apps() -> list[Core]:
     """Those that there are in this process."""
     return list(_apps)
+
+
+def prefer(app: Core) -> None:
+    """Send shared tasks through this app, and take it where none is named."""
+    _default[:] = [ref(app)]
+    for task in _tasks.values():
+        task.lead_to(app)
 
 
 def adopt(app: Core) -> None:
@@ -106,5 +117,7 @@ def adopt(app: Core) -> None:
 
 
 def _give(task: Task[..., Any], app: Core) -> None:
+    if _default and _default[0]() is app:
+        task.lead_to(app)
     task.bind_first(app)
     app.register(task.bound_to(app))

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
+from aioqueue.attributes import Elsewhere
 from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions
+from aioqueue.other_words import ON_COMMIT
 from aioqueue.sync_results import SyncGroupResult, SyncResult, in_sync
 
 if TYPE_CHECKING:
@@ -160,3 +162,6 @@ class SyncTask(Generic[P, R]):
     def options(self, **options: Unpack[SendOptions]) -> SyncTask[P, R]:
         """This task, to be sent with these options."""
         return SyncTask(self._task.options(**options))
+
+
+Elsewhere.put(SyncTask, ON_COMMIT)

@@ -23,11 +23,12 @@ from typing import (
 from aioqueue import kinds, other_words
 from aioqueue.around.dependencies import Dependencies, dependencies_of
 from aioqueue.around.layer import Layer
+from aioqueue.attributes import Elsewhere
 from aioqueue.awaiting import AwaitedCall, Spoken, awaited, coroutine_function
 from aioqueue.context import BoundContext, T_co, TaskContext, context_of, current
 from aioqueue.definition import class_around, does_the_same, is_coroutine_function, is_generator
 from aioqueue.exceptions import ConfigurationError, Retry, suggest
-from aioqueue.hooks import Hooks, hooks_of
+from aioqueue.hooks import HOOKS, Hooks, hooks_of
 from aioqueue.kinds import Seconds
 from aioqueue.message import State
 from aioqueue.options import (
@@ -59,7 +60,14 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Task(Hooks, Generic[P, R]):
+class _OfCelerys:
+    """What Celery's tasks have and these have not; a class of tasks may have it."""
+
+
+Elsewhere.put(_OfCelerys, {"subtask": "Write task.signature(...).", **other_words.ON_COMMIT})
+
+
+class Task(Hooks, _OfCelerys, Generic[P, R]):
     """A function that can be sent to a worker; made by `@app.task`.
 
     Subclasses, as `@app.task(base=...)` and `AioQueue(task_cls=...)` take them, may set other defaults of options, have
@@ -167,7 +175,7 @@ class Task(Hooks, Generic[P, R]):
         if (kind := OF_TASKS.get(option)) is None:
             if option in other_words.OF_TASKS and other_words.asks_for_nothing(option, value):
                 return
-            hint = other_words.instead(other_words.OF_TASKS, option) or suggest(option, OF_TASKS)
+            hint = other_words.instead(other_words.OF_TASKS, option) or _of_a_hook(option) or suggest(option, OF_TASKS)
             raise ConfigurationError(f"@app.task has no option {option!r} (task {self.name}).{hint}")
         value = kind.of(f"The option {option} of the task {self.name}", value)
         if option == "pool" and value is not None and self.is_coroutine:
@@ -232,6 +240,13 @@ class Task(Hooks, Generic[P, R]):
         """Give a shared task its app, if it has none."""
         if self._app is None:
             self._app = app
+
+    def lead_to(self, app: Core) -> None:
+        """Send a shared task through another app from now on; the one before keeps one of its own."""
+        before = self._app
+        if before is not None and before is not app and before.tasks.get(self.name) is self:
+            before.register(copy.copy(self))
+        self._app = app
 
     def may_replace(self, known: Task[..., Any]) -> bool:
         """Whether it may take the place of a task of its name: if it does the same, or if what declared that one, such
@@ -513,6 +528,10 @@ def cannot_cross(task: Task[..., Any]) -> str:
                 "task: open it in the function"
             )
     return ""
+
+
+def _of_a_hook(option: str) -> str:
+    return f" {other_words.OF_HOOKS}" if option in HOOKS else ""
 
 
 def _is_redefined(kind: type[Task[..., Any]], option: str) -> bool:

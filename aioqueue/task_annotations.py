@@ -7,7 +7,9 @@ from typing import Any, cast
 
 from aioqueue import kinds
 from aioqueue.exceptions import ConfigurationError, suggest
+from aioqueue.hooks import HOOKS
 from aioqueue.options import OF_TASKS
+from aioqueue.other_words import OF_HOOKS
 
 
 def read_annotations(where: str, value: Any) -> Any:
@@ -30,9 +32,10 @@ def read_annotations(where: str, value: Any) -> Any:
                         f"The setting {where} has a rate_limit for {name!r}: rate limits are not here yet."
                     )
                 if option not in OF_TASKS or option in ("name", "middleware"):
+                    hint = f" {OF_HOOKS}" if option in HOOKS else ""
                     raise ConfigurationError(
                         f"The setting {where} has {option!r} for {name!r}, which is no option of tasks that can be "
-                        f"said there.{suggest(str(option), OF_TASKS)}"
+                        f"said there.{hint or suggest(str(option), OF_TASKS)}"
                     )
                 OF_TASKS[option].of(f"The setting {where}, {option} of {name!r},", said)
     return {} if value is None else value

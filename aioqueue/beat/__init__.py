@@ -14,3 +14,13 @@ running      a scheduler for as long as a process or a worker runs
 schedules    `app.schedules`
 sync         the same for synchronous code
 """
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+def __getattr__(name: str) -> NoReturn:
+    from aioqueue.other_words import elsewhere
+
+    raise elsewhere(__name__, name)

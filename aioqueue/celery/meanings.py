@@ -182,9 +182,15 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "worker_disable_rate_limits": _none(_RATES, True),
     # Running.
     "task_reject_on_worker_lost": _none(
-        "what a dead worker had is run again, always; with acks_late=False it is run at most once", True
+        "what a dead worker had is run again, always, and with acks_late=False at most once; where a process of its "
+        "pool died, say retry_on_worker_lost=True of the task",
+        True,
     ),
-    "task_retry_on_worker_lost": _none("what a dead worker had is run again, up to `max_deliveries` times", True),
+    "task_retry_on_worker_lost": _none(
+        "what a dead worker had is run again, up to `max_deliveries` times; where a process of its pool died, say "
+        "retry_on_worker_lost=True of the task",
+        True,
+    ),
     "task_repr_maxlevels": _none("arguments are shown as short text, without those of `hidden_arguments`"),
     "task_acks_on_failure_or_timeout": _missed(
         "a task that fails has ended; to have it run again, autoretry_for=..., or raise Reject(requeue=True)", True

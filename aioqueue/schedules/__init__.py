@@ -4,6 +4,10 @@
 knows what clocks show; `text.py` reads schedules.
 """
 
+from __future__ import annotations
+
+from typing import NoReturn
+
 from aioqueue.schedules.base import Schedule, next_due, print_of, upcoming
 from aioqueue.schedules.cron import crontab
 from aioqueue.schedules.instant import one_off
@@ -23,3 +27,9 @@ __all__ = [
     "solar",
     "upcoming",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    from aioqueue.other_words import elsewhere
+
+    raise elsewhere(__name__, name)

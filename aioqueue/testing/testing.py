@@ -14,7 +14,7 @@ from aioqueue.around.scopes import WorkerScope
 from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import WorkerStatus
 from aioqueue.connections import Connections, running_loop
-from aioqueue.exceptions import AioQueueError, ConfigurationError
+from aioqueue.exceptions import AioQueueError, ConfigurationError, NotRegistered
 from aioqueue.ids import short_id
 from aioqueue.task import Task
 from aioqueue.testing.beating import Beat
@@ -170,7 +170,13 @@ class Testing:
     # What was sent
 
     def sent(self, task: Task[..., Any] | str | None = None) -> list[Sent]:
-        """What was sent, in order: of one task, or of all; by the test and by tasks."""
+        """What was sent, in order: of one task, or of all; by the test and by tasks.
+
+        Raises:
+            NotRegistered: the app has no task of that name, and none was sent.
+        """
+        if task is not None:
+            self._require_known(task.name if isinstance(task, Task) else task)
         return self._outbox.of(task)
 
     @overload
@@ -205,11 +211,24 @@ class Testing:
     @overload
     def assert_not_sent(self, task: str, /, *args: Any, **kwargs: Any) -> None: ...
     def assert_not_sent(self, task: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Assert that a task was not sent with these arguments; without any, that it was not sent at all."""
+        """Assert that a task was not sent with these arguments; without any, that it was not sent at all.
+
+        Raises:
+            NotRegistered: the app has no task of that name, and none was sent: it would be so whatever is sent.
+        """
         wanted = Wanted(self.app, task, args, kwargs)
+        self._require_known(wanted.name)
         found = [sent for sent in self._outbox.of(wanted.name) if wanted.fits(sent)]
         if found:
             raise AssertionError(f"{wanted} was sent:\n{listed(found)}")
+
+    def _require_known(self, name: str) -> None:
+        """What is sent by its name alone may be another program's, and its code not here."""
+        if name not in self.app.tasks and not self._outbox.of(name):
+            raise NotRegistered(
+                f"{self.app.not_registered(name)} Of a task whose code is not here, ask what has no name: "
+                "[one.task for one in t.sent()]."
+            )
 
     def clear(self) -> None:
         """Forget what was sent. What waits to be run goes on waiting."""

@@ -20,6 +20,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_shared_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shared tasks belong to every app of the process: those of one test are not to be met in the next."""
     monkeypatch.setattr("aioqueue.shared._tasks", {})
+    monkeypatch.setattr("aioqueue.shared._default", [])
 
 
 @pytest.fixture(autouse=True)

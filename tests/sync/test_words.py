@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aioqueue import AioQueue, AsyncResult, GroupResult, chain, chord, group
+import aioqueue
+from aioqueue import AioQueue, AsyncResult, GroupResult, chain, chord, group, other_words, shared_task, signature
 from aioqueue.exceptions import ConfigurationError, PayloadError
 
 
@@ -253,3 +256,151 @@ async def test_a_signature_has_what_celerys_has(app: AioQueue) -> None:
     for name, says in (("apply", r"app\.testing\(\)"), ("set_immutable", r"task\.si"), ("skew", "countdown")):
         with pytest.raises(AttributeError, match=says):
             getattr(group(sig), name)
+
+
+# Apps
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("add_periodic_task", r"Write @app\.periodic"),
+        ("on_after_configure", r"no signal to wait for\. Write @app\.periodic"),
+        ("on_after_finalize", r"Write @app\.periodic"),
+        ("worker_main", r"app\.worker\(\.\.\.\).*aioqueue worker"),
+        ("start", "aioqueue worker"),
+        ("connection", "async with app"),
+        ("backend", r"app\.result\(id\)"),
+        ("GroupResult", r"await app\.result\(id\)\.group\(\)"),
+        ("finalize", "Leave it out"),
+        ("Worker", r"app\.worker"),
+        ("Beat", "aioqueue beat"),
+    ],
+)
+def test_what_an_app_has_not(app: AioQueue, name: str, says: str) -> None:
+    with pytest.raises(AttributeError, match=f"There is no '{name}'.*{says}"):
+        getattr(app, name)
+    assert name not in dir(app) and not hasattr(app, name)
+
+
+def test_what_an_app_is_made_with(app: AioQueue) -> None:
+    make: Any = AioQueue
+    with pytest.raises(ConfigurationError, match=r"has no option 'set_as_current'.*app\.set_default\(\)"):
+        make("m", set_as_current=False)
+    with pytest.raises(ConfigurationError, match=r"app\.config_from_object"):
+        make("m", config_source="shop.settings")
+    with pytest.raises(AttributeError, match=r"AioQueue\(\.\.\., task_cls=Audited\); or.*@app\.task\(base=Audited\)"):
+        app.Task = type("Audited", (app.Task,), {})
+    with pytest.raises(ConfigurationError, match=r"app\.conf\.task_always_eager = True"):
+        app.task_always_eager = True  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match=r"app\.conf\.broker_url = 'redis://a'"):
+        app.broker_url = "redis://a"  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match=r"no setting 'DEBUG'.*namespace='CELERY'"):
+        app.conf.update({"DEBUG": True})  # type: ignore[arg-type]
+    app.custom = 1  # type: ignore[attr-defined]
+
+
+async def test_which_of_several_apps_is_meant() -> None:
+    """Flask's factory calls `set_default`."""
+
+    @shared_task
+    async def add(x: int, y: int) -> int:
+        return x + y
+
+    first, second = AioQueue("first", broker="memory://"), AioQueue("second", broker="memory://")
+    first.set_default()
+    assert add.app is first
+    second.set_default()
+    assert add.app is second and signature(add.name, (1, 2)).app is second
+    assert first.tasks[add.name].app is first and second.tasks[add.name].app is second
+    async with first.testing() as a, second.testing() as b:
+        sent = await add.send(1, 2)
+        assert not a.sent() and b.assert_sent(add, 1, 2)
+        await b.drain()
+        assert await sent.get() == 3
+    first.set_current()
+
+    @shared_task
+    async def later() -> None: ...
+
+    assert add.app is later.app is first
+
+
+def test_a_commit_is_waited_for_by_django(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    task: Any = add
+    for ask, how in (
+        (lambda: task.delay_on_commit(1, 2), "delay"),
+        (lambda: task.sync.delay_on_commit(1, 2), "delay"),
+        (lambda: task.apply_async_on_commit((1, 2)), "apply_async"),
+    ):
+        with pytest.raises(AttributeError, match=rf"transaction\.on_commit\(lambda: task\.sync\.{how}\("):
+            ask()
+
+
+async def test_what_is_no_signature_is_not_sent(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    send: Any = app.send_many
+    async with app.testing() as t:
+        with pytest.raises(ConfigurationError, match=r"not of 3\. Nothing was sent"):
+            await send([add.s(1, 2), add(1, 2)])
+        with pytest.raises(ConfigurationError, match=r"Use task\.s\(\.\.\.\)"):
+            await send([add])
+        with pytest.raises(ConfigurationError, match="takes a list of signatures"):
+            await send(add.s(1, 2))
+        assert t.sent() == []
+
+
+def test_near_names_do_not_mislead(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    wrong: Any = app.task
+    with pytest.raises(ConfigurationError, match="Did you mean 'max_retries'"):
+        add.options(retires=1)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match="Hooks are methods of a class of tasks"):
+        wrong(on_failure=print)(print)
+    with pytest.raises(ConfigurationError, match="Hooks are methods of a class of tasks"):
+        app.conf.task_annotations = {"*": {"on_failure": print}}
+    with pytest.raises(ConfigurationError, match="retry_on_worker_lost=True"):
+        wrong(reject_on_worker_lost=False)(print)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("from aioqueue.utils.log import get_task_logger", "from aioqueue import get_task_logger"),
+        ("from aioqueue.signals import task_prerun", r"@app\.on"),
+        ("from aioqueue.backends.base import BaseBackend", "results are kept in the broker"),
+        ("from aioqueue.worker.autoscale import Autoscaler", "worker_concurrency"),
+        ("from aioqueue.schedules import schedule", r"every\(seconds\)"),
+        ("from aioqueue.result import GroupResult", "from aioqueue import GroupResult"),
+        ("from aioqueue.result import allow_join_result", "not needed"),
+        ("from aioqueue.canvas import maybe_signature", r"signature\(\.\.\.\)"),
+        ("from aioqueue import states", r"aioqueue\.message\.State"),
+        ("import aioqueue.states", r"from aioqueue\.message import State"),
+        ("from aioqueue.contrib.testing.worker import start_worker", r"app\.testing\(\)"),
+    ],
+)
+def test_imports_with_another_name(line: str, says: str) -> None:
+    with pytest.raises(ImportError, match=says):
+        exec(line, {})
+
+
+def test_no_word_hides_what_there_is() -> None:
+    assert not [name for name in other_words.OF_APP_OPTIONS if name in AioQueue("shop", broker="memory://").conf]
+    assert not [name for name in other_words.OF_APPS if hasattr(AioQueue, name)]
+
+
+def test_no_name_is_a_module_of_ours() -> None:
+    """It would hide it."""
+    known = {module.name for module in pkgutil.iter_modules(aioqueue.__path__)}
+    assert known & {*other_words.NAMES, *other_words.MODULES} == set()
+    assert importlib.util.find_spec("aioqueue.result") and not importlib.util.find_spec("aioqueue.no_such_module")

@@ -10,6 +10,7 @@ from unittest.mock import ANY
 import pytest
 
 from aioqueue import AioQueue
+from aioqueue.exceptions import NotRegistered
 from aioqueue.testing import Testing
 
 
@@ -137,3 +138,19 @@ async def test_tasks_by_name_and_many_at_once(app: AioQueue, t: Testing) -> None
     assert [sent.args for sent in t.sent("known")] == [(0,), (1,), (2,)]
     t.assert_sent("known", x=2)
     assert [sent.task for sent in t.sent()] == ["elsewhere", "known", "known", "known"]
+
+
+async def test_names_that_the_app_has_not(app: AioQueue, t: Testing) -> None:
+    """Of a misspelt one it would always be so that it was not sent."""
+
+    @app.task(name="shop.add")
+    async def add(x: int) -> int:
+        return x
+
+    for ask in (t.assert_not_sent, t.sent):
+        with pytest.raises(NotRegistered, match=r"Did you mean 'shop\.add'"):
+            ask("shop.ad")
+    t.assert_not_sent("shop.add")
+    await app.send_task("elsewhere.pay", (1,))
+    assert len(t.sent("elsewhere.pay")) == 1
+    t.assert_not_sent("elsewhere.pay", 2)
