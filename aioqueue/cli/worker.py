@@ -148,7 +148,7 @@ def worker(
         restart.now() if restart.is_wanted else end(code)
         return
     if supervised:
-        from aioqueue.worker.supervisor import stop_with_parent
+        from aioqueue.worker.supervised import stop_with_parent
 
         stop_with_parent()
     work = _work(
@@ -268,11 +268,14 @@ async def _work(
     from aioqueue.exiting import leave
     from aioqueue.worker import Worker
     from aioqueue.worker.showing import show_on_signal
+    from aioqueue.worker.supervised import FULL, READY, say_to_parent
 
     leaving = Exit(asyncio.get_running_loop(), leave if supervised else restart.or_leave)
 
     def ready() -> None:
         leaving.on_signals(it.shutdown_timeout)
+        if supervised:
+            say_to_parent(READY)
 
     it = Worker(
         app,
@@ -286,6 +289,8 @@ async def _work(
         beat=beat,
     )
     restart.wishes = it.stopping.wishes
+    if supervised:
+        it.stopping.retire = partial(say_to_parent, FULL)
     show_on_signal(it)
     it.consuming.told = supervised  # what started it has said it
 

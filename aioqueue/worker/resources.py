@@ -32,16 +32,22 @@ def check_memory(most: int | None) -> None:
 
 
 async def stop_when_used_up(worker: Worker, runner: Runner, stop: asyncio.Event) -> None:
-    """Stop the worker when it has run as many tasks, or taken as much memory, as it may; until cancelled."""
+    """Stop the worker when it has run as many tasks, or taken as much memory, as it may; until cancelled. One that has
+    a successor goes on until that is ready."""
     conf = worker.app.conf
     if conf.worker_max_tasks is None and conf.worker_max_memory is None:
         return
     level = WARNING if worker.is_embedded else INFO  # else something starts another one in its place
+    retire = worker.stopping.retire
+    goes = "it stops" if retire is None else "it stops when the next one is ready"
     while not stop.is_set():
         if conf.worker_max_tasks is not None and runner.started_count >= conf.worker_max_tasks:
-            worker.life.say(" has run %s, its limit; it stops", counted(runner.started_count, "task"), level=level)
-            stop.set()
-        if conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
-            worker.life.say(" has %d MB of memory, over its limit; it stops", memory // 1_000_000, level=level)
-            stop.set()
-        await asyncio.sleep(_LOOK_EVERY)
+            done = counted(runner.started_count, "task")
+            worker.life.say(" has run %s, its limit; %s", done, goes, level=level)
+        elif conf.worker_max_memory is not None and (memory := resident_memory()) > conf.worker_max_memory:
+            worker.life.say(" has %d MB of memory, over its limit; %s", memory // 1_000_000, goes, level=level)
+        else:
+            await asyncio.sleep(_LOOK_EVERY)
+            continue
+        stop.set() if retire is None else retire()
+        return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 
 from aioqueue.stop_signals import HANGUP, Wish, Wishes, on_stop_signals
@@ -19,12 +19,15 @@ class Stopping:
         warm: set when it is to fetch no more, and to end when what runs has ended.
         cold: set when it is to hand back what runs, too.
         wishes: what the signals that came have asked for.
+        retire: called when the worker has reached a limit, by a process that has a successor begun, and is told to stop
+            when that is ready; where there is none, the worker stops.
     """
 
     def __init__(self, life: Life) -> None:
         self.warm = asyncio.Event()
         self.cold = asyncio.Event()
         self.wishes = Wishes()
+        self.retire: Callable[[], object] | None = None
         self._life = life
         self._loop: asyncio.AbstractEventLoop | None = None
 

@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import signal
-import threading
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
 from aioqueue.worker.showing import SHOW
+from aioqueue.worker.supervised import Child
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -53,7 +54,8 @@ class Supervisor:
         self._count = count
         self._once = once
         self._patience = patience
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._children: set[Child] = set()
+        self._leaving: set[asyncio.Task[int | None]] = set()
         self._stop = asyncio.Event()
         self.wishes = Wishes()
 
@@ -63,34 +65,38 @@ class Supervisor:
         if SHOW is not None:
             loop.add_signal_handler(SHOW, self._pass_on_to_all, SHOW)
         with on_stop_signals(self._signalled):
-            return max(await asyncio.gather(*[self._keep(number) for number in range(1, self._count + 1)]))
+            code = max(await asyncio.gather(*[self._keep(number) for number in range(1, self._count + 1)]))
+            await asyncio.gather(*self._leaving)
+            return code
 
     async def _keep(self, number: int) -> int:
         loop, failures = asyncio.get_running_loop(), 0
+        child = await self._start(number)
         while True:
-            # A group of its own: Ctrl-C comes to this process only, and goes on to them once.
-            process = self._processes[number] = await asyncio.create_subprocess_exec(
-                *self._command(number), stdin=asyncio.subprocess.PIPE, process_group=0
-            )
-            started = loop.time()
-            if self._stop.is_set():
-                self._pass_on(process, signal.SIGTERM)
-            code = await self._ended(process)
-            del self._processes[number]
+            over, code = child, await self._ended(child, child.is_full)
+            if code is None:
+                # It goes on until the next one is ready, so that none of its tasks waits for that.
+                over = await self._start(number)
+                code = await self._ended(over, over.is_ready)
+                if code is None:
+                    self._see_off(child)
+                    child, failures = over, 0
+                    continue
             if code == MISUSE:
                 self._stop_all(signal.SIGTERM)
                 return 1
-            if self._stop.is_set() or (self._once and code in (0, LEFT)):
-                return code if code >= 0 else 1
-            failures = failures + 1 if loop.time() - started < _SOON else 0
+            if self._stop.is_set() or (self._once and over is child and code in (0, LEFT)):
+                rest = 0 if over is child else await self._ended(child)
+                return max(1 if one is None or one < 0 else one for one in (code, rest))
+            failures = failures + 1 if loop.time() - over.started < _SOON else 0
             if failures >= _VAIN and code != 0:
-                self._give_up(number, process.pid, code)
+                self._give_up(number, over.process.pid, code)
                 return 1
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1)) if failures else 0.0
             _logger.warning(
                 "Worker process %d (pid %d) ended with %s; another one takes its place%s",
                 number,
-                process.pid,
+                over.process.pid,
                 _how(code),
                 f" in {pause:g} s" if pause else "",
             )
@@ -100,6 +106,29 @@ class Supervisor:
                 return 0
             except TimeoutError:
                 pass
+            if over is child:
+                child = await self._start(number)
+
+    async def _start(self, number: int) -> Child:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A group of its own: Ctrl-C comes to this process only, and goes on to them once.
+            process = await asyncio.create_subprocess_exec(
+                *self._command(number), stdin=theirs.fileno(), process_group=0
+            )
+        child = Child(process, ours)
+        self._children.add(child)
+        if self._stop.is_set():
+            self._pass_on(process, signal.SIGTERM)
+        return child
+
+    def _see_off(self, child: Child) -> None:
+        """Its successor is ready."""
+        _logger.info("Worker process %d has reached a limit, and stops; another one takes its place", child.process.pid)
+        self._pass_on(child.process, signal.SIGTERM)
+        leaving = asyncio.get_running_loop().create_task(self._until_ended(child))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def _give_up(self, number: int, pid: int, code: int) -> None:
         _logger.error(
@@ -114,19 +143,32 @@ class Supervisor:
         )
         self._stop_all(signal.SIGTERM)
 
-    async def _ended(self, process: asyncio.subprocess.Process) -> int:
-        """Wait for its end, and not for ever once it was told to stop."""
-        waiting = asyncio.ensure_future(process.wait())
-        told = asyncio.ensure_future(self._stop.wait())
+    async def _ended(self, child: Child, unless: asyncio.Event | None = None) -> int | None:
+        """Wait for its end, and not for ever once it was told to stop; gives its exit code, or None if something else
+        has happened before."""
+        events = [asyncio.ensure_future(event.wait()) for event in (self._stop, unless) if event is not None]
+        waiting = asyncio.ensure_future(child.process.wait())
         try:
-            await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
-            if not (await asyncio.wait({waiting}, timeout=self._patience))[0]:
-                _logger.error("Worker process %d has not stopped in %g s; it is killed", process.pid, self._patience)
-                self._pass_on(process, signal.SIGKILL)
-            return await waiting
+            await asyncio.wait({waiting, *events}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done() and not self._stop.is_set():
+                return None
         finally:
-            waiting.cancel()
-            told.cancel()
+            for one in (waiting, *events):
+                one.cancel()
+        return await self._until_ended(child)
+
+    async def _until_ended(self, child: Child) -> int:
+        process = child.process
+        try:
+            async with asyncio.timeout(self._patience):
+                await process.wait()
+        except TimeoutError:
+            _logger.error("Worker process %d has not stopped in %g s; it is killed", process.pid, self._patience)
+            self._pass_on(process, signal.SIGKILL)
+        code = await process.wait()
+        self._children.discard(child)
+        child.close()
+        return code
 
     def _signalled(self, number: signal.Signals) -> None:
         wish = self.wishes.of(number)
@@ -135,7 +177,7 @@ class Supervisor:
         if wish is Wish.COLD:
             self._stop_all(QUIT or number)
         elif not self._stop.is_set():
-            processes = counted(len(self._processes), "worker process", "worker processes")
+            processes = counted(len(self._children), "worker process", "worker processes")
             _logger.info("%s: it tells %s to stop", number.name, processes)
             self._stop_all(signal.SIGTERM)
 
@@ -144,8 +186,8 @@ class Supervisor:
         self._pass_on_to_all(number)
 
     def _pass_on_to_all(self, number: signal.Signals) -> None:
-        for process in self._processes.values():
-            self._pass_on(process, number)
+        for child in self._children:
+            self._pass_on(child.process, number)
 
     @staticmethod
     def _pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
@@ -157,14 +199,3 @@ class Supervisor:
 
 def _how(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"code {code}"
-
-
-def stop_with_parent() -> None:
-    """Send SIGTERM to this process when its standard input ends, which its supervisor holds the other side of."""
-
-    def wait() -> None:
-        while os.read(0, 1):  # not sys.stdin, whose lock the interpreter wants when it ends
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="aioqueue-parent", daemon=True).start()

@@ -13,7 +13,7 @@ from support.waiting import eventually
 
 from aioqueue.worker import supervisor
 
-from .conftest import Process, Shell
+from .conftest import SHOP, Process, Shell
 
 
 def workers(aioqueue: Shell, count: int) -> dict[str, int]:
@@ -114,3 +114,24 @@ def test_what_is_odd_about_queues_is_said_once(aioqueue: Shell) -> None:
     assert [one["queues"] for one in aioqueue("workers", "shop", "--json").json] == [["slwo"]] * 2
     assert worker.err.count("consumes the queue 'slwo'") == 1
     assert "Did you mean 'slow'?" in worker.err
+
+
+def test_one_at_its_limit_works_until_the_next_is_ready(aioqueue: Shell) -> None:
+    """Its successor does not begin: the tasks go on."""
+    broken = aioqueue.folder / "broken"
+    aioqueue.write("shop.py", SHOP + f"\nif Path({str(broken)!r}).exists():\n    raise SystemExit(9)\n")
+    worker = aioqueue.start("worker", "shop", "--max-tasks-per-child", "1")
+    worker.wait_for("is ready")
+    [first] = workers(aioqueue, 1).values()
+    id = aioqueue("call", "shop", "add", "2", "3").out.strip()
+    worker.wait_for(f"[{id}] succeeded")
+    broken.touch()
+    worker.wait_for("its limit; it stops when the next one is ready")
+    worker.wait_for("ended with code 9; another one takes its place")
+    broken.unlink()
+    worker.wait_for(f"Worker process {first} has reached a limit, and stops")
+    eventually(lambda: not is_alive(first), "it to stop")
+    [second] = workers(aioqueue, 1).values()
+    assert second != first
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
