@@ -30,7 +30,7 @@ OF_TASKS: Final[dict[str, str]] = {
     "rate_limit": "How often a task may start cannot be limited in this version.",
     "throws": "An exception is a failure, whatever its class: what is none is returned.",
     "trail": "What a task sends is always kept among its children: leave it out.",
-    "send_events": "Who wants to hear of tasks listens with @app.on(...): leave it out.",
+    "send_events": "Events are of all tasks (the setting events), signals also of one (@app.on): leave it out.",
     "typing": "Calls are always checked against the function: leave it out.",
     "pydantic": "Models are read where a parameter is annotated with one: leave it out.",
     "reject_on_worker_lost": "A task whose worker died is run again, up to max_deliveries times: leave it out. One "

@@ -69,8 +69,10 @@ async def listen(app: Core, names: Collection[str], since: str | None) -> AsyncG
     broker = await app.broker()
     if not broker.capabilities.events:
         raise ConfigurationError(f"app.events(): {broker.description} keeps no events.")
-    cursor = await broker.last_event() if since is None else since
-    if not (await broker.events_wanted() or app.publisher.is_on):
+    last = await broker.last_event()
+    cursor = last if since is None else since
+    said = await broker.events_wanted()
+    if said is False or not (said or last or app.publisher.is_on):  # else somebody tells, by a setting of its own
         logger.warning(
             "Events of %r are off, so that nothing is heard: `aioqueue events --enable`, or in code await "
             "app.control.enable_events(), or the setting events=True",

@@ -227,9 +227,18 @@ async def test_wrong_use(app: AioQueue) -> None:
         app.events(since="yesterday")
 
 
-async def test_who_listens_while_they_are_off_is_told(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_listens_while_they_are_off_is_told(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    app, telling = AioQueue("tests", broker=redis_url), AioQueue("tests", broker=redis_url, events=True)
     async with app, hearing(app):
         await until(lambda: "enable_events" in caplog.text)
+    caplog.clear()
+    async with app, telling:  # others may tell by their own setting
+        await telling.send_task("nothing")
+        async with hearing(telling) as heard:
+            await until(lambda: heard)
+        async with hearing(app) as heard:
+            await until(lambda: heard)
+    assert "enable_events" not in caplog.text
 
 
 async def test_a_lost_connection_loses_nothing(redis_url: str, client: Any) -> None:
