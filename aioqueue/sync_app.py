@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from aioqueue.control_sync import SyncControl, SyncInspect
 from aioqueue.dead_letters import DeadLetters, DeadTask
+from aioqueue.kinds import Seconds
 from aioqueue.options import SendOptions
 from aioqueue.portal import Portal
 from aioqueue.sync_results import SyncResult
@@ -70,7 +71,7 @@ class SyncApp:
 
     @cached_property
     def queues(self) -> SyncQueues:
-        """What waits."""
+        """What waits, dropping it, and pausing."""
         return SyncQueues(self._app.queues, self._portal)
 
     @cached_property
@@ -99,12 +100,20 @@ class SyncQueues:
         self._portal = portal
 
     def list(self) -> list[QueueInfo]:
-        """The queues that have been used, and those of `task_queues`, by name."""
+        """The queues that have been used or paused, and those of `task_queues`, by name."""
         return self._portal.run(self._queues.list())
 
     def purge(self, name: str) -> int:
         """Drop what waits in a queue; see `Queues.purge`."""
         return self._portal.run(self._queues.purge(name))
+
+    def pause(self, name: str, *, timeout: Seconds = 1.0) -> tuple[str, ...]:
+        """Let no worker take anything from a queue until it is resumed; see `Queues.pause`."""
+        return self._portal.run(self._queues.pause(name, timeout=timeout))
+
+    def resume(self, name: str, *, timeout: Seconds = 1.0) -> tuple[str, ...]:
+        """Let workers take from it again."""
+        return self._portal.run(self._queues.resume(name, timeout=timeout))
 
 
 class SyncDeadLetters:

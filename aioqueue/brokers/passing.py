@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aioqueue.brokers.protocol import (
@@ -164,6 +164,9 @@ class PassingBroker:
     def schedule_changes(self) -> AsyncIterator[None]:
         return self._inner.schedule_changes()
 
+    async def pause_queue(self, queue: str, paused: bool) -> bool:
+        return await self._inner.pause_queue(queue, paused)
+
     async def queues(self) -> list[QueueStatus]:
         return await self._inner.queues()
 
@@ -217,11 +220,16 @@ class PassingConsumer:
     def id(self) -> str:
         return self._inner.id
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
-        return await self._inner.fetch(limit, wait=wait, portions=portions)
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
+        return await self._inner.fetch(limit, wait=wait, portions=portions, but=but)
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         return await self._inner.hand_back(held)
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> int:
+        return await self._inner.give_back(deliveries)
 
     def withdraw(self, held: Sequence[Delivery]) -> int:
         return self._inner.withdraw(held)
@@ -264,6 +272,9 @@ class PassingConsumer:
 
     async def stamps(self) -> list[tuple[bytes, int]]:
         return await self._inner.stamps()
+
+    async def paused(self) -> list[str]:
+        return await self._inner.paused()
 
     async def left(self) -> Left:
         return await self._inner.left()

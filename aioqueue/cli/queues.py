@@ -1,4 +1,4 @@
-"""`aioqueue queues`: what waits."""
+"""`aioqueue queues`: what waits, and whether it is given out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _limit_option = click.option(
 @click.group(cls=Group, default="list")
 @target_options
 def queues() -> None:
-    """List the queues, look into one, or empty one. Without a command: list."""
+    """List the queues, look into one, empty one, or pause one. Without a command: list."""
 
 
 @queues.command("list")
@@ -42,7 +42,7 @@ def queues() -> None:
 def list_queues(words: tuple[str, ...], as_json: bool) -> None:
     """List the queues: how many tasks wait, run, and wait for their time, and how many workers consume them.
 
-    Those of task_queues are among them, whether they have been used or not.
+    Those of task_queues are among them, whether they have been used or not, and those that are paused.
     """
     about = target()
     if rest := about.take(words, first=not about.namespace):
@@ -63,6 +63,8 @@ def list_queues(words: tuple[str, ...], as_json: bool) -> None:
                 complain(f"the queue {queue.name}: {queue.problem}")
         if left := [queue.name for queue in found if queue.waiting + queue.delayed and not consumers[queue.name]]:
             note(f"No worker consumes {printable(', '.join(left))}: what waits there is not run.")
+        if held := [queue.name for queue in found if queue.paused]:
+            note(f"Paused: {printable(', '.join(held))}. What waits there is not run until `aioqueue queues resume`.")
     else:
         note(f"No queue of {app.namespace!r} has been used yet ({place}).")
 
@@ -143,6 +145,60 @@ def purge(words: tuple[str, ...], delayed: bool, yes: bool, as_json: bool) -> No
     end(0 if all(name in known for name in names) else FAILED)
 
 
+@queues.command()
+@target_options
+@json_option
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME...", shell_complete=complete_queues)
+def pause(words: tuple[str, ...], as_json: bool) -> None:
+    """Let no worker take anything from queues until they are resumed. What runs goes on; what workers have fetched and
+    not started goes back.
+
+    Exit codes: 0 done, and all workers know; 1 a worker has not said so in time, or nothing is known of a queue: then
+    nothing is changed.
+    """
+    _pause(words, as_json, paused=True)
+
+
+@queues.command()
+@target_options
+@json_option
+@click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] NAME...", shell_complete=complete_queues)
+def resume(words: tuple[str, ...], as_json: bool) -> None:
+    """Let workers take from queues again that were paused.
+
+    Exit codes: as of pause.
+    """
+    _pause(words, as_json, paused=False)
+
+
+def _pause(words: tuple[str, ...], as_json: bool, *, paused: bool) -> None:
+    about = target()
+    names = _names(about, words)
+    app = about.connection()
+
+    async def change() -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        async with app:
+            known = await _known(app)
+            if any(name not in known for name in names):
+                return {}, known
+            does = app.queues.pause if paused else app.queues.resume
+            return {name: await does(name) for name in names}, known
+
+    silent, known = run(change())
+    for name in names:
+        if name not in known:
+            complain(f"{_unknown(app, name, known)} Nothing was changed.")
+    if as_json:
+        say_json([{"queue": name, "paused": paused, "silent": workers} for name, workers in silent.items()])
+    else:
+        for name in silent:
+            say(f"{printable(name)}: {'paused' if paused else 'resumed'}")
+    for name, workers in silent.items():
+        if workers:
+            complain(f"{name}: no answer in time from {', '.join(workers)}, which may not know of it yet.")
+    end(0 if silent and not any(silent.values()) else FAILED)
+
+
 def _names(about: Target, words: tuple[str, ...]) -> tuple[str, ...]:
     """The queues that are named, after the app."""
     names = words if about.namespace and len(words) == 1 else about.take(words)
@@ -183,7 +239,7 @@ async def _ask(app: AioQueue) -> tuple[list[QueueStatus], Counter[str], int, str
 def _row(queue: QueueStatus, now: int, consumers: int) -> list[str]:
     counts = [str(count) if count else dim("0") for count in (queue.waiting, queue.running, queue.delayed)]
     age = _age(queue, now)
-    name = bold(printable(queue.name))
+    name = bold(printable(queue.name)) + (" (paused)" if queue.paused else "")
     return [name, *counts, dim("-") if age is None else span_text(age), str(consumers) if consumers else dim("0")]
 
 
@@ -195,6 +251,7 @@ def _as_data(queue: QueueStatus, now: int, consumers: int) -> dict[str, object]:
         "delayed": queue.delayed,
         "oldest_seconds": _age(queue, now),
         "consumers": consumers,
+        "paused": queue.paused,
         **({"problem": queue.problem} if queue.problem else {}),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -142,8 +142,10 @@ class _Alone(PassingConsumer):
         super().__init__(consumer)
         self._queue = queue
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
-        deliveries = await self._inner.fetch(limit, wait=wait, portions=portions)
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
+        deliveries = await self._inner.fetch(limit, wait=wait, portions=portions, but=but)
         for delivery in deliveries:
             delivery.queue = decode_message(delivery.data).queue
         return deliveries

@@ -12,16 +12,15 @@ from aioqueue.logs import logger
 from aioqueue.worker.burst import Burst
 from aioqueue.worker.ends import Ends
 from aioqueue.worker.intake import take_in
+from aioqueue.worker.pausing import Pauses
 from aioqueue.worker.runner import Runner
-from aioqueue.worker.turns import Turns
+from aioqueue.worker.supply import Supply
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
 
 _WAIT = 5.0
 _BURST_LOOKS = 0.05
-# While a queue has all that it may have at once, so often is looked what the others have.
-_LOOK_BESIDE = 0.05
 _AFTER_ERROR = 1.0
 _MOST_PREFETCH = 1000
 # Where queues take turns, what is held comes before all that is fetched later, of whichever queue: so it is not much.
@@ -39,7 +38,8 @@ class Fetcher:
     Args:
         prefetch: deliveries held beyond the concurrency; None follows the rate at which tasks end.
         burst: says when to stop, if it is to stop when there is nothing left to do.
-        turns: how much of which queue is next; None leaves that to the priorities.
+        supply: what is asked of which queue.
+        pauses: which queues are paused.
         max_deliveries: of queues that have a word of their own.
     """
 
@@ -55,7 +55,8 @@ class Fetcher:
         prefetch: int | None,
         hostname: str,
         burst: Burst | None,
-        turns: Turns | None = None,
+        supply: Supply,
+        pauses: Pauses,
         max_deliveries: Mapping[str, int] | None = None,
     ) -> None:
         self._app = app
@@ -67,7 +68,8 @@ class Fetcher:
         self._prefetch = prefetch
         self._hostname = hostname
         self._burst = burst
-        self._turns = turns
+        self._supply = supply
+        self._pauses = pauses
         self._most = max_deliveries or {}
         self._rate = 0.0
         self._quiet = False
@@ -93,10 +95,7 @@ class Fetcher:
                 if withdrawn != withdrawal.count:  # what had been asked for until then was dropped
                     withdrawn = await withdrawal.until_over()
                     await self._consumer.hand_back(self._runner.held() + self._runner.ready())
-                if self._turns is None:
-                    deliveries = await self._consumer.fetch(room, wait=wait)
-                else:
-                    deliveries = await self._fetch_in_turn(self._turns, room, wait)
+                deliveries = await self._supply.fetch(room, wait)
                 if failures:
                     # A read whose answer was lost has lent us messages that we have never seen.
                     await self._consumer.hand_back(self._runner.held() + self._runner.ready() + deliveries)
@@ -105,6 +104,8 @@ class Fetcher:
                 if suspect := self._suspect(deliveries):
                     await self._clear_for(suspect)
                     deliveries = [suspect]
+                if self._pauses.queues:
+                    deliveries = await self._pauses.sort_out(deliveries)
             except LeaseLost:
                 raise
             except Exception as error:
@@ -131,30 +132,13 @@ class Fetcher:
                 if suspect is not None:
                     await self._settled()
             elif self._burst is not None and await self._is_done() and await self._burst.is_over():
-                if self._runner.stuck and self._turns is not None and self._turns.full:
+                if self._runner.stuck and self._supply.is_full:
                     logger.warning(
                         "Worker %s leaves: tasks that were given up go on, and count towards the concurrency of their "
                         "queues; what else is in their queues stays there",
                         self._hostname,
                     )
                 return
-
-    async def _fetch_in_turn(self, turns: Turns, room: int, wait: float) -> list[Delivery]:
-        changed = self._runner.changed
-        changed.clear()
-        portions = turns.portions(room)
-        found: list[Delivery] = []
-        if portions:
-            found = await self._consumer.fetch(room, wait=0 if turns.full else wait, portions=portions)
-            turns.took(found)
-        if turns.full and not found and wait > 0:
-            # Of a full queue there is more to fetch as soon as one of its tasks has ended.
-            try:
-                async with asyncio.timeout(_LOOK_BESIDE if portions else wait):
-                    await changed.wait()
-            except TimeoutError:
-                pass
-        return found
 
     def _suspect(self, deliveries: list[Delivery]) -> Delivery | None:
         """A message whose workers have died again and again, perhaps of it."""
@@ -211,7 +195,7 @@ class Fetcher:
             ended = self._runner.ended_count
             self._rate += ((ended - self._measured) / elapsed - self._rate) * min(1.0, elapsed * 5)
             self._measured, self._measured_at = ended, now
-        most = _MOST_PREFETCH if self._turns is None else _MOST_IN_TURN
+        most = _MOST_IN_TURN if self._supply.takes_turns else _MOST_PREFETCH
         return min(most, int(self._rate * _PREFETCH_SECONDS))
 
     async def _is_done(self) -> bool:

@@ -19,6 +19,7 @@ from aioqueue.worker.fetcher import Fetcher
 from aioqueue.worker.heartbeat import beat_its_heart
 from aioqueue.worker.left_behind import leave_behind
 from aioqueue.worker.listening import Listener
+from aioqueue.worker.pausing import Pauses
 from aioqueue.worker.process import Process
 from aioqueue.worker.renewer import Renewer
 from aioqueue.worker.resources import stop_when_used_up
@@ -26,6 +27,7 @@ from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import Cut
 from aioqueue.worker.runner import Runner
 from aioqueue.worker.stopping import Stopping
+from aioqueue.worker.supply import Supply
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
@@ -96,6 +98,7 @@ class Incarnation:
             runner.execution.calls.in_processes()
         if worker.life.silent or worker.pool == "solo":  # run in place, or by a test
             runner.execution.calls.without_processes()
+        pauses = Pauses(consumer, runner, runner.withdrawal, self.status.queues, worker.hostname)
         fetcher = Fetcher(
             worker.app,
             self._broker,
@@ -106,12 +109,13 @@ class Incarnation:
             prefetch=worker.prefetch,
             hostname=worker.hostname,
             burst=self.burst,
-            turns=turns,
+            supply=Supply(consumer, turns, pauses, runner.changed),
+            pauses=pauses,
             max_deliveries=worker.consuming.said("max_deliveries"),
         )
         promoter = Promoter(consumer)
         answers = Answers(worker, consumer, runner, self._broker.now)
-        listener = Listener(consumer, runner, promoter, answers)
+        listener = Listener(consumer, runner, promoter, pauses, answers)
         withdraws = self._broker.capabilities.withdraws
         watch = LoopWatch(runner.running, runner.withdrawal.withdraw if withdraws else None)
         renewer = Renewer(

@@ -6,26 +6,31 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aioqueue.brokers.protocol import Asked, Connected, Consumer, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import Asked, Connected, Consumer, Due, Notice, QueuesPaused, StampRevoked, TasksRevoked
 from aioqueue.logs import logger
 from aioqueue.worker.answering import Answers
 from aioqueue.worker.caretaker import Promoter
+from aioqueue.worker.pausing import Pauses
 from aioqueue.worker.runner import Runner
 
 
 class Listener:
-    """Hears of revocations, of tasks that are due, and of what is asked."""
+    """Hears of revocations, of tasks that are due, of queues that are paused, and of what is asked."""
 
-    def __init__(self, consumer: Consumer, runner: Runner, promoter: Promoter, answers: Answers) -> None:
+    def __init__(
+        self, consumer: Consumer, runner: Runner, promoter: Promoter, pauses: Pauses, answers: Answers
+    ) -> None:
         self._consumer = consumer
         self._runner = runner
         self._promoter = promoter
+        self._pauses = pauses
         self._answers = answers
         self._does: dict[type[Notice], Callable[[Any], Awaitable[None]]] = {
             Connected: self._connected,
             Due: self._due,
             TasksRevoked: self._tasks_revoked,
             StampRevoked: self._stamp_revoked,
+            QueuesPaused: self._queues_paused,
             Asked: self._asked,
         }
 
@@ -41,6 +46,7 @@ class Listener:
 
     async def _connected(self, _: Connected) -> None:
         self._promoter.wake()
+        await self._look_for_paused()
         await self.look_for_stamps(False)
         await self._look_for_revoked()
 
@@ -53,8 +59,17 @@ class Listener:
     async def _stamp_revoked(self, notice: StampRevoked) -> None:
         await self.look_for_stamps(notice.terminate)
 
+    async def _queues_paused(self, _: QueuesPaused) -> None:
+        await self._look_for_paused()
+
     async def _asked(self, notice: Asked) -> None:
         self._answers.hear(notice.question)
+
+    async def _look_for_paused(self) -> None:
+        try:
+            await self._pauses.look()
+        except Exception as error:  # the fetcher tries again, and fetches nothing before
+            logger.debug("Paused queues could not be looked for: %s", error)
 
     async def look_for_stamps(self, terminate: bool) -> None:
         """Which stamps were revoked."""

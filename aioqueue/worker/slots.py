@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from aioqueue.brokers.protocol import Delivery
 from aioqueue.worker.run import GIVEN_UP, OVER, Run
@@ -108,6 +108,18 @@ class Slots:
         dropped = self.take_ready()
         self.taken(dropped)
         return dropped
+
+    def drop_ready_of(self, queues: Collection[str]) -> list[Delivery]:
+        """The same with what came from these queues; returns what it was."""
+        found: list[Delivery] = []
+        with self.moving:
+            for lane in self._ready:
+                found += [run.delivery for run in lane if run.delivery.queue in queues]
+                left = [run for run in lane if run.delivery.queue not in queues]
+                lane.clear()
+                lane.extend(left)
+        self.taken(len(found))
+        return found
 
     def take_ready(self, patience: float = -1) -> int:
         """Take out what has not started; any thread may, and has to tell the loop of it by `taken`. Returns how many.

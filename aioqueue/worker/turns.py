@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from math import lcm
 
 from aioqueue.brokers.protocol import Delivery, Portion
@@ -45,14 +45,18 @@ class Turns:
         self._asked: dict[str, int] = {}
         self.full = False
 
-    def portions(self, limit: int) -> list[Portion]:
-        """What is to be fetched next, where there is room for `limit`; empty if no queue has room."""
+    def portions(self, limit: int, but: Collection[str] = ()) -> list[Portion]:
+        """What is to be fetched next, where there is room for `limit`, of all queues but those; empty if none of them
+        has room."""
         rooms = dict.fromkeys(self._names, limit)
+        for name in but:
+            rooms.pop(name, None)
         if self.limits:
             held = self._in_hand(self.limits)
             for name, most in self.limits.items():
-                rooms[name] = min(limit, most - held.get(name, 0))
-        open = [name for name in self._names if rooms[name] > 0]
+                if name in rooms:
+                    rooms[name] = min(limit, most - held.get(name, 0))
+        open = [name for name, room in rooms.items() if room > 0]
         self.full = len(open) < len(rooms)
         self._asked = {}
         if self._weights is None:

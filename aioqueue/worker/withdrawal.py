@@ -64,6 +64,10 @@ class Withdrawal:
             )
         return bool(moved)
 
+    def again(self) -> None:
+        """What is fetched now is dropped, and handed back with all else that is lent and is in no hand."""
+        self.count += 1
+
     async def until_over(self) -> int:
         """Wait until none is under way; returns the count then."""
         while True:

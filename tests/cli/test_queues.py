@@ -143,7 +143,7 @@ def test_a_narrow_screen(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     [
         (["worker", ""], {"shop:app", "pack.tasks:queue"}),
         (["-A", "sh"], {"shop:app"}),
-        (["queues", ""], {"list", "show", "purge", "shop:app", "pack.tasks:queue"}),
+        (["queues", ""], {"list", "show", "purge", "pause", "resume", "shop:app", "pack.tasks:queue"}),
         (["queues", "purge", "shop:app", "s"], {"slow"}),
         (["worker", "shop:app", "-Q", "default,s"], {"default,slow"}),
         (["call", "shop:app", "sl"], {"sleep"}),
@@ -166,3 +166,16 @@ def test_who_is_alive(aioqueue: Shell) -> None:
     run = aioqueue("workers", "shop", "--json")
     assert (run.code, [one["pid"] for one in run.json]) == (0, [worker.pid])
     assert run.json[0]["started"].endswith("Z") and 0 < run.json[0]["lease"] <= 30
+
+
+def test_pausing(aioqueue: Shell) -> None:
+    aioqueue("call", "shop", "add", "1", "2")
+    typo = aioqueue("queues", "pause", "shop:app", "default", "defalt")
+    assert (typo.code, "Did you mean 'default'" in typo.err, "Nothing was changed" in typo.err) == (1, True, True)
+    assert aioqueue("queues", "pause", "shop:app", "default", "slow").out == "default: paused\nslow: paused\n"
+    shown = aioqueue("queues", "shop")
+    assert "default (paused)" in shown.out and "Paused: default, slow." in shown.err
+    assert [queue["paused"] for queue in aioqueue("queues", "shop", "--json").json] == [True, True]
+    assert aioqueue("queues", "resume", "--namespace", "shop", "slow", "--json").json == [
+        {"queue": "slow", "paused": False, "silent": []}
+    ]

@@ -178,6 +178,7 @@ async def test_a_worker_does_all_of_it(server: redis.Redis, redis_url: str) -> N
             await asyncio.sleep(0.1)
             assert await revoked.revoke(terminate=True)
             await client.send_task("slow")
+            assert await app.queues.pause("default") == () == await app.queues.resume("default")
             assert [status.name for status in await broker.queues()] == ["default"]
             assert len(await broker.workers()) == 1
             await asyncio.sleep(0.6)  # two renewals of the lease

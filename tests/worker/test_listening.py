@@ -8,7 +8,17 @@ from typing import Any, get_args
 
 import pytest
 
-from aioqueue.brokers.protocol import Asked, Connected, Delivery, Due, Notice, Question, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import (
+    Asked,
+    Connected,
+    Delivery,
+    Due,
+    Notice,
+    Question,
+    QueuesPaused,
+    StampRevoked,
+    TasksRevoked,
+)
 from aioqueue.worker.listening import Listener
 
 DELIVERY = Delivery(0, "waiting", b"", "q")
@@ -40,6 +50,9 @@ class Told:
     def hear(self, question: Question) -> None:
         self.asked.append(question)
 
+    async def look(self) -> None:
+        self.asked.append("paused")
+
     def wake(self) -> None:
         self.asked.append("promote")
 
@@ -55,7 +68,7 @@ class Told:
 
     async def listen(self) -> list[Any]:
         all_of_it: Any = self
-        listening = asyncio.create_task(Listener(all_of_it, all_of_it, all_of_it, all_of_it).run())
+        listening = asyncio.create_task(Listener(all_of_it, all_of_it, all_of_it, all_of_it, all_of_it).run())
         async with asyncio.timeout(10):
             await self.all_told.wait()
         listening.cancel()
@@ -68,9 +81,10 @@ ASKED: dict[Any, list[Any]] = {
     Due(): ["promote"],
     TasksRevoked(("a", "b"), True): [(("a", "b"), True)],
     StampRevoked(True): [(STAMPS, True)],
+    QueuesPaused(): ["paused"],
     Asked(QUESTION): [QUESTION],
     StampRevoked(): [(STAMPS, False)],
-    Connected(): ["promote", (STAMPS, False), (("waiting",), False)],
+    Connected(): ["promote", "paused", (STAMPS, False), (("waiting",), False)],
 }
 
 

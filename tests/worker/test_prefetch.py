@@ -7,6 +7,7 @@ from typing import Any
 
 from aioqueue import AioQueue
 from aioqueue.worker.fetcher import Fetcher
+from aioqueue.worker.supply import Supply
 from aioqueue.worker.turns import Turns
 
 
@@ -24,7 +25,8 @@ async def held_ready(turns: Turns | None, prefetch: int | None = None) -> int:
         prefetch=prefetch,
         hostname="w",
         burst=None,
-        turns=turns,
+        supply=Supply(none, turns, none, none),
+        pauses=none,
     )
     runner.ended_count = 1_000_000
     fetcher._measured_at -= 1.0

@@ -260,6 +260,10 @@ class MemoryBroker:
         """Which of these are ids of tasks that wait or run."""
         return self._store.going_on(ids)
 
+    async def pause_queue(self, queue: str, paused: bool) -> bool:
+        """Pause a queue, or resume it. False: it was so already."""
+        return self._store.pause_queue(queue, paused)
+
     async def queues(self) -> list[QueueStatus]:
         """All queues that have been used, by name."""
         return self._store.all_queues()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from time import monotonic
 
 from aioqueue.brokers.memory.inbox import Inbox
@@ -52,13 +52,18 @@ class MemoryConsumer:
         self._store.use(self._worker.queues)
         self._store.leases.start(self._worker, self._lease_end())
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
         """Up to `limit` messages; waits up to `wait` seconds for the first one.
 
         Between the last `await` and the return nothing can be cancelled, so what was lent is always returned.
         """
         deadline = monotonic() + wait
-        names = list(dict.fromkeys(portion.queue for portion in portions)) if portions else self._worker.queues
+        if portions:
+            names = list(dict.fromkeys(portion.queue for portion in portions))
+        else:
+            names = [name for name in self._worker.queues if name not in but] if but else self._worker.queues
         while True:
             self._require_lease()
             deliveries = self._store.lend(self.id, names, limit, portions)
@@ -81,6 +86,10 @@ class MemoryConsumer:
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         """Hand back what is lent to this worker but not among `held`."""
         return self._store.take_back(self.id, but=(delivery.handle for delivery in held))
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> int:
+        """Hand back these."""
+        return self._store.give_back(self.id, [delivery.handle for delivery in deliveries])
 
     def withdraw(self, held: Sequence[Delivery]) -> int:
         """Hand back nothing: the broker stands still with the loop that it is in."""
@@ -155,6 +164,10 @@ class MemoryConsumer:
     async def stamps(self) -> list[tuple[bytes, int]]:
         """The stamps that were revoked, and when."""
         return self._store.revoked_stamps()
+
+    async def paused(self) -> list[str]:
+        """The queues that are paused."""
+        return self._store.paused_queues()
 
     async def answer(self, question: str, answer: Answer) -> None:
         """Give an answer to whoever has asked, if that still waits."""

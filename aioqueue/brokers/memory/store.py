@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from aioqueue.brokers.memory.events import EventLog
 from aioqueue.brokers.memory.inbox import Inbox
@@ -34,6 +35,7 @@ from aioqueue.brokers.protocol import (
     Notice,
     Outgoing,
     Portion,
+    QueuesPaused,
     QueueStatus,
     Settlement,
     StampRevoked,
@@ -85,12 +87,21 @@ class Store:
         # thrown away when they are met. The second follows the first: a revoked task stays so while it has messages.
         self._present: defaultdict[str, int] = defaultdict(int)
         self._revoked: Expiring[bool] = Expiring(self.clock.now)
+        self._paused: set[str] = set()
         self.own_ids = OwnIds(lambda id: self.workflows.holder(id), self._is_there)
 
     @_atomic
     def erase(self) -> None:
         """Hold nothing any more. Who waits or listens goes on doing so."""
-        for held in (self.queues.by_name, self.letters, self.events, self._lent, self._present, self.own_ids):
+        for held in (
+            self.queues.by_name,
+            self.letters,
+            self.events,
+            self._lent,
+            self._present,
+            self._paused,
+            self.own_ids,
+        ):
             held.clear()
         for expiring in (
             self._stamps,
@@ -217,9 +228,18 @@ class Store:
         """Put what is lent to a worker at the front of its queues, except some; `counts` if that was a delivery."""
         lent = self._lent.get(worker, {})
         kept = set(but)
+        return self._take_back(worker, [handle for handle in lent if handle not in kept], counts=counts)
+
+    @_atomic
+    def give_back(self, worker: str, handles: Iterable[int]) -> int:
+        """Put these at the front of their queues, as far as they are lent to a worker."""
+        asked = set(handles)
+        return self._take_back(worker, [handle for handle in self._lent.get(worker, {}) if handle in asked])
+
+    def _take_back(self, worker: str, handles: Sequence[int], *, counts: bool = False) -> int:
+        """The same, in the order in which they were lent, which is the one of their priorities."""
+        lent = self._lent.get(worker, {})
         now = self.clock.now()
-        # In the order in which they were lent, which is the one of their priorities.
-        handles = [handle for handle in lent if handle not in kept]
         for handle in handles:
             entry = lent.pop(handle)
             entry.deliveries += counts
@@ -331,6 +351,20 @@ class Store:
     def revoked_stamps(self) -> list[tuple[bytes, int]]:
         """The stamps that were revoked, and when."""
         return sorted(self._stamps.values(), key=lambda stamp: stamp[1])
+
+    @_atomic
+    def pause_queue(self, name: str, paused: bool) -> bool:
+        """Note that a queue is paused, or not any more, and tell the workers."""
+        if (name in self._paused) is paused:
+            return False
+        (self._paused.add if paused else self._paused.discard)(name)
+        self.tell(QueuesPaused())
+        return True
+
+    @_atomic
+    def paused_queues(self) -> list[str]:
+        """The queues that are paused."""
+        return sorted(self._paused)
 
     @_atomic
     def purge(self, name: str, record: bytes, *, expires: int, told: Told) -> int:
@@ -499,8 +533,13 @@ class Store:
 
     @_atomic
     def all_queues(self) -> list[QueueStatus]:
-        """The queues that have been used, by name."""
-        return self.queues.statuses()
+        """The queues that have been used or paused, by name."""
+        found = self.queues.statuses()
+        if not self._paused:
+            return found
+        unused = self._paused - self.queues.by_name.keys()
+        found += [QueueStatus(name=name, waiting=0, running=0, delayed=0) for name in unused]
+        return [replace(one, paused=one.name in self._paused) for one in sorted(found, key=lambda one: one.name)]
 
     @_atomic
     def use(self, names: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -22,14 +22,19 @@ class PairConsumer(PassingConsumer):
         super().__init__(claims)
         self._claims = claims
         self._intake = Intake(transport, queues)
+        self._queues = queues
         self._relay = relay
         # What was delivered, by the handle of what was claimed for it.
         self._tags: dict[Any, Tag] = {}
 
     # Out of the queues, and back
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
         deadline = monotonic() + wait
+        if but and not portions:
+            portions = [Portion(queue, limit) for queue in self._queues if queue not in but]
         await self._claims.claim([])  # no lease, no messages: they are others' then
         if not portions:
             return await self._fill([], limit, None, deadline)
@@ -83,18 +88,25 @@ class PairConsumer(PassingConsumer):
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         count = await self._claims.hand_back(held)
-        await self._put_back({delivery.handle for delivery in held})
+        kept = {delivery.handle for delivery in held}
+        await self._put_back(handle for handle in list(self._tags) if handle not in kept)
+        return count
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> int:
+        count = await self._claims.give_back(deliveries)
+        await self._put_back(delivery.handle for delivery in deliveries)
         return count
 
     async def leave(self) -> int:
         count = await self._claims.leave()
-        await self._put_back(())
+        await self._put_back(list(self._tags))
         return count
 
-    async def _put_back(self, held: Collection[Any]) -> None:
-        """The store has made new tickets of all but these."""
+    async def _put_back(self, handles: Iterable[Any]) -> None:
+        """The store has made new tickets of these."""
         await self._relay.run()
-        await self._acknowledge([self._tags.pop(handle) for handle in list(self._tags) if handle not in held])
+        tags = [self._tags.pop(handle, None) for handle in handles]
+        await self._acknowledge([tag for tag in tags if tag is not None])
 
     # Ends
 

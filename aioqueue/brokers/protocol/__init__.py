@@ -18,6 +18,7 @@ records         Records
 workflows       Workflows       Inputs
 revocations     Revocations     Revoked
 letters         DeadLetters
+pausing         Pausing         Paused
 schedules       Schedules
 leases                          Leases
 looking         Looking         Upkeep
@@ -49,6 +50,7 @@ from aioqueue.brokers.protocol.data import (
     Lengths,
     Notice,
     Outgoing,
+    QueuesPaused,
     Settlement,
     StampRevoked,
     TasksRevoked,
@@ -61,6 +63,7 @@ from aioqueue.brokers.protocol.fetching import Fetching, Portion
 from aioqueue.brokers.protocol.leases import Leases, Proxy
 from aioqueue.brokers.protocol.letters import DeadLetters
 from aioqueue.brokers.protocol.looking import UNUSED_FOR, Looking, Upkeep
+from aioqueue.brokers.protocol.pausing import Paused, Pausing
 from aioqueue.brokers.protocol.records import Records, Watch
 from aioqueue.brokers.protocol.revocations import Revocations, Revoked
 from aioqueue.brokers.protocol.schedules import (
@@ -125,10 +128,13 @@ __all__ = [
     "Looking",
     "Notice",
     "Outgoing",
+    "Paused",
+    "Pausing",
     "Portion",
     "Proxy",
     "Question",
     "QueueStatus",
+    "QueuesPaused",
     "Records",
     "Revocations",
     "Revoked",

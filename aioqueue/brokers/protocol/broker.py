@@ -13,6 +13,7 @@ from aioqueue.brokers.protocol.fetching import Fetching
 from aioqueue.brokers.protocol.leases import Leases
 from aioqueue.brokers.protocol.letters import DeadLetters
 from aioqueue.brokers.protocol.looking import Looking, Upkeep
+from aioqueue.brokers.protocol.pausing import Paused, Pausing
 from aioqueue.brokers.protocol.records import Records
 from aioqueue.brokers.protocol.revocations import Revocations, Revoked
 from aioqueue.brokers.protocol.schedules import Schedules
@@ -22,7 +23,7 @@ from aioqueue.brokers.protocol.statuses import WorkerStatus
 from aioqueue.brokers.protocol.workflows import Inputs, Workflows
 
 
-class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Answering, Protocol):
+class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Paused, Leases, Upkeep, Answering, Protocol):
     """What one worker has of the broker."""
 
     async def close(self) -> None:
@@ -30,7 +31,9 @@ class Consumer(Fetching, Settling, Delays, Inputs, Revoked, Leases, Upkeep, Answ
         ...
 
 
-class Broker(Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Looking, Asking, Events, Protocol):
+class Broker(
+    Sending, Records, Workflows, Revocations, DeadLetters, Schedules, Pausing, Looking, Asking, Events, Protocol
+):
     """What a client has of the broker."""
 
     @property

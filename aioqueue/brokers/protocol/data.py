@@ -151,6 +151,10 @@ class StampRevoked(msgspec.Struct, frozen=True, tag="stamp"):
     terminate: bool = False
 
 
+class QueuesPaused(msgspec.Struct, frozen=True, tag="paused"):
+    """A queue was paused or resumed; ask for `paused`."""
+
+
 class Due(msgspec.Struct, frozen=True, tag="due"):
     """A message is due earlier than any before; call `promote`."""
 
@@ -165,7 +169,7 @@ class Asked(msgspec.Struct, frozen=True, tag="asked"):
     question: Question
 
 
-Notice = TasksRevoked | StampRevoked | Due | Connected | Asked
+Notice = TasksRevoked | StampRevoked | QueuesPaused | Due | Connected | Asked
 """Something that a worker is told at once."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from aioqueue.brokers.protocol.data import Delivery
@@ -23,13 +23,16 @@ class Portion(NamedTuple):
 class Fetching(Protocol):
     """What a worker takes out of its queues, and what it gives back."""
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
         """Up to `limit` messages; waits up to `wait` seconds for the first one.
 
         Args:
             portions: what is wanted of each queue, in this order, higher priorities first within each; a queue that is
                 named twice has its second turn then, and one that is not named has none. By default higher priorities
                 come first across all of the worker's queues, and queues take turns.
+            but: where no portions are given, nothing is wanted of these queues; there has to be another one.
 
         Raises:
             LeaseLost: the lease is over; what was delivered before belongs to others.
@@ -38,6 +41,10 @@ class Fetching(Protocol):
 
     async def hand_back(self, held: Sequence[Delivery]) -> int:
         """Hand back to the queues' front what is lent to this worker but not among `held`; returns how many."""
+        ...
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> int:
+        """Hand back these to their queues' front; returns how many this worker still had."""
         ...
 
     def withdraw(self, held: Sequence[Delivery]) -> int:

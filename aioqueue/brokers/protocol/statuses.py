@@ -46,6 +46,7 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
         running: messages that workers have.
         delayed: messages that wait for their time.
         oldest: when the message that has waited longest came into the queue, ms since the epoch.
+        paused: nothing of it is given out.
         problem: what of it cannot be read, so that the numbers are those of the rest.
     """
 
@@ -54,6 +55,7 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     delayed: int
     oldest: int | None = None
+    paused: bool = False
     problem: str = ""
 
 

@@ -18,7 +18,7 @@ from aioqueue.brokers.redis.examining import RedisExamining
 from aioqueue.brokers.redis.link import Argument, Link, text
 from aioqueue.brokers.redis.looking import RedisLooking
 from aioqueue.brokers.redis.neighbours import Neighbours
-from aioqueue.brokers.redis.notices import of_stamp
+from aioqueue.brokers.redis.notices import PAUSED, of_stamp
 from aioqueue.brokers.redis.outbox import Outbox
 from aioqueue.brokers.redis.schedules import RedisSchedules
 from aioqueue.brokers.redis.server import Server, looked_over
@@ -187,6 +187,12 @@ class RedisBroker(RedisWorkflows, RedisSchedules, RedisLooking, RedisExamining, 
         await self._call("ZADD", self._keys.revoked_stamps, now, stamp)
         await self._call("PEXPIRE", self._keys.revoked_stamps, expires)
         await self._call("PUBLISH", self._keys.notices, of_stamp(terminate))
+
+    async def pause_queue(self, queue: str, paused: bool) -> bool:
+        changed = await self._call("SADD" if paused else "SREM", self._keys.paused, queue)
+        # Also if nothing has changed: the last attempt may have been cut off before it told anybody.
+        await self._call("PUBLISH", self._keys.notices, PAUSED)
+        return bool(changed)
 
     async def purge(self, queue: str, record: bytes = b"", *, expires: int = 0, told: Told = UNTOLD) -> int:
         hear = (told.failure, told.upstream, told.chord)

@@ -82,7 +82,7 @@ class RedisConsumer:
             self._lease,
             self._complaints,
             leave=self.leave,
-            hand_back=self._hand_back_these,
+            give_back=self.give_back,
             revoked=self.revoked,
         )
         # These two are asked all the time, and need nothing else of it.
@@ -167,7 +167,7 @@ class RedisConsumer:
     def withdraw(self, held: Sequence[Delivery]) -> int:
         return self._renewals.hand_back(self._keys.prefix, self.id, self._streams, set(_names(held)), _MOVED_AT_ONCE)
 
-    async def _hand_back_these(self, deliveries: Sequence[Delivery]) -> int:
+    async def give_back(self, deliveries: Sequence[Delivery]) -> int:
         return await self._hand_back("these", *self._streams, "", *_names(deliveries))
 
     async def leave(self) -> int:
@@ -273,6 +273,16 @@ class RedisConsumer:
         # RESP3 answers with pairs.
         flat = [part for pair in found for part in pair] if found and isinstance(found[0], list) else found
         return [(stamp, int(float(score))) for stamp, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    async def paused(self) -> list[str]:
+        try:
+            names: list[bytes] = await self._commands.call("SMEMBERS", self._keys.paused, timeout=link.ANSWER_WITHIN)
+        except ResponseError as error:
+            if is_transient(error):
+                raise
+            self._complaints.tell("Which queues are paused cannot be read: %s. All are taken for open.", error)
+            return []
+        return [text(name) for name in names]
 
     async def value(self, workflow: str, node: int) -> Value | None:
         return await self._value(values.load, workflow, str(node))

@@ -25,6 +25,7 @@ Everything of a namespace shares one hash tag, so that a script's keys are alway
     {ns:0}:schedulers, schedulers:leader  sorted set of schedulers by the end of their lease; the one that leads
     {ns:0}:scheduler:<id>         set: the names of the schedules for which it stands
     {ns:0}:answer:<client>        the last answer to a client's numbered requests
+    {ns:0}:paused                 set of the queues that are paused
     {ns:0}:epoch, queues          the broker's process as last seen; set of queue names
     {ns:0}:queues:idle            hash: names of queues that were never used, and when that was noticed
     {ns:0}:events                 stream of what is told of tasks and workers; an entry has many, packed
@@ -87,6 +88,7 @@ class Keys:
         self.names = self.prefix + "wf:names"
         self.work = self.prefix + "work"
         self.queues = self.prefix + "queues"
+        self.paused = self.prefix + "paused"
         self.notices = self.prefix + "notices"
         self.inspect = self.prefix + "inspect"
         self.control = self.prefix + "control"

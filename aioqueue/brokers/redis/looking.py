@@ -97,7 +97,16 @@ class RedisLooking(Requests):
             delayed, problem = {}, str(error)
         else:
             problem = ""
-        return [await self._queue(text(name), delayed.get(name, b"0"), problem) for name in sorted({*names, *delayed})]
+        paused: list[bytes] = []
+        try:
+            paused = list(await self._call("SMEMBERS", self._keys.paused))
+        except BrokerUnavailable:
+            raise
+        except AioQueueError as error:  # it is something else, and no worker takes anything for paused
+            problem = problem or str(error)
+        known = sorted({*names, *delayed, *paused})
+        found = [await self._queue(text(name), delayed.get(name, b"0"), problem) for name in known]
+        return [replace(one, paused=name in paused) for name, one in zip(known, found, strict=True)]
 
     async def _queue(self, name: str, delayed: bytes, problem: str) -> QueueStatus:
         found = QueueStatus(name=name, waiting=0, running=0, delayed=whole_number(delayed) or 0, problem=problem)

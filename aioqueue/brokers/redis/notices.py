@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 from redis.exceptions import RedisError
 
-from aioqueue.brokers.protocol import Asked, Connected, Due, Notice, StampRevoked, TasksRevoked
+from aioqueue.brokers.protocol import Asked, Connected, Due, Notice, QueuesPaused, StampRevoked, TasksRevoked
 from aioqueue.brokers.protocol.data import tag_of
 from aioqueue.brokers.redis.asking import read_question
 from aioqueue.brokers.redis.keys import Keys
@@ -16,8 +16,8 @@ from aioqueue.brokers.redis.server import Server
 from aioqueue.brokers.redis.subscription import listen
 from aioqueue.logs import logger
 
-# What is published is the word of a kind: that of `Due` as it is, the others packed, with ids and whether to terminate.
-_DUE = tag_of(Due).encode()
+# What is published is the word of a kind: as it is, or packed, with ids and whether to terminate.
+_DUE, PAUSED = tag_of(Due).encode(), tag_of(QueuesPaused).encode()
 _decode = msgspec.msgpack.Decoder(tuple[str, tuple[str, ...], bool]).decode
 
 
@@ -48,6 +48,8 @@ def _read(news: bytes) -> Notice | None:
     """What the news say; None if they are none of ours, for anybody may publish anything."""
     if news == _DUE:
         return Due()
+    if news == PAUSED:
+        return QueuesPaused()
     try:
         word, ids, terminate = _decode(news)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -42,7 +42,7 @@ class Reader:
     Args:
         lease: ms.
         leave: hands back all that the worker holds.
-        hand_back: hands back these.
+        give_back: hands back these.
         revoked: which of these ids were revoked.
     """
 
@@ -55,7 +55,7 @@ class Reader:
         complaints: Complaints,
         *,
         leave: Callable[[], Awaitable[object]],
-        hand_back: Callable[[Sequence[Delivery]], Awaitable[object]],
+        give_back: Callable[[Sequence[Delivery]], Awaitable[object]],
         revoked: Callable[[Sequence[str]], Awaitable[list[bool]]],
     ) -> None:
         self._link = Link(server)
@@ -64,24 +64,28 @@ class Reader:
         self._lease = lease
         self._complaints = complaints
         self._leave = leave
-        self._hand_back = hand_back
+        self._give_back = give_back
         self._revoked = revoked
-        self._streams = streams(worker.queues)
-        self._keys_of_all = [keys.stream(stream) for stream in self._streams]
-        self._queues = {stream: queue_of(stream) for stream in self._streams}
+        self._but: Collection[str] = ()
+        self._leave_out(())
+        self._queues = {stream: queue_of(stream) for stream in streams(worker.queues)}
         self._turn = 0
         self._serial = 0
         self._idle = False
         self._steady = False
         self._has_damage = False
 
-    async def fetch(self, limit: int, *, wait: float, portions: Sequence[Portion] = ()) -> list[Delivery]:
+    async def fetch(
+        self, limit: int, *, wait: float, portions: Sequence[Portion] = (), but: Collection[str] = ()
+    ) -> list[Delivery]:
         """As of a consumer."""
         # A script reads exactly as many as there is room for, in the order of priorities. When it finds nothing, a
         # blocking read of all streams waits, and after one that found little the next: an idle worker costs little,
         # and one that has little to do answers soon. While one stream alone gives many messages at once, it is read
         # without the script, which takes as long for each message as everything else that the server does for it.
         limit = min(limit, _MOST_READ)
+        if but != self._but:
+            self._leave_out(but)
         most = _most_of_each(portions)
         least = min(most.values(), default=limit)
         if not self._idle or wait <= 0:
@@ -99,6 +103,12 @@ class Reader:
         deliveries = await self._plain_read(limit, max(1, min(count, least)), most, min(wait, self._lease / 2000))
         self._idle = len(deliveries) < count
         return deliveries
+
+    def _leave_out(self, but: Collection[str]) -> None:
+        """From now on all streams are read but those of these queues."""
+        self._but = but
+        self._streams = streams([queue for queue in self._worker.queues if queue not in but])
+        self._keys_of_all = [self._keys.stream(stream) for stream in self._streams]
 
     async def _read(self, limit: int, portions: Sequence[Portion]) -> list[Delivery]:
         if portions:
@@ -180,7 +190,7 @@ class Reader:
         # Several streams had something at once. What was read last is the least urgent.
         deliveries, surplus = _cut(deliveries, limit, most)
         if surplus:
-            await self._hand_back(surplus)
+            await self._give_back(surplus)
         self._steady = len(found) == 1 and len(deliveries) >= _MANY
         if revoked:
             ids = [delivery.id for delivery in deliveries]
