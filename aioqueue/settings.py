@@ -102,6 +102,8 @@ class Settings(msgspec.Struct, kw_only=True):
         worker_prefetch: tasks held ready beyond those; None follows the rate at which tasks end.
         worker_prefetch_multiplier: in its place: how many times its concurrency a worker holds, those that run
             included. 1 holds none ready; None and 0 are no such limit.
+        loop_stall_limit: a worker process whose event loop has not turned for so long is killed and replaced, under
+            `aioqueue worker`; its tasks run again. None is never.
         signal_timeout: for how long a handler of a signal, or a hook after a task's end, may run.
         worker_shutdown_timeout: for how long a stopping worker lets its tasks run on.
         worker_max_tasks: tasks after which a worker process is replaced; None is no limit.
@@ -157,6 +159,7 @@ class Settings(msgspec.Struct, kw_only=True):
     worker_process_concurrency: int | None = None
     worker_prefetch: int | None = None
     worker_prefetch_multiplier: int | None = None
+    loop_stall_limit: Given[float | None, Seconds | None] = default(None)
     signal_timeout: Given[float, Seconds] = default(10.0)
     worker_shutdown_timeout: Given[float, Seconds] = default(30.0)
     worker_max_tasks: int | None = None
@@ -321,6 +324,7 @@ _POSITIVE = frozenset(
         "worker_process_concurrency",
         "worker_max_tasks",
         "worker_max_memory",
+        "loop_stall_limit",
         "signal_timeout",
     }
 )

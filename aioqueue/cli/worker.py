@@ -143,7 +143,7 @@ def worker(
     from aioqueue.cli.restarting import Restart  # which --help does without
 
     restart = Restart(_logger)
-    if processes > 1 or (not supervised and any(others[name] for name in _REPLACED)):
+    if processes > 1 or (not supervised and (app.conf.loop_stall_limit or any(others[name] for name in _REPLACED))):
         code = run(_supervise(app, processes, wanted, unwanted, restart, burst=burst or burst_now))
         restart.now() if restart.is_wanted else end(code)
         return

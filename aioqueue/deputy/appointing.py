@@ -52,17 +52,19 @@ class Deputy:
         """Whether the kernel of this system says enough of a process."""
         return sys.platform == "linux" and hasattr(faulthandler, "register")
 
-    def hold(self, worker: str, timeout: float, proxy: Proxy) -> None:
+    def hold(self, worker: str, timeout: float, proxy: Proxy, limit: float | None) -> None:
         """Tell it of a lease that was taken out.
 
         Args:
             worker: the name of the worker, for the log.
             timeout: seconds that the lease holds for.
             proxy: how another process renews it.
+            limit: seconds after which it kills this process, if that gets no interpreter; None: never.
         """
         said = {
             "worker": worker,
             "timeout": timeout,
+            "limit": limit,
             "maker": proxy.maker,
             "about": proxy.about,
             "path": [entry for entry in sys.path if isinstance(entry, str)],  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -125,9 +125,19 @@ class Duty:
                 self._has_failed = True
                 self._log().warning("The lease of worker %s could not be renewed, tried again: %s", self._name(), error)
             return
-        if not self._is_told and silent >= _SAY_AFTER:
+        limit = self._lease["limit"]
+        if not self._is_told and (silent >= _SAY_AFTER or (limit is not None and silent >= limit)):
             self._is_told = True
             self._tell(silent)
+        if limit is not None and silent >= limit:
+            self._log().error(
+                "Worker %s is killed, for its event loop has not turned for %.1f s, and loop_stall_limit=%g. What it "
+                "ran is run again when its lease has ended",
+                self._name(),
+                silent,
+                limit,
+            )
+            os.kill(self.parent, signal.SIGKILL)
 
     def _prepare(self) -> None:
         """Be connected when it is needed: there would be no time to import the broker's code then."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -28,9 +30,13 @@ class LoopWatch:
     Args:
         running: the tasks that run, to name that which blocks.
         withdraw: gives to others what has not started, and returns whether there was any; None where it cannot.
+        limit: seconds after which the process is killed; only where something replaces it.
     """
 
-    def __init__(self, running: Collection[Run], withdraw: Callable[[], bool] | None) -> None:
+    def __init__(
+        self, running: Collection[Run], withdraw: Callable[[], bool] | None, limit: float | None = None
+    ) -> None:
+        self.limit = limit
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._running = running
@@ -61,6 +67,16 @@ class LoopWatch:
         if not self._is_told:
             self._is_told, self._again_at = True, now
             self._tell(now - self._asked_at)
+        if self.limit is not None and now - self._asked_at >= self.limit:
+            logger.error(
+                "The event loop has not turned for %.1f s, and loop_stall_limit=%g: this process is killed, and what "
+                "it ran is run again when its lease has ended. %s blocks the loop. It is at:\n%s",
+                now - self._asked_at,
+                self.limit,
+                self._culprit().replace("the task", "The task", 1).replace("something", "Something", 1),
+                self.stack(),
+            )
+            os.kill(os.getpid(), signal.SIGKILL)
         if self._withdraw is not None and now >= self._again_at:
             self._again_at = now + _AGAIN_AFTER
             try:

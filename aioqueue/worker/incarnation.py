@@ -117,7 +117,8 @@ class Incarnation:
         answers = Answers(worker, consumer, runner, self._broker.now)
         listener = Listener(consumer, runner, promoter, pauses, answers)
         withdraws = self._broker.capabilities.withdraws
-        watch = LoopWatch(runner.running, runner.withdrawal.withdraw if withdraws else None)
+        limit = None if worker.stopping.retire is None else worker.app.conf.loop_stall_limit
+        watch = LoopWatch(runner.running, runner.withdrawal.withdraw if withdraws else None, limit)
         renewer = Renewer(
             consumer, self._timeout, self._lost.set, runner.start_ready, watch, worker.deputy, worker.hostname
         )

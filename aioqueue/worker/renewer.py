@@ -67,7 +67,7 @@ class Renewer:
         if self._deputy is None or proxy is None:
             self._deputy = None
         else:
-            self._deputy.hold(self._hostname, self._timeout, proxy)
+            self._deputy.hold(self._hostname, self._timeout, proxy, self._watch.limit)
         self._thread.start()
 
     def stands(self) -> bool:

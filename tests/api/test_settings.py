@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_shutdown_timeout": 30,
     "worker_max_tasks": None,
     "worker_max_memory": None,
+    "loop_stall_limit": None,
     "send_timeout": 5,
     "partitions": 1,
     "timezone": "UTC",

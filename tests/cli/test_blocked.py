@@ -24,6 +24,20 @@ async def block() -> str:
 )
 
 
+def test_a_blocked_process_is_replaced_at_the_limit(aioqueue: Shell) -> None:
+    aioqueue.write("shop.py", BLOCKER)
+    environment = {"AIOQUEUE_LOOP_STALL_LIMIT": "2", "AIOQUEUE_VISIBILITY_TIMEOUT": "1"}
+    worker = aioqueue.start("worker", "shop:app", **environment)
+    worker.wait_for("is ready")
+    id = send(aioqueue, "block")
+    worker.wait_for("and loop_stall_limit=2: this process is killed")
+    (aioqueue.folder / "free").touch()
+    assert f"The task shop.block[{id}] blocks the loop" in worker.err
+    worker.wait_for("ended with signal 9; another one takes its place")
+    worker.wait_for(f"[{id}] succeeded")
+    assert (aioqueue.folder / "blocks").read_text() == "xx"
+
+
 def send(aioqueue: Shell, *words: str) -> str:
     return aioqueue("call", "shop", *words).out.strip()
 
