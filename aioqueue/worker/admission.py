@@ -18,6 +18,7 @@ from aioqueue.worker.ends import Ends, readable
 from aioqueue.worker.inputs import complete
 from aioqueue.worker.outcome import Outcome
 from aioqueue.worker.run import Partial, Run, run_of
+from aioqueue.worker.run_settings import RunSettings
 from aioqueue.workflow import NoValue, Value
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 _ENVELOPE = 64 * 1024
 
 
-def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None = None) -> Run | Outcome:
+def admit(
+    app: Core, delivery: Delivery, now: int, ends: Ends, settings: RunSettings, most: int | None = None
+) -> Run | Outcome:
     """What is to be run, or how it ends without being run.
 
     Args:
@@ -36,15 +39,15 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None 
         delivery: what came.
         now: ms since the epoch, by the broker's clock.
         ends: knows what the end of what is not run means.
+        settings: what the settings say of it.
         most: how often it may be delivered, where its queue has a word of its own; else `max_deliveries`.
     """
     if delivery.revoked:
         return ends.revoked(delivery, readable(delivery))
-    conf = app.conf
     try:
-        if len(delivery.data) > conf.max_payload_size + _ENVELOPE:
+        if len(delivery.data) > settings.max_payload_size + _ENVELOPE:
             raise PayloadTooLarge(
-                f"The message has {len(delivery.data)} bytes, more than max_payload_size={conf.max_payload_size}."
+                f"The message has {len(delivery.data)} bytes, more than max_payload_size={settings.max_payload_size}."
             )
         message = decode_message(delivery.data)
     except PayloadError as error:
@@ -53,7 +56,7 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None 
         return ends.buried(delivery, None, PayloadError(f"The message cannot be read: {error}."), now)
     if delivery.acknowledged:
         pass  # it has run, as far as it came; nothing else decides how it ends
-    elif delivery.deliveries > (most := most or conf.max_deliveries):
+    elif delivery.deliveries > (most := most or settings.max_deliveries):
         error = WorkerLost(
             f"Task {message.task} was delivered {delivery.deliveries - 1} times, and each time its worker died or was "
             f"cut off (max_deliveries={most}). It was moved to the dead letters."
@@ -74,23 +77,25 @@ def admit(app: Core, delivery: Delivery, now: int, ends: Ends, most: int | None 
         if message.marked_stamps:
             stamps_of(message)
         if message.takes is not None or message.handles or message.spread:
-            return _with_partial(app, delivery, message, task)
+            return _with_partial(app, delivery, message, task, settings)
         args, kwargs = task.parameters.decode(
             message.body,
             message.content,
-            max_size=conf.max_payload_size,
+            max_size=settings.max_payload_size,
             task_name=task.name,
-            accept=(conf.accept_content or BUILT_IN) if message.content == "msgpack" else app.accepts(message.content),
+            accept=(settings.accept_content or BUILT_IN)
+            if message.content == "msgpack"
+            else app.accepts(message.content),
         )
     except Exception as error:
         return ends.buried(delivery, message, error, now)
-    return run_of(conf, delivery, message, task, args, kwargs)
+    return run_of(settings, delivery, message, task, args, kwargs)
 
 
-def _with_partial(app: Core, delivery: Delivery, message: Message, task: Task[..., Any]) -> Run:
+def _with_partial(app: Core, delivery: Delivery, message: Message, task: Task[..., Any], settings: RunSettings) -> Run:
     """A run whose arguments a value is to come before; at once, if it has come along."""
-    args, kwargs = decode_call(message.body, message.content, app.conf.max_payload_size, app.accepts(message.content))
-    run = run_of(app.conf, delivery, message, task, (), {})
+    args, kwargs = decode_call(message.body, message.content, settings.max_payload_size, app.accepts(message.content))
+    run = run_of(settings, delivery, message, task, (), {})
     partial = Partial(args, kwargs, message.content)
     if message.takes is None and not message.handles:
         run.args, run.kwargs = complete(app, task, message, partial, None)

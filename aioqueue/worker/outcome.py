@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, final
 
 import msgspec
 
@@ -15,7 +15,8 @@ IGNORED, REQUEUED, REPLACED, BURIED = "IGNORED", "REQUEUED", "REPLACED", "BURIED
 EXPIRED, REVOKED_BY_ID, REVOKED_BY_STAMP = "expired", "revoked", "its stamp was revoked"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+@final
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What an end means, of a run and of what is not even run.
 
     Attributes:

@@ -77,19 +77,19 @@ class Rules(Ends):
             return Outcome(SUCCESS, value, self.unkept(run, _SUCCEEDED), run.message)
         result, content = None, "msgpack"
         if value is not None:
-            conf, task = self._app.conf, run.task
+            settings, task = run.settings, run.task
             try:
                 if task.parameters.result_doubt is not None:
                     for one in value if run.message.spread is not None else (value,):
                         task.parameters.check_result(one)
-                serializer = task.serializer or conf.task_serializer
+                serializer = task.serializer or settings.task_serializer
                 if serializer == PICKLE:
-                    check_pickle(serializer, conf.accept_content, "")
+                    check_pickle(serializer, settings.accept_content, "")
                 result, content = encode(
                     value,
                     serializer=serializer,
-                    compression=conf.result_compression or task.compression or conf.task_compression,
-                    max_size=conf.max_payload_size,
+                    compression=settings.result_compression or task.compression or settings.task_compression,
+                    max_size=settings.max_payload_size,
                 )
             except AioQueueError as error:
                 if (never_run := undone_within(run, value)) is not None:

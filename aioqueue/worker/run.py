@@ -12,8 +12,8 @@ from aioqueue.brokers.protocol import Delivery, Verdict
 from aioqueue.context import TaskContext
 from aioqueue.dispatch import Posting
 from aioqueue.message import Message
-from aioqueue.settings import Settings
 from aioqueue.task import Task
+from aioqueue.worker.run_settings import RunSettings
 from aioqueue.workflow import Addition
 
 
@@ -67,6 +67,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     Attributes:
         delivery, message, task: what is run.
         args, kwargs: the arguments, converted.
+        settings: what the settings say of it.
         acks_late: acknowledge at the end.
         soft_time_limit, time_limit: seconds, or None.
         ignore_result: keep no result.
@@ -79,7 +80,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
         coroutine: the asyncio task that runs it.
         job: the thread's job that runs it.
         partial: its arguments as they came, when a value is to come before them.
-        additions: what it has added to its group.
+        additions: what it has added to its group, if anything.
         value: what was fetched to come before its arguments.
         begins: of what it has put in its place or into its group, what is told when that begins.
     """
@@ -89,6 +90,7 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     task: Task[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    settings: RunSettings
     acks_late: bool
     soft_time_limit: float | None
     time_limit: float | None
@@ -102,13 +104,13 @@ class Run(msgspec.Struct, eq=False, weakref=True):
     coroutine: asyncio.Task[None] | None = None
     job: Any = None
     partial: Partial | None = None
-    additions: list[Addition] = []
+    additions: list[Addition] | None = None
     begins: list[Posting] | None = None
     value: Any = None
 
 
 def run_of(
-    conf: Settings,
+    settings: RunSettings,
     delivery: Delivery,
     message: Message,
     task: Task[..., Any],
@@ -123,8 +125,9 @@ def run_of(
         task,
         args,
         kwargs,
-        conf.task_acks_late if task.acks_late is None else task.acks_late,
-        message.soft_time_limit or task.soft_time_limit or conf.task_soft_time_limit,
-        message.time_limit or task.time_limit or conf.task_time_limit,
-        conf.task_ignore_result if ignore is None else ignore,
+        settings,
+        settings.task_acks_late if task.acks_late is None else task.acks_late,
+        message.soft_time_limit or task.soft_time_limit or settings.task_soft_time_limit,
+        message.time_limit or task.time_limit or settings.task_time_limit,
+        settings.task_ignore_result if ignore is None else ignore,
     )

@@ -64,7 +64,8 @@ class WorkerRuntime(Runtime):
 
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         shape, addition = await put_addition(self._hands.app, self._run, canvas)
-        self._run.additions.append(addition)
+        run = self._run
+        run.additions = [*(run.additions or ()), addition]
         return result_of(self._hands.app, shape)
 
     @property

@@ -19,6 +19,7 @@ from aioqueue.options import OF_CALLS, OF_TASKS, OPTIONS, TRAVELLING, SendOption
 from aioqueue.outgoing import outgoing
 from aioqueue.settings import Settings
 from aioqueue.worker.run import Run, run_of
+from aioqueue.worker.run_settings import run_settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "tasks.md"
 OF_ITS_MAKING = {"name"}
@@ -115,7 +116,7 @@ def _in_force(app: AioQueue, task: Task[..., Any], name: str) -> Any:
     if name in found:
         return found[name]
     if name in Run.__struct_fields__:
-        return getattr(run_of(task.app.conf, Delivery(None, "id", b"", "q"), message, task, (), {}), name)
+        return getattr(run_of(run_settings(task.app.conf), Delivery(None, "id", b"", "q"), message, task, (), {}), name)
     travelled = getattr(message, name, None)
     return task.in_force(name) if travelled is None else travelled
 

@@ -21,6 +21,7 @@ from aioqueue.worker.committer import Committer
 from aioqueue.worker.process import Process, shared_scope
 from aioqueue.worker.rules import Rules
 from aioqueue.worker.run import Cut, Phase, Run, run_of
+from aioqueue.worker.run_settings import run_settings
 from aioqueue.worker.runner import Runner
 
 
@@ -64,7 +65,9 @@ class Stage:
 
     def put(self, id: str, function: Callable[[], Awaitable[Any]]) -> Run:
         task = self.app.task(name=id)(function)  # type: ignore[arg-type]
-        run = run_of(task.app.conf, Delivery(None, id, b"", "q"), Message(task=id, queue="q"), task, (), {})
+        run = run_of(
+            run_settings(task.app.conf), Delivery(None, id, b"", "q"), Message(task=id, queue="q"), task, (), {}
+        )
         self.runner.put(run)
         return run
 
