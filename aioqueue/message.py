@@ -7,6 +7,7 @@ message that cannot be read still has one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, cast
 
@@ -128,7 +129,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     started: int = 0
     ended: int = 0
     arguments: str = ""
-    children: list[str] = []
+    children: Sequence[str] = ()
     parent_id: str | None = None
     root_id: str | None = None
     group_id: str | None = None

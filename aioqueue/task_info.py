@@ -132,7 +132,7 @@ def info_of(id: str, record: Record, *, name: str, result: Any) -> TaskInfo:
         timings=_timings(record),
         worker=record.worker,
         args=record.arguments,
-        children=record.children,
+        children=list(record.children),
         reason=record.reason,
         dead=record.dead,
         parent_id=record.parent_id,

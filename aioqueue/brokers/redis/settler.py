@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from time import monotonic
 
 import msgspec
@@ -37,8 +36,15 @@ NOT_THE_DATA = (NoPermissionError, NoScriptError)
 _NO_RIGHTS = re.compile("ACL failure in script|The user executing the script")
 # Before a record as it is stored: whether it is the end.
 _FINAL, _NEWS = b"1", b"0"
-_serial = attrgetter("serial")
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
+
+
+class _Span(msgspec.Struct):
+    """A stream of which entries are settled: where it stands in the plan, and the first and the last of them."""
+
+    position: int
+    first: Handle
+    last: Handle
 
 
 class Settler:
@@ -146,7 +152,7 @@ class Settler:
     def _plan(self, settlements: Sequence[Settlement]) -> tuple[list[Argument], int]:
         """ARGV of the script, see settle.lua, and for how many of them."""
         data: list[Argument] = []
-        streams: dict[str, tuple[int, list[Handle]]] = {}
+        spans: dict[str, _Span] = {}
         ends: list[plans.End] = []
         size, most = 0, shares.MOST_BYTES
         for settlement in settlements[: shares.MOST_ITEMS]:
@@ -155,17 +161,19 @@ class Settler:
             if size > most and ends:
                 break
             handle: Handle = delivery.handle
-            found = streams.get(handle.stream)
-            if found is None:
-                found = streams[handle.stream] = (len(streams) + 1, [])
-            position, handles = found
-            handles.append(handle)
+            span = spans.get(handle.stream)
+            if span is None:
+                span = spans[handle.stream] = _Span(len(spans) + 1, handle, handle)
+            elif handle.serial > span.last.serial:  # they end in about the order in which they were read
+                span.last = handle
+            elif handle.serial < span.first.serial:
+                span.first = handle
             record = 0
             if kept is not None:
                 data.append(_FINAL + kept if settlement.final else _NEWS + kept)
                 record = len(data) + 1
             end = plans.End(
-                position,
+                span.position,
                 handle.entry,
                 delivery.id,
                 1 if settlement.acknowledge else 0,
@@ -175,11 +183,8 @@ class Settler:
                 _step(settlement.step, data) if settlement.step is not None else 0,
             )
             ends.append(end if is_short else _whole(end, settlement, data))
-        spans = [
-            plans.Stream(stream, min(handles, key=_serial).entry, max(handles, key=_serial).entry, _ALL)
-            for stream, (_, handles) in streams.items()
-        ]
-        plan = plans.Settle(self._worker, self._number, self._offset(), self._most_dead, spans, ends)
+        streams = [plans.Stream(name, span.first.entry, span.last.entry, _ALL) for name, span in spans.items()]
+        plan = plans.Settle(self._worker, self._number, self._offset(), self._most_dead, streams, ends)
         return [msgspec.msgpack.encode(plan), *data], len(ends)
 
     async def close(self) -> None:
