@@ -218,7 +218,7 @@ class Signature(Canvas[R]):
             return None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task's function here and now.
+        """Run the task's function here and now; that of a map once for each item.
 
         Raises:
             ConfigurationError: the task is not known here.
@@ -227,7 +227,14 @@ class Signature(Canvas[R]):
         if isinstance(target, str):
             raise ConfigurationError(self.app.not_registered(target))
         args, kwargs = self.complete(args, kwargs)
-        return target(*args, **kwargs)
+        if not self.spread:
+            return target(*args, **kwargs)
+        calls = args[0] if self.spread == "starmap" else [(item,) for item in args[0]]
+        return _each_awaited(target, calls) if target.is_coroutine else [target(*call) for call in calls]
+
+
+async def _each_awaited(task: Task[..., R], calls: Iterable[Iterable[Any]]) -> list[R]:
+    return [await task(*call) for call in calls]
 
 
 def with_options(signature: Signature[R], options: Mapping[str, Any]) -> Signature[R]:

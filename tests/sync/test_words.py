@@ -236,6 +236,19 @@ def test_celerys_ways_to_send_and_to_run_a_canvas(app: AioQueue) -> None:
     app.portal.close()
 
 
+async def test_a_map_that_is_called_runs_for_each_item(app: AioQueue) -> None:
+    @app.task
+    def add(x: int, y: int = 1) -> int:
+        return x + y
+
+    @app.task
+    async def double(x: int) -> int:
+        return 2 * x
+
+    assert add.map([1, 2])() == [2, 3] and add.starmap([(1, 2), (3, 4)])() == [3, 7]
+    assert add.map()([1, 2]) == [2, 3] and await double.map([1, 2])() == [2, 4]
+
+
 async def test_a_signature_has_what_celerys_has(app: AioQueue) -> None:
     @app.task
     async def add(x: int, y: int) -> int:
