@@ -64,25 +64,37 @@ def meet(notes: Path, own: Project) -> list[tuple[Project, float]]:
 
 
 def tell_of_others(name: str, notes: Path, own: Project) -> None:
-    """Say so if a project of another folder uses the server, and one of the two has tasks that the other has not."""
+    """Say so if a project of another folder uses the server: each runs what the other sends, as far as it knows it."""
     try:
         others = meet(notes, own)
     except OSError as error:
         logger.debug("Who else uses the embedded server of %r cannot be said: %s", name, error)
         return
     for other, used in others:
-        if strange := other.tasks ^ own.tasks:
-            _warn(name, own.folder, other.folder, time.strftime("%Y-%m-%d", time.localtime(used)), _few(strange))
+        day = time.strftime("%Y-%m-%d", time.localtime(used))
+        _warn(name, own.folder, other.folder, day, _what_happens(own, other))
+
+
+def _what_happens(own: Project, other: Project) -> str:
+    strange, common = other.tasks ^ own.tasks, other.tasks & own.tasks
+    told: list[str] = []
+    if strange:
+        told.append(
+            f"Only one of them knows {_few(strange)}: a worker of the other moves what it does not know to the dead "
+            "letters."
+        )
+    if common:
+        told.append(f"Both know {_few(common)}: a worker of either runs what the other sends, with its own code.")
+    return " ".join(told)
 
 
 @lru_cache(maxsize=64)
-def _warn(name: str, folder: str, other: str, day: str, tasks: str) -> None:
+def _warn(name: str, folder: str, other: str, day: str, what: str) -> None:
     """Once in a process."""
     logger.warning(
         "%s and %s both have an app named %r, so they share a private server and its queues (the other one used it on "
-        "%s). Only one of them knows %s: a worker of the other moves what it does not know to the dead letters. Give "
-        "one app another name; or, if they belong together, say so with broker='embedded://%s'.",
-        *(folder, other, name, day, tasks, name),
+        "%s). %s Give one app another name; or, if they belong together, say so with broker='embedded://%s'.",
+        *(folder, other, name, day, what, name),
     )
 
 
