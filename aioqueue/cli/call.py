@@ -16,6 +16,7 @@ from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import note, say, say_json, shown
 from aioqueue.cli.times import parse_moment, parse_span_or_moment, span_option
 from aioqueue.cli.values import parse_list, parse_object, split
+from aioqueue.cli.whereabouts import looked_for
 from aioqueue.exceptions import AioQueueError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def call(
     """
     words = tuple(unmarked(word) for word in words)
     about = target()
-    name, *rest = about.take(words, first=about.app_place is None and not about.namespace) or ("",)
+    name, *rest = about.take(words, first=not about.is_said) or ("",)
     app = about.connection()
     if not name:
         raise click.UsageError(f"Which task? {known_tasks(app)}")
@@ -114,7 +115,8 @@ async def _call(
             return 0
         warning = asyncio.create_task(warn_without_worker(app, sent[0].queue)) if sent else None
         try:
-            info = await wait(raw_result(app, result.id, name, sent=True), timeout)
+            watched = raw_result(app, result.id, name, sent=True)
+            info, where = await looked_for(app, watched, await wait(watched, timeout))
         finally:
             if warning is not None:
                 warning.cancel()
@@ -123,7 +125,7 @@ async def _call(
     if as_json:
         say_json(as_data(info))
     else:
-        show_end(info)
+        show_end(info, where)
     return exit_code(info)
 
 

@@ -72,7 +72,7 @@ def list_dead(words: tuple[str, ...], queue: str | None, limit: int, as_json: bo
 def show(words: tuple[str, ...], as_json: bool) -> None:
     """Show one dead letter: its arguments, why it is there, and the traceback."""
     about = target()
-    ids = about.take(words) if len(words) > 1 else words
+    ids = about.take_names(words)
     if len(ids) != 1:
         raise click.UsageError(f"It takes one id, not {len(ids)}: {' '.join(ids)}")
     app = about.connection()
@@ -122,7 +122,7 @@ def requeue(words: tuple[str, ...], everything: bool, queue: str | None, as_json
     Exit codes: 0 all of them were sent; 1 some were not there, or cannot be read.
     """
     about = target()
-    ids = about.take(words, first=everything) if everything or len(words) > 1 else words
+    ids = about.take(words, first=True) if everything else about.take_names(words)
     if bool(ids) == everything:
         raise click.UsageError("Give ids, or --all.")
     if queue and not everything:
@@ -166,7 +166,7 @@ def remove(words: tuple[str, ...], as_json: bool) -> None:
     Exit codes: 0 all of them were dropped; 1 some were not there.
     """
     about = target()
-    ids = about.take(words) if len(words) > 1 else words
+    ids = about.take_names(words)
     app = about.connection()
 
     async def drop() -> dict[str, bool]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aioqueue.cli.finding import is_here
+from aioqueue.cli.target import Target, about_this
 from aioqueue.cli.terminal import is_fancy
 from aioqueue.exceptions import suggest
 
@@ -92,7 +94,9 @@ class Group(_Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             if name in self._elsewhere:
-                raise click.UsageError(f"No such command {name!r} here. {self._elsewhere[name]}", ctx)
+                about = ctx.ensure_object(Target)
+                about.place = about.place or _app_in(args)
+                raise click.UsageError(f"No such command {name!r} here. {about_this(self._elsewhere[name])}", ctx)
             known = self.list_commands(ctx)
             raise click.UsageError(
                 f"No such command {name!r}.{suggest(name, [*known, *self._homes])} There are: {', '.join(known)}.", ctx
@@ -112,3 +116,11 @@ class Group(_Group):
             ]
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+def _app_in(words: list[str]) -> str | None:
+    """The app that `-A` names after a command that there is not."""
+    for option, value in pairwise(words):
+        if option in ("-A", "--app"):
+            return value
+    return next((word.partition("=")[2] for word in words if word.startswith("--app=")), None)

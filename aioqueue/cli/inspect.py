@@ -11,7 +11,7 @@ import click
 from aioqueue.cli.asking import asked_options, show_answers
 from aioqueue.cli.celery import OF_REMOTES, tell_without_effect
 from aioqueue.cli.groups import Command, Group
-from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.target import about_this, json_option, target, target_options
 from aioqueue.exceptions import suggest
 
 _LATER: Final = "comes with a later version."
@@ -87,12 +87,13 @@ def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Comma
     @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] WHAT [ARG]...")
     def command(words: tuple[str, ...], destination: str | None, timeout: float | None, as_json: bool) -> None:
         about = target()
-        what, *rest = about.take(words) or ("",)
+        named_first = len(words) > 1 and words[0] not in known and not about.is_said
+        what, *rest = about.take(words, first=named_first) or ("",)
         does = known.get(what)
         if does is None:
             raise click.UsageError(f"There is no {name} {what!r}.{suggest(what, known)} There are: {', '.join(known)}.")
         if isinstance(does, str):
-            raise click.UsageError(does)
+            raise click.UsageError(about_this(does))
         if isinstance(does, _Asks):
             if rest:
                 raise click.UsageError(f"{name} {what} takes nothing more: {' '.join(rest)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aioqueue.cli.running import FAILED, NOT_ENDED
-from aioqueue.cli.target import command
+from aioqueue.cli.target import command, target
 from aioqueue.cli.terminal import bold, complain, dim, facts, note, one_line, printable, say, shown
 from aioqueue.cli.times import moment_text, span_text
 
@@ -55,7 +55,12 @@ async def warn_without_worker(app: AioQueue, queue: str) -> None:
     await asyncio.sleep(_WARN_AFTER)
     workers = await (await app.broker()).workers()
     if not any(queue in worker.queues for worker in workers):
-        one = printable(command("worker", "-Q", queue))
+        from aioqueue.worker.consuming import Consuming
+
+        # One that names its queues takes no others: it is named only where a worker would not take it by itself.
+        named = () if queue in Consuming(app, None, None).names else ("-Q", queue)
+        code = () if target().app_place else ("-A", "MODULE:APP")
+        one = printable(command("worker", *code, *named))
         note(f"No worker consumes the queue {queue!r} so far; this waits for one: {one}")
 
 
@@ -108,8 +113,8 @@ def exception_text(error: BaseException | None) -> str:
     return printable(message if not message or message.startswith(name) else f"{name}: {message}") or name
 
 
-def show(info: TaskInfo) -> None:
-    """Everything about a task, for people."""
+def show(info: TaskInfo, where: str = "") -> None:
+    """Everything about a task, for people; `where` it is while no record says so."""
     timings = info.timings
     started = moment_text(timings.started)
     if started and timings.wait is not None:
@@ -121,7 +126,10 @@ def show(info: TaskInfo) -> None:
         [
             ("id", bold(printable(info.id))),
             ("task", printable(f"{info.name}{_arguments(info)}")),
-            ("state", click.style(printable(info.state), fg=STATE_COLOURS.get(info.state), bold=True) + _more(info)),
+            (
+                "state",
+                click.style(printable(info.state), fg=STATE_COLOURS.get(info.state), bold=True) + _more(info, where),
+            ),
             ("result", shown(info.result) if info.state == "SUCCESS" else ""),
             ("error", click.style(exception_text(info.exception), fg="red") if info.exception is not None else ""),
             ("progress", "" if info.meta is None else shown(info.meta)),
@@ -144,16 +152,14 @@ def _arguments(info: TaskInfo) -> str:
     return text if not text or text.startswith("(") else f"({text})"
 
 
-def _more(info: TaskInfo) -> str:
+def _more(info: TaskInfo, where: str) -> str:
     if info.dead:
         return f"  among the dead letters, see `{printable(command('dead', 'show', info.id))}`"
-    if info.state == "PENDING":
-        return "  nothing is known of it: not sent, still waiting, or its result has expired"
-    return ""
+    return f"  {printable(where)}" if where else ""
 
 
-def show_end(info: TaskInfo) -> None:
-    """What a call came to: its result on stdout, or its error on stderr."""
+def show_end(info: TaskInfo, where: str = "") -> None:
+    """What a call came to: its result on stdout, or its error on stderr; or `where` it is."""
     if info.state == "SUCCESS":
         say(shown(info.result))
     elif info.ready:
@@ -163,6 +169,6 @@ def show_end(info: TaskInfo) -> None:
             say(dim(frames), err=True)
         complain(error)
     else:
-        complain(f"Task {info.id} has not ended yet (its state is {info.state}). It goes on.")
+        complain(f"Task {info.id} has not ended yet (its state is {info.state}{where and f': {where}'}). It goes on.")
         again, end = command("result", info.id, "--wait"), command("revoke", info.id)
         note(f"Wait again with `{printable(again)}`, or end it with `{printable(end)}`.")

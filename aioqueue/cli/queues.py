@@ -11,7 +11,7 @@ from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.confirming import confirm
 from aioqueue.cli.groups import Group
 from aioqueue.cli.running import FAILED, end, run
-from aioqueue.cli.target import json_option, target, target_options
+from aioqueue.cli.target import command, json_option, target, target_options
 from aioqueue.cli.terminal import bold, complain, dim, note, printable, say, say_json, table
 from aioqueue.cli.times import span_text
 from aioqueue.exceptions import suggest
@@ -201,9 +201,9 @@ def _pause(words: tuple[str, ...], as_json: bool, *, paused: bool) -> None:
 
 def _names(about: Target, words: tuple[str, ...]) -> tuple[str, ...]:
     """The queues that are named, after the app."""
-    names = words if about.namespace and len(words) == 1 else about.take(words)
+    names = about.take(words) if len(words) == 1 and not about.namespace else about.take_names(words)
     if not names:
-        raise click.UsageError("Which queue? `aioqueue queues` lists them.")
+        raise click.UsageError(f"Which queue? `{command('queues')}` lists them.")
     return names
 
 

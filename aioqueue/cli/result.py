@@ -11,6 +11,7 @@ from aioqueue.cli.running import end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import say_json
 from aioqueue.cli.times import span_option
+from aioqueue.cli.whereabouts import looked_for
 
 
 @click.command(cls=Command)
@@ -25,7 +26,7 @@ def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: 
     Exit codes: 0 it succeeded; 1 it failed or was revoked; 3 it has not ended yet, or nothing is known of it.
     """
     about = target()
-    ids = about.take(words) if len(words) > 1 else words
+    ids = about.take_names(words)
     if len(ids) != 1:
         raise click.UsageError(f"It takes one id, not {len(ids)}: {' '.join(ids)}")
     app = about.connection()
@@ -34,10 +35,11 @@ def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: 
         async with app:
             sent = raw_result(app, ids[0])
             info = await wait(sent, timeout) if waits or timeout is not None else await sent.info()
+            info, where = await looked_for(app, sent, info)
         if as_json:
             say_json(as_data(info))
         else:
-            show(info)
+            show(info, where)
         return exit_code(info)
 
     end(run(look()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from aioqueue.cli.completing import complete_apps
@@ -11,12 +9,8 @@ from aioqueue.cli.groups import Command
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import complain, printable, say, say_json
+from aioqueue.cli.whereabouts import known_ids
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aioqueue.app import AioQueue
 
 
 @click.command(cls=Command)
@@ -35,7 +29,7 @@ def revoke(words: tuple[str, ...], terminate: bool, reason: str | None, as_json:
     Exit codes: 0 all of them were revoked; 1 some had ended before, or nothing is known of them.
     """
     about = target()
-    ids = about.take(words) if len(words) > 1 else words
+    ids = about.take_names(words)
     app = about.connection()
 
     problems: dict[str, str] = {}
@@ -51,7 +45,7 @@ def revoke(words: tuple[str, ...], terminate: bool, reason: str | None, as_json:
 
     async def ask() -> tuple[dict[str, bool], set[str]]:
         async with app:
-            known = await _known(app, ids)
+            known = await known_ids(app, ids)
             return {id: await revoke_one(id) for id in ids}, known
 
     revoked, known = run(ask())
@@ -74,24 +68,6 @@ def revoke(words: tuple[str, ...], terminate: bool, reason: str | None, as_json:
             else:
                 say(f"{printable(id)}  {_said(done, id in known)}")
     end(0 if all(revoked.values()) and known.issuperset(ids) else FAILED)
-
-
-async def _known(app: AioQueue, ids: Sequence[str]) -> set[str]:
-    """Those of which anything is known: they wait or run, or have left a record, or are of a workflow."""
-    broker = await app.broker()
-    found: set[str] = set()
-    try:
-        found |= {id for id, record in zip(ids, await broker.records(ids), strict=True) if record is not None}
-        rest = [id for id in ids if id not in found]
-        found |= {id for id, there in zip(rest, await broker.holds(rest), strict=True) if there}
-        for id in rest:
-            if id not in found and (await broker.place(id) or await broker.workflow(id.partition(".")[0])):
-                found.add(id)
-    except BrokerUnavailable:
-        raise
-    except AioQueueError:  # something is stored, but cannot be read
-        return set(ids)
-    return found
 
 
 def _said(done: bool, known: bool) -> str:

@@ -112,7 +112,7 @@ def show(words: tuple[str, ...], as_json: bool) -> None:
 def next_times(words: tuple[str, ...], as_json: bool) -> None:
     """Print the next N due times, by default 10: in local time, and in the schedule's zone."""
     about = target()
-    name, *more = list(about.take(words) if len(words) > 1 else words)
+    name, *more = list(about.take(words, first=not about.is_said) if len(words) > 1 else words)
     count = _count(more)
     app = about.connection()
 
@@ -192,7 +192,7 @@ def add(
 
     words = tuple(unmarked(word) for word in words)
     about = target()
-    rest = about.take(words, first=about.app_place is None and not about.namespace)
+    rest = about.take(words, first=not about.is_said)
     if len(rest) < 3:
         raise click.UsageError("Give a name, a schedule and a task: aioqueue schedule add poll 60 shop.tasks.poll")
     name, when, task_name, *given = rest
@@ -252,7 +252,7 @@ def _change(
 ) -> None:
     """Do something to each of the schedules that are named."""
     about = target()
-    names = about.take(words) if len(words) > 1 else words
+    names = about.take_names(words)
     app = about.connection()
 
     async def each() -> dict[str, str | None]:
@@ -341,7 +341,7 @@ def trigger(words: tuple[str, ...], as_json: bool) -> None:
 def _one(words: tuple[str, ...]) -> tuple[AioQueue, str]:
     """The app, and the one name that is given."""
     about = target()
-    names = about.take(words) if len(words) > 1 else words
+    names = about.take_names(words)
     if len(names) != 1:
         raise click.UsageError(f"It takes one name, not {len(names)}: {' '.join(names)}")
     return about.connection(), names[0]

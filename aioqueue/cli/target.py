@@ -42,6 +42,21 @@ class Target:
             return words[1:]
         return words
 
+    def take_names(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The names or ids among a command's words, each of them once; the app is taken from the first of several, if
+        it is there or nothing else says which it is.
+
+        Args:
+            words: the command's arguments; one alone is no app.
+        """
+        names = self.take(words, first=not self.is_said) if len(words) > 1 else words
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def is_said(self) -> bool:
+        """Whether something before the command's words says which app it is, or where to look."""
+        return bool(self.app_place or self.namespace or os.environ.get("AIOQUEUE_NAMESPACE"))
+
     @property
     def app_place(self) -> str | None:
         """Where the app is, if anything says so."""
@@ -127,6 +142,11 @@ def command(*words: str) -> str:
     from aioqueue.advice import command_line
 
     return command_line(target().shown(), words)
+
+
+def about_this(text: str) -> str:
+    """A text in which each command in backticks is about the same app."""
+    return text.replace("`aioqueue ", f"`{command()} ")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")

@@ -106,7 +106,7 @@ def resume(words: tuple[str, ...], as_json: bool) -> None:
 
 def _one(words: tuple[str, ...]) -> tuple[AioQueue, str]:
     about = target()
-    ids = about.take(words) if len(words) > 1 else words
+    ids = about.take_names(words)
     if len(ids) != 1:
         raise click.UsageError(f"It takes one id, not {len(ids)}: {' '.join(ids)}")
     return about.connection(), ids[0]

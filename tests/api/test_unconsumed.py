@@ -25,13 +25,14 @@ async def test_who_waits_in_vain_hears_of_the_queue(app: AioQueue) -> None:
     async with app:
         sent = await work.options(queue="elsewhere").send()
         assert sent.queue == "elsewhere"
-        assert (
-            "the queue 'elsewhere', which no living worker consumes: start one, aioqueue worker … -Q els"
-            in await why(sent)
-        )
-        assert "No worker is alive." in await why(app.result(sent.id))
+        text = await why(sent)
+        assert "the queue 'elsewhere', which no living worker consumes: no worker is alive (" in text
+        assert "which other broker or namespace it has" in text and "-Q" not in text
+        assert "No worker is alive (" in await why(app.result(sent.id))
         async with working(app):
-            assert "'elsewhere', which no living worker consumes" in await why(sent)
+            text = await why(sent)
+            assert "'elsewhere', which no living worker consumes: those that are alive take default. Start one" in text
+            assert "-Q elsewhere." in text
             assert "No living worker consumes elsewhere, where tasks wait." in await why(app.result(sent.id))
             many = await group(work.si().set(queue="elsewhere") for _ in range(2)).send()
             assert "0 of the 2 tasks" in (text := await why(many))

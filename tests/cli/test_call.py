@@ -27,7 +27,7 @@ def burst(aioqueue: Shell) -> None:
 def test_it_prints_the_id_and_the_result_can_be_asked_for(aioqueue: Shell) -> None:
     id = sent(aioqueue, "add", "2", "3")
     waiting = aioqueue("result", "-A", "shop", id, "--json")
-    assert (waiting.code, waiting.json["state"], waiting.json["ready"]) == (3, "PENDING", False)
+    assert (waiting.code, waiting.json["state"], waiting.json["ready"]) == (3, "SENT", False)
     burst(aioqueue)
     run = aioqueue("result", "shop:app", id)
     assert run.code == 0
@@ -99,7 +99,8 @@ def test_waiting_ends_and_says_that_nobody_works(aioqueue: Shell) -> None:
     run = aioqueue("call", "shop", "add", "1", "2", "--wait", "--timeout", "1500ms")
     assert (run.code, run.out) == (3, "")
     assert "No worker consumes the queue 'default'" in run.err
-    assert "has not ended yet" in run.err
+    assert "this waits for one: aioqueue -A shop worker\n" in run.err, "one with -Q would consume no other queue"
+    assert "has not ended yet (its state is SENT: it waits: in a queue" in run.err
     assert "--wait" in run.err
 
 
@@ -174,9 +175,26 @@ def test_result_waits_for_the_end(aioqueue: Shell) -> None:
     assert aioqueue("result", "shop:app", "unknown", "--timeout", "100ms").code == 3
 
 
+def test_where_a_task_is_of_which_nothing_is_recorded(aioqueue: Shell) -> None:
+    runs, waits = (sent(aioqueue, "sleep", "1000") for _ in range(2))
+    worker = aioqueue.worker("-c", "1", "-n", "w1", "--prefetch-multiplier", "1")
+    eventually((aioqueue.folder / "sleeps").exists, "the first one runs")
+    about = aioqueue("result", "shop:app", runs)
+    assert (about.code, "STARTED  it runs in w1" in about.out, "shop.sleep(" in about.out) == (3, True, True)
+    data = aioqueue("result", "shop:app", runs, "--json").json
+    assert (data["state"], data["worker"], data["task"]) == ("STARTED", "w1", "shop.sleep")
+    assert data["started"] is not None
+    about = aioqueue("result", "shop", waits)
+    assert (about.code, "SENT  it waits: in a queue" in about.out) == (3, True)
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+    about = aioqueue("result", "shop", runs)
+    assert "SENT  it waits: in a queue" in about.out and "or runs in w1, which does not answer" in about.out
+
+
 def test_revoke(aioqueue: Shell) -> None:
     ids = [sent(aioqueue, "add", "1", "2") for _ in range(2)]
-    run = aioqueue("revoke", "shop:app", *ids, "--reason", "changed my mind")
+    run = aioqueue("revoke", "shop", *ids, ids[0], "--reason", "changed my mind")
     assert run.code == 0
     assert [line.split() for line in run.out.splitlines()] == [[id, "revoked"] for id in ids]
     again = aioqueue("-A", "shop", "revoke", ids[0], "--json")

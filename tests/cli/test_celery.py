@@ -154,15 +154,15 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         ("worker --time-limit 5 --soft-time-limit 9", 1, "soft_time_limit=9 is above"),
         ("beat --detach", 2, "it stays in the foreground"),
         ("--config celeryconfig worker", 2, "app.config_from_object"),
-        ("flower --port=5555", 2, "aioqueue workers"),
+        ("flower --port=5555", 2, "`aioqueue -A shop -b memory:// workers`"),
         ("multi start w1", 2, "--processes"),
-        ("list bindings", 2, "aioqueue queues"),
+        ("list bindings", 2, "memory:// queues`"),
         ("migrate redis://a redis://b", 2, "not moved"),
         ("upgrade settings x", 2, "app.config_from_object"),
         ("shell", 2, "python -m asyncio"),
-        ("graph workers", 2, "aioqueue workflow show ID"),
+        ("graph workers", 2, "workflow show ID"),
         ("logtool stats", 2, "--logformat json"),
-        ("amqp", 2, "aioqueue queues purge NAME"),
+        ("amqp", 2, "queues purge NAME"),
         ("inspect active", 69, "No worker"),
         ("status -d w1,w2", 69, "No answer within 1.0 s from w1, w2"),
         ("status -d w*", 69, "none called w*"),
@@ -170,7 +170,7 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         ("inspect reserved more", 2, "nothing more"),
         ("inspect active -t soon", 2, "no span of time"),
         ("control ping -t 0", 2, "the seconds to wait"),
-        ("inspect scheduled", 2, "wait in the broker"),
+        ("inspect scheduled", 2, "`aioqueue -A shop -b memory:// queues show NAME`"),
         ("inspect pign", 2, "Did you mean 'ping'"),
         ("control enable_events", 2, "app.control.enable_events"),
         ("control shutdown", 2, "SIGTERM"),
@@ -183,6 +183,15 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         assert (run.code, run.out) == (code, ""), line
         assert text in run.err, line
         assert "Traceback" not in run.err
+
+
+def test_advice_is_about_the_same_app(folder_shell: Shell) -> None:
+    after, last, no_app, module = run_all(
+        folder_shell, "flower -A shop", "amqp --app=shop", "flower", "-b memory:// inspect shop scheduled"
+    )
+    assert "`aioqueue -A shop workers`" in after.err and "`aioqueue -A shop queues`" in last.err
+    assert "`aioqueue workers`" in no_app.err
+    assert "`aioqueue -A shop -b memory:// queues show NAME`" in module.err
 
 
 def test_pools_by_celerys_names(folder_shell: Shell) -> None:

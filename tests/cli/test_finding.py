@@ -97,6 +97,28 @@ def test_no_app_at_all(project: Shell) -> None:
         assert "Which app?" in run.err
 
 
+def test_a_module_names_the_app_before_other_words_too(project: Shell) -> None:
+    lines = {
+        ("queues", "show", "shop", "default"): 0,
+        ("queues", "purge", "shop", "default", "default", "-y"): 0,
+        ("result", "shop", "some-id"): 3,
+        ("revoke", "shop", "some-id", "other-id"): 1,
+        ("dead", "show", "shop", "some-id"): 1,
+        ("dead", "remove", "shop", "some-id"): 1,
+        ("workflow", "show", "shop", "some-id"): 1,
+        ("schedule", "show", "shop", "some-id"): 1,
+        ("schedule", "next", "shop", "some-id", "3"): 1,
+    }
+    for words, code in lines.items():
+        run = project("-b", "memory://", *words)
+        assert run.code == code, (words, run)
+        assert "Which app?" not in run.err
+    run = project("result", "shpo", "some-id")
+    assert run.code == 2 and "no module 'shpo'" in run.err and "Did you mean 'shop'?" in run.err
+    with_namespace = project("-b", "memory://", "revoke", "some-id", "shop", "--json", AIOQUEUE_NAMESPACE="else")
+    assert [one["id"] for one in with_namespace.json] == ["some-id", "shop"]
+
+
 def test_an_error_in_the_users_module_is_shown_without_our_frames(project: Shell) -> None:
     run = project("tasks", "broken")
     assert run.code == 1

@@ -111,7 +111,7 @@ def test_purge_of_what_is_delayed_and_of_what_is_not_there(aioqueue: Shell) -> N
         (0, 0),
         (0, 1),
     ]
-    assert aioqueue("result", "shop:app", id, "--json").json["state"] == "PENDING"
+    assert aioqueue("result", "shop:app", id, "--json").json["state"] == "SENT"
 
 
 def test_help_says_what_works(folder_shell: Shell) -> None:
