@@ -10,7 +10,7 @@ import click
 from aioqueue.cli.celery import OF_BEAT, OF_SERVICES, Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
-from aioqueue.cli.logs import log_options, set_up_logging
+from aioqueue.cli.logs import log_file, log_options, set_up_logging
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import target, target_options
 
@@ -42,7 +42,7 @@ def beat(words: tuple[str, ...], loglevel: str, logformat: str, logfile: str | N
     about = target()
     if rest := about.take(words, first=True):
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
-    set_up_logging(loglevel, logformat, logfile)
+    set_up_logging(loglevel, logformat, logfile and log_file(logfile, "beat@%h"))
     app = about.app()
     tell_without_effect(_WITHOUT_EFFECT, others)
     from aioqueue.cli.restarting import Restart  # which --help does without

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from aioqueue.cli.calls import CallCommand, check_call, find_task, known_tasks, unmarked
+from aioqueue.cli.celery import Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_calls, complete_queues
 from aioqueue.cli.outcome import as_data, exit_code, raw_result, show_end, wait, warn_without_worker
 from aioqueue.cli.running import end, run
@@ -17,14 +18,17 @@ from aioqueue.cli.terminal import note, say, say_json, shown
 from aioqueue.cli.times import parse_moment, parse_span_or_moment, span_option
 from aioqueue.cli.values import parse_list, parse_object, split
 from aioqueue.cli.whereabouts import looked_for
-from aioqueue.exceptions import AioQueueError
+from aioqueue.exceptions import AioQueueError, ConfigurationError
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
     from aioqueue.brokers.protocol import Outgoing
     from aioqueue.task import Task
 
+_OF_CELERY = (Option(("--exchange",), "there are no exchanges: write --queue, or --routing-key", needed=True),)
 
+
+@without_effect(_OF_CELERY)
 @click.command(cls=CallCommand)
 @target_options
 @click.option("-a", "--args", "args_json", metavar="JSON", help="Arguments by position, as a JSON list.")
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 @click.option("--expires", type=parse_span_or_moment, metavar="SECONDS|TIME", help="Do not start it later than that.")
 @click.option("-Q", "--queue", metavar="NAME", help="In place of the task's own.", shell_complete=complete_queues)
 @click.option("--priority", type=click.IntRange(0, 9), metavar="N", help="Higher runs first.")
+@click.option("--routing-key", metavar="WORDS", help="For queues by topic, as orders.eu.paid.")
+@click.option("--serializer", metavar="NAME", help="In place of the task's own: msgpack or json.")
+@click.option("--compression", metavar="NAME", help="In place of the task's own, such as zlib.")
 @click.option("--task-id", metavar="ID", help="In place of a new one.")
 @json_option
 @click.argument(
@@ -70,7 +77,9 @@ def call(
     kwargs = {**parse_object(kwargs_json, "--kwargs"), **kwargs}
     if not isinstance(task, str):
         check_call(task, args, kwargs)
-    given = {option: value for option, value in options.items() if value is not None}
+    tell_without_effect(_OF_CELERY, options)
+    own = {option.name for option in _OF_CELERY}
+    given = {option: value for option, value in options.items() if value is not None and option not in own}
     if "countdown" in given and "eta" in given:
         raise click.UsageError("Give --countdown or --eta, not both.")
     end(
@@ -104,7 +113,10 @@ async def _call(
         # A task that keeps no result could be waited for in vain.
         options["ignore_result"] = False
     async with app:
-        result = cast("object", await app.send_task(name, args, kwargs, **options))
+        try:
+            result = cast("object", await app.send_task(name, args, kwargs, **options))
+        except ConfigurationError as error:  # of an option: the app's own settings have been looked at
+            raise click.UsageError(str(error)) from error
         if not isinstance(result, AsyncResult):
             return _show_answer(name, result, as_json=as_json)
         if not waits:

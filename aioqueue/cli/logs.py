@@ -14,6 +14,8 @@ import click
 from aioqueue.cli.terminal import is_fancy
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
+_FATAL = "fatal"
+"""Python's and Celery's other word for the last of them."""
 _COLOURS = {"DEBUG": "cyan", "INFO": "green", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "magenta"}
 _OURS = "aioqueue"
 _C = TypeVar("_C", bound=Callable[..., Any])
@@ -26,7 +28,7 @@ def log_options(command: _C) -> _C:
     level = click.option(
         "-l",
         "--loglevel",
-        type=click.Choice(LEVELS, case_sensitive=False),
+        type=click.Choice([*LEVELS, _FATAL], case_sensitive=False),
         default="info",
         metavar="LEVEL",
         help="debug, info, warning, error or critical; by default info.",
@@ -39,8 +41,34 @@ def log_options(command: _C) -> _C:
         show_default=True,
         help="Lines or JSON.",
     )
-    file = click.option("-f", "--logfile", type=click.Path(dir_okay=False), help="In place of stderr.")
+    file = click.option(
+        "-f", "--logfile", type=click.Path(dir_okay=False), help="In place of stderr; %n, %h, %p as in a worker's name."
+    )
     return level(form(file(command)))
+
+
+def log_file(pattern: str, name: str, number: int = 0) -> str:
+    """The path of a log file.
+
+    Args:
+        pattern: with Celery's marks: `%n` is the worker's name up to its `@`, `%h` the host's name, `%d` its domain,
+            `%p` the process id, `%i` the number of the process where there are several, else 0, and `%I` the same
+            after a hyphen, else nothing.
+        name: the worker's, with marks of its own.
+        number: that of the process; 0 where there is one.
+    """
+    if "%" not in pattern:
+        return pattern
+    from aioqueue.worker.naming import name_of
+
+    own = name_of(name).partition("@")[0].replace("/", "-")
+    pattern = numbered(pattern, number).replace("%n", own)
+    return name_of(pattern)
+
+
+def numbered(pattern: str, number: int) -> str:
+    """Such a pattern with the number of the process filled in; 0 where there is one."""
+    return pattern.replace("%i", str(number)).replace("%I", f"-{number}" if number else "")
 
 
 def set_up_logging(level: str, form: str = "text", file: str | None = None) -> None:

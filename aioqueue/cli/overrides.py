@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import click
 
 from aioqueue.cli.times import parse_span
+from aioqueue.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -96,12 +97,15 @@ def override(app: AioQueue, given: Mapping[str, Any]) -> None:
     """Set what was given.
 
     Raises:
-        ConfigurationError: a value that its setting cannot have.
+        UsageError: a value that its setting cannot have.
     """
     values = {one.setting: given[one.parameter] for one in _OVERRIDES if given[one.parameter] is not None}
     if "worker_prefetch_multiplier" in values:
         values["worker_prefetch"] = None
-    app.conf.update(values)
+    try:
+        app.conf.update(values)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def words_of(given: Mapping[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from aioqueue.cli.celery import Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_apps
 from aioqueue.cli.groups import Command
 from aioqueue.cli.outcome import as_data, exit_code, raw_result, show, wait
@@ -13,18 +14,23 @@ from aioqueue.cli.terminal import say_json
 from aioqueue.cli.times import span_option
 from aioqueue.cli.whereabouts import looked_for
 
+_OF_CELERY = (Option(("-t", "--task"), "the id is enough"),)
 
+
+@without_effect(_OF_CELERY)
 @click.command(cls=Command)
 @target_options
 @click.option("--wait/--no-wait", "-w", "waits", default=False, help="Until it has ended.")
 @span_option("--timeout", help="Wait for no longer.")
+@click.option("--traceback", is_flag=True, expose_value=False, hidden=True)  # it is shown anyway, where there is one
 @json_option
 @click.argument("words", nargs=-1, required=True, metavar="[MODULE:APP] ID", shell_complete=complete_apps)
-def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: bool) -> None:
+def result(words: tuple[str, ...], waits: bool, timeout: float | None, as_json: bool, **others: object) -> None:
     """Show a task's state, its result or its error, and its timings.
 
     Exit codes: 0 it succeeded; 1 it failed or was revoked; 3 it has not ended yet, or nothing is known of it.
     """
+    tell_without_effect(_OF_CELERY, others)
     about = target()
     ids = about.take_names(words)
     if len(ids) != 1:

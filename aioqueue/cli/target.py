@@ -149,4 +149,4 @@ def about_this(text: str) -> str:
     return text.replace("`aioqueue ", f"`{command()} ")
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
+json_option = click.option("-j", "--json", "as_json", is_flag=True, help="Write JSON, for programs.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ import click
 from aioqueue.cli.celery import OF_BEAT, OF_SERVICES, Option, tell_without_effect, without_effect
 from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.groups import Command
-from aioqueue.cli.logs import log_options, set_up_logging
+from aioqueue.cli.logs import log_file, log_options, numbered, set_up_logging
 from aioqueue.cli.overrides import override, override_options, words_of
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import target, target_options
@@ -132,7 +133,7 @@ def worker(
     about = target()
     if rest := about.take(words, first=True):
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
-    set_up_logging(loglevel, logformat, logfile)
+    set_up_logging(loglevel, logformat, logfile and log_file(logfile, _name_from(hostname)))
     app = about.app()
     if not supervised:
         tell_without_effect(_WITHOUT_EFFECT, others)
@@ -177,6 +178,27 @@ def worker(
     restart.now() if restart.is_wanted and not supervised else end(code)
 
 
+def _name_from(hostname: str | None) -> str:
+    """What the worker is called.
+
+    Raises:
+        UsageError: nothing can be called so.
+    """
+    from aioqueue.worker.naming import name_of
+
+    with _values_told():
+        return name_of("worker-%p@%h" if hostname is None else hostname)
+
+
+@contextmanager
+def _values_told() -> Generator[None]:
+    """Values that a worker cannot have are wrong on the command line."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def _joined(option: str, given: tuple[str, ...]) -> str | None:
     """What an option says that may be given more than once."""
     text = ",".join(given)
@@ -199,8 +221,9 @@ async def _supervise(
     # What none of the processes could work with is told once, before any is started.
     params = click.get_current_context().params
     values = {name: params[name] for name in ("concurrency", "shutdown_timeout")}
-    it = Worker(app, queues=queues, exclude=exclude, hostname=params["hostname"], **values)
-    Worker(app, hostname=_of(it.hostname, count))
+    with _values_told():
+        it = Worker(app, queues=queues, exclude=exclude, hostname=params["hostname"], **values)
+        Worker(app, hostname=_of(it.hostname, count))
     app.import_tasks()
     it.consuming.tell(it.hostname)
     stop = asyncio.Event()
@@ -239,7 +262,8 @@ def _command(hostname: str, number: int) -> list[str]:
     words += ["--hostname", _of(hostname, number), *words_of(given)]
     for name in ("concurrency", "loglevel", "logformat", "logfile", "shutdown_timeout"):
         if given[name] is not None:
-            words += [f"--{name.replace('_', '-')}", str(given[name])]
+            value = numbered(given[name], number if given["processes"] > 1 else 0) if name == "logfile" else given[name]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     for name in ("queues", "exclude_queues", "include"):
         words += [word for value in given[name] for word in (f"--{name.replace('_', '-')}", value)]
     flags = ("--burst", "--burst-now", "--beat")
@@ -277,17 +301,18 @@ async def _work(
         if supervised:
             say_to_parent(READY)
 
-    it = Worker(
-        app,
-        queues=queues,
-        exclude=exclude,
-        concurrency=concurrency,
-        hostname=hostname,
-        shutdown_timeout=shutdown_timeout,
-        burst=burst,
-        on_ready=ready,
-        beat=beat,
-    )
+    with nullcontext() if supervised else _values_told():
+        it = Worker(
+            app,
+            queues=queues,
+            exclude=exclude,
+            concurrency=concurrency,
+            hostname=hostname,
+            shutdown_timeout=shutdown_timeout,
+            burst=burst,
+            on_ready=ready,
+            beat=beat,
+        )
     restart.wishes = it.stopping.wishes
     if supervised:
         it.stopping.retire = partial(say_to_parent, FULL)

@@ -145,13 +145,18 @@ def test_a_process_is_replaced_after_so_many_tasks(aioqueue: Shell) -> None:
 def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
     lines = [
         ("worker --autoscale x", 2, "MAX,MIN such as 10,3"),
-        ("worker --max-memory-per-child lots", 1, "worker_max_memory_per_child is a number of KiB"),
-        ("worker --pool solow", 1, "'solo'"),
+        ("worker --max-memory-per-child lots", 2, "worker_max_memory_per_child is a number of KiB"),
+        ("worker --pool solow", 2, "'solo'"),
         ("worker --detach", 2, "it stays in the foreground"),
         ("worker -D", 2, "service manager"),
         ("worker --purge", 2, "aioqueue queues purge NAME"),
         ("worker --uid www", 2, "service manager"),
-        ("worker --time-limit 5 --soft-time-limit 9", 1, "soft_time_limit=9 is above"),
+        ("worker --time-limit 5 --soft-time-limit 9", 2, "soft_time_limit=9 is above"),
+        ("worker -Q default:5000", 2, "5000"),
+        ("worker -n ", 2, "requires an argument"),
+        ("call add 1 2 --exchange x", 2, "--routing-key"),
+        ("call add 1 2 --serializer yaml", 2, "yaml"),
+        ("call add 1 2 --routing-key nobody.listens", 1, "nobody.listens"),
         ("beat --detach", 2, "it stays in the foreground"),
         ("--config celeryconfig worker", 2, "app.config_from_object"),
         ("flower --port=5555", 2, "`aioqueue -A shop -b memory:// workers`"),
@@ -183,6 +188,28 @@ def test_words_that_name_what_to_write(folder_shell: Shell) -> None:
         assert (run.code, run.out) == (code, ""), line
         assert text in run.err, line
         assert "Traceback" not in run.err
+
+
+def test_spellings_of_celerys(folder_shell: Shell) -> None:
+    tasks, traceback, fatal, call = run_all(
+        folder_shell,
+        "-A shop tasks -j",
+        "-A shop result some-id --traceback -t shop.add -b memory://",
+        "-A shop worker --burst -b memory:// -l FATAL -n w1@%h --logfile=./%n%I-%i.log",
+        "-A shop call add 1 2 --serializer json --compression zlib -j -b memory://",
+    )
+    assert [one["name"] for one in tasks.json][:1] == ["shop.add"]
+    assert fatal.code == 0, fatal.err
+    assert (folder_shell.folder / "w1-0.log").exists()
+    assert call.json["task"] == "shop.add"
+    assert (traceback.code, "--task has no effect" in traceback.err) == (3, True)
+
+
+def test_processes_have_files_of_their_own(folder_shell: Shell) -> None:
+    words = "-A shop worker --burst --processes 2 -n w1@%h --logfile=%n%I.log"
+    run = folder_shell(*words.split(), AIOQUEUE_DATA_DIR=str(folder_shell.folder / "data"))
+    assert run.code == 0, run.err
+    assert {file.name for file in folder_shell.folder.glob("w1*.log")} == {"w1.log", "w1-1.log", "w1-2.log"}
 
 
 def test_advice_is_about_the_same_app(folder_shell: Shell) -> None:

@@ -266,6 +266,6 @@ async def fails() -> None:
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_wrong_values_are_told_once(aioqueue: Shell, words: tuple[str, str], told: str, processes: str) -> None:
     done = aioqueue("worker", "shop", *words, "--processes", processes)
-    assert done.code == 1
+    assert done.code == 2
     assert len(re.findall(told, done.err)) == 1
     assert "Traceback" not in done.err
