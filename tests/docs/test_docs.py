@@ -24,6 +24,8 @@ from .stage import Stage
 
 _PATIENCE = 60.0
 _READ = ("start.md", "tutorial.md")
+# Half of the time of a run that is this short would be hypothesis', which is not used.
+_QUICK = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def _is_for_pytest(block: Block) -> bool:
@@ -62,7 +64,7 @@ def test_tests(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     configuration = [block.text for block in blocks(page, "toml") if "[tool.pytest" in block.text]
     (tmp_path / "project" / "pyproject.toml").write_text("".join(configuration))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--timeout=50"],
+        [sys.executable, "-m", "pytest", "-q", *_QUICK, "-o", "asyncio_mode=auto", "--timeout=50"],
         cwd=tmp_path / "project",
         env={**os.environ, "PYTHONPATH": str(tmp_path / "project")},
         capture_output=True,

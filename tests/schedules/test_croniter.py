@@ -60,7 +60,7 @@ def both_upcoming(schedule: crontab, text: str, start: datetime, *, both: bool =
 starts = st.integers(0, 60 * 365 * 86_400).map(
     lambda seconds: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
-generated = settings(max_examples=3000, deadline=None, database=None, phases=[Phase.generate])
+generated = settings(max_examples=1000, deadline=None, database=None, phases=[Phase.generate])
 
 
 @generated
@@ -69,7 +69,7 @@ def test_text_in_utc(text: str, start: datetime) -> None:
     both_upcoming(crontab(text), text, start)
 
 
-@settings(generated, max_examples=1500)
+@settings(generated, max_examples=500)
 @given(cron_keywords(), starts)
 def test_keywords_in_utc(keywords: dict[str, object], start: datetime) -> None:
     def text(name: str) -> str:

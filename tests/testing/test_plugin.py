@@ -57,7 +57,9 @@ TESTS = """
 
 def run(pytester: pytest.Pytester, ini: str, *arguments: str) -> pytest.RunResult:
     pytester.makeini(f"[pytest]\npythonpath = .\nfilterwarnings = error\n{ini}")
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=100)
+    # Half of the time of a run that is this short would be hypothesis', which is not used.
+    quick = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    return pytester.runpytest_subprocess(*quick, *arguments, timeout=100)
 
 
 @pytest.mark.parametrize("mode", ["strict", "auto"])
