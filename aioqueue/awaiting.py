@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import wraps
 from types import CoroutineType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeVar
@@ -33,6 +33,17 @@ OF_RESULTS = frozenset(
 """What results have, and those of Celery: what it is probably meant for where a call was not awaited."""
 
 _SENDS = frozenset({"send", "delay", "apply_async", "call", "send_many", "send_task", "requeue", "trigger"})
+
+
+class Done(Awaitable[T]):
+    """Something that was awaited already, or need not be: dropped, it tells nothing."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._value
+        yield
 
 
 class Spoken(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
+from aioqueue.awaiting import Done
 from aioqueue.exceptions import AioQueueError, ConfigurationError, Replace, Retry, suggest
 from aioqueue.kinds import Seconds
 from aioqueue.message import Message, State
@@ -66,6 +67,15 @@ class Runtime(msgspec.Struct, eq=False):
         """The thread that its function is in, by the number that `threading.get_ident` gives; None for the loop's."""
         return None
 
+    @property
+    def is_over(self) -> bool:
+        """It is settled how the run has ended: nothing that is said from now on is heard."""
+        return False
+
+    def ended(self) -> Runtime:
+        """The same for those who are called when that is so."""
+        return self
+
     async def add_to_group(self, canvas: Canvas[_T]) -> AsyncResult[_T]:
         """Add a member to the task's group."""
         raise AioQueueError("A task that is run in place is in no group. Nothing was added.")
@@ -83,17 +93,6 @@ class Runtime(msgspec.Struct, eq=False):
         """Do something asynchronous. From a thread it is done on return, and awaiting it is not needed."""
         action.close()  # nobody listens, and a plain function would not await it
         return Done(cast("_T", None))
-
-
-class Done(Awaitable[_T]):
-    """Something that was awaited already."""
-
-    def __init__(self, value: _T) -> None:
-        self._value = value
-
-    def __await__(self) -> Generator[Any, Any, _T]:
-        return self._value
-        yield
 
 
 class _OfTask(logging.LoggerAdapter[logging.Logger]):
@@ -229,13 +228,25 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
             children=self.children,
         )
 
-    def update_state(self, state: str = State.PROGRESS, meta: Any = None) -> Awaitable[None]:
+    def update_state(
+        self, state: str = State.PROGRESS, meta: Any = None, *, task_id: str | None = None
+    ) -> Awaitable[None]:
         """Tell those who watch the task how it is. Await it in a coroutine; in a thread it is done on return.
 
         Args:
             state: a word of yours; not one of the final states.
             meta: plain data.
+            task_id: Celery's word; its own id, for a task tells of itself.
+
+        Raises:
+            AioQueueError: such a state, the id of another task, or this one has ended.
         """
+        if task_id is not None and task_id != self.id:
+            raise AioQueueError(
+                f"{self._run} cannot tell of another task, {task_id}: leave task_id out. What others are to know of it "
+                "goes into its own state, or to where they look. Nothing was told."
+            )
+        self._check_goes_on("ctx.update_state()", "What is to be kept of a task is what it returns.")
         if state in ("SUCCESS", "FAILURE", "REVOKED"):
             raise AioQueueError(f"A task cannot set the state {state} itself: return a value, or raise an error.")
         return self._runtime.perform(self._runtime.report(str(state), meta))
@@ -246,6 +257,7 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
 
     def ack(self) -> Awaitable[None]:
         """Acknowledge the message now: from here on the task is delivered at most once."""
+        self._check_goes_on("ctx.ack()")
         return self._runtime.perform(self._runtime.acknowledge())
 
     def retry(
@@ -257,6 +269,7 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         *,
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
         throw: bool = True,
     ) -> Retry:
         """A `Retry` to raise. A task that makes one, raises nothing and returns has failed: nothing else would tell.
@@ -268,6 +281,7 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
             max_retries: in place of the task's own.
             args, kwargs: all that it is called with then, in place of what it was called with now; a result that a
                 workflow put before its arguments is one of them.
+            queue: where it waits for that, and for later retries, in place of the queue that it came from.
             throw: Celery's word; it is raised by you, in any case.
 
         Raises:
@@ -275,8 +289,12 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
             BaseException: `exc`, if it was given and the retries are used up.
             ConfigurationError: a value that one of them cannot have.
             ArgumentsError: the arguments do not fit the task.
+            AioQueueError: the task has ended.
         """
-        asked = Retry(exc=exc, countdown=countdown, eta=eta, max_retries=max_retries, args=args, kwargs=kwargs)
+        self._check_goes_on("ctx.retry()", "To run the task anew, send it: `await self.send(...)`.")
+        asked = Retry(
+            exc=exc, countdown=countdown, eta=eta, max_retries=max_retries, args=args, kwargs=kwargs, queue=queue
+        )
         retry = checked_retry(asked)
         if args is not None or kwargs is not None:
             self._check_again(retry)
@@ -308,7 +326,9 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
 
         Raises:
             ConfigurationError: what is given is no canvas.
+            AioQueueError: the task has ended.
         """
+        self._check_goes_on("ctx.replace()", "To go on with something else, send that.")
         self.asked = replace = Replace(_checked(canvas))
         return replace
 
@@ -319,11 +339,24 @@ class TaskContext(OfMessage, msgspec.Struct, Generic[T_co], eq=False, weakref=Tr
         coroutine.
 
         Raises:
-            AioQueueError: the task is in no group.
+            AioQueueError: the task is in no group, or has ended.
         """
+        self._check_goes_on("ctx.add_to_group()")
         if self.group_id is None and not self.is_eager:
-            raise AioQueueError(f"Task {self.name}[{self.id}] belongs to no group. Nothing was added.")
+            raise AioQueueError(f"{self._run} belongs to no group. Nothing was added.")
         return self._runtime.perform(self._runtime.add_to_group(_checked(canvas)))
+
+    def _check_goes_on(self, call: str, instead: str = "") -> None:
+        """Whether the run still goes on, for what changes how it ends."""
+        if self._runtime.is_over:
+            raise AioQueueError(
+                f"{self._run} has ended, and {call} changes nothing any more: it was called in a hook, or by who hears "
+                f"of the end.{f' {instead}' if instead else ''}"
+            )
+
+    @property
+    def _run(self) -> str:
+        return f"Task {self.name}[{self.id}]"
 
     def __repr__(self) -> str:
         return f"<TaskContext {self.name}[{self.id}]>"
@@ -370,6 +403,12 @@ def context_of(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     if context is not None and context.task is task:
         return context
     return task.context_kind(task, "", Message(task=task.name, queue=""), args, kwargs, Runtime(), is_eager=True)
+
+
+def after_the_end(context: TaskContext) -> TaskContext:
+    """The context of a run as those see it who are called when it is settled how that has ended."""
+    runtime = context._runtime.ended()  # pyright: ignore[reportPrivateUsage]
+    return msgspec.structs.replace(context, _runtime=runtime)
 
 
 @contextmanager

@@ -188,6 +188,7 @@ class Retry(AioQueueError):
         eta: when to run again, instead of `countdown`.
         max_retries: replaces the task's own limit for this and later retries.
         new_args, new_kwargs: what it is called with then; None is what it was called with now.
+        queue: where it waits for that; None is the queue that it came from.
     """
 
     def __init__(
@@ -200,6 +201,7 @@ class Retry(AioQueueError):
         max_retries: int | None = None,
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
     ) -> None:
         super().__init__(message or (f"retry: {exc!r}" if exc is not None else "retry"))
         self.exc = exc
@@ -208,6 +210,7 @@ class Retry(AioQueueError):
         self.max_retries = max_retries
         self.new_args = args
         self.new_kwargs = kwargs
+        self.queue = queue
 
 
 class Reject(AioQueueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final, Self
 
+from aioqueue.awaiting import Done
 from aioqueue.exceptions import ConfigurationError
 
 
@@ -30,14 +31,20 @@ class ExceptionInfo(str):
         return str(self)
 
 
+_NOTHING: Final = Done(None)
+
+
 class Hooks:
-    """The hooks of a task's class, which do nothing here."""
+    """The hooks of a task's class, which do nothing here. What they give may be awaited, for one that is a coroutine
+    writes `await super().on_success(...)`, and may be dropped."""
 
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Called before the function."""
+        return _NOTHING
 
     def on_success(self, result: Any, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Called when the function has returned."""
+        return _NOTHING
 
     def on_failure(
         self,
@@ -48,6 +55,7 @@ class Hooks:
         traceback: ExceptionInfo,
     ) -> Any:
         """Called when the task has failed for good; not for a `Reject`."""
+        return _NOTHING
 
     def on_retry(
         self,
@@ -58,6 +66,7 @@ class Hooks:
         traceback: ExceptionInfo,
     ) -> Any:
         """Called when the task is to be run again."""
+        return _NOTHING
 
     def after_return(
         self,
@@ -69,6 +78,7 @@ class Hooks:
         traceback: ExceptionInfo,
     ) -> Any:
         """Called once, at the end: after `on_success` or `on_failure`, and after a `Reject` that ends it."""
+        return _NOTHING
 
 
 HOOKS: Final = ("before_start", "on_success", "on_failure", "on_retry", "after_return")

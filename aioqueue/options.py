@@ -307,6 +307,7 @@ _RETRYING: Final[dict[str, Kind]] = {
     "max_retries": kinds.COUNT.or_none(),
     "new_args": kinds.ARGUMENTS.or_none(),
     "new_kwargs": kinds.MAPPING.or_none(),
+    "queue": kinds.NAME.or_none(),
 }
 _OF_ITSELF: Final = ("countdown", "eta", "max_retries")
 

@@ -292,9 +292,11 @@ class Task(Hooks, _OfCelerys, Generic[P, R]):
         """What is known of the run that this code is part of, under Celery's names; outside of one it has no id."""
         return context_of(self, (), {}).request
 
-    def update_state(self, state: str = State.PROGRESS, meta: Any = None) -> Awaitable[None]:
+    def update_state(
+        self, state: str = State.PROGRESS, meta: Any = None, *, task_id: str | None = None
+    ) -> Awaitable[None]:
         """Tell those who watch the task how it is; see `TaskContext.update_state`."""
-        return context_of(self, (), {}).update_state(state, meta)
+        return context_of(self, (), {}).update_state(state, meta, task_id=task_id)
 
     def retry(
         self,
@@ -305,10 +307,13 @@ class Task(Hooks, _OfCelerys, Generic[P, R]):
         *,
         args: Iterable[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        queue: str | None = None,
         throw: bool = True,
     ) -> Retry:
         """A `Retry` to raise; see `TaskContext.retry`."""
-        return context_of(self, (), {}).retry(exc, countdown, eta, max_retries, args=args, kwargs=kwargs, throw=throw)
+        return context_of(self, (), {}).retry(
+            exc, countdown, eta, max_retries, args=args, kwargs=kwargs, queue=queue, throw=throw
+        )
 
     # Plain functions: with `async def` a call would be one coroutine more.
 

@@ -95,7 +95,7 @@ def raised(
 def _say(frame: Raised, task: Task[..., Any], error: BaseException) -> None:
     said: Any = None
     if isinstance(error, Retry):
-        said = [str(error), error.countdown, error.eta, error.max_retries, *_given(error)]
+        said = [str(error), error.countdown, error.eta, error.max_retries, error.queue, *_given(error)]
         frame.cause = None if error.exc is None else Failure.of(error.exc)
     elif isinstance(error, Reject):
         said = [error.reason, error.requeue]
@@ -121,9 +121,11 @@ def error_of(app: Core, frame: Raised) -> BaseException:
     size, accept = app.conf.max_payload_size, (serializer_of(frame.content),)
     said: Any = decode(frame.data, frame.content, max_size=size, accept=accept)
     if frame.word == "Retry":
-        text, countdown, eta, most, args, kwargs = said
+        text, countdown, eta, most, queue, args, kwargs = said
         cause = None if frame.cause is None else crossed(frame.cause, is_retried=False)
-        return Retry(text, exc=cause, countdown=countdown, eta=eta, max_retries=most, args=args, kwargs=kwargs)
+        return Retry(
+            text, exc=cause, countdown=countdown, eta=eta, max_retries=most, args=args, kwargs=kwargs, queue=queue
+        )
     if frame.word == "Reject":
         rejected = Reject(said[0], requeue=said[1])
         frame.failure.stay(rejected, is_retried=False)

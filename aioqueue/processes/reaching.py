@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Coroutine
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from aioqueue.context import Done, Runtime
+from aioqueue.awaiting import Done
+from aioqueue.context import Runtime
 from aioqueue.exceptions import AioQueueError
 from aioqueue.payload.codec import encode
 from aioqueue.processes.connection import Connection

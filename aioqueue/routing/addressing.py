@@ -209,13 +209,22 @@ def _queues(conf: Settings, name: str, place: Mapping[str, Any]) -> tuple[str, .
         return queues_for(conf.task_queues, key) or _no_queue(conf, name, key)
     if queue is None:
         queue = conf.task_default_queue
+    check_queue(conf, name, queue)
+    return (queue,)
+
+
+def check_queue(conf: Settings, name: str, queue: str) -> None:
+    """Whether a task may go to a queue.
+
+    Raises:
+        RoutingError: only those among `task_queues` are used, and it is none of them.
+    """
     if not conf.task_create_missing_queues and queue_named(conf.task_queues, queue) is None:
         known = [one.name for one in conf.task_queues]
         raise RoutingError(
             f"{name} was to go to the queue {queue!r}, which is not among task_queues ({', '.join(known) or 'none'}), "
             f"and task_create_missing_queues is False.{suggest(queue, known)}{NOTHING_SENT}"
         )
-    return (queue,)
 
 
 def _no_queue(conf: Settings, name: str, key: str) -> NoReturn:

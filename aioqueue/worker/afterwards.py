@@ -18,7 +18,7 @@ from aioqueue.around.calling import Handler, are_prompt, tell_now
 from aioqueue.around.events import TaskEvent
 from aioqueue.around.surroundings import Surroundings
 from aioqueue.brokers.protocol import Verdict
-from aioqueue.context import current
+from aioqueue.context import after_the_end, current
 from aioqueue.exceptions import Reject
 from aioqueue.hooks import ExceptionInfo
 from aioqueue.logs import logger
@@ -120,8 +120,8 @@ class Afterwards:
         if around.is_prompt:
             return After(outcome, run, runtime, self._plain, self._place(outcome), is_prompt=True)
         context = contextvars.copy_context()
-        if run.context is not None and context.get(current) is not run.context:  # it is ended from outside
-            context.run(current.set, run.context)
+        if run.context is not None:
+            context.run(current.set, after_the_end(run.context))
         return After(outcome, run, runtime, context, self._place(outcome))
 
     def _place(self, outcome: Outcome) -> PlaceInLine:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from aioqueue.around.scopes import WorkerScope
-from aioqueue.context import Done, Runtime
+from aioqueue.awaiting import Done
+from aioqueue.context import Runtime
 from aioqueue.family import result_of
 from aioqueue.threads import CallInLoop
 from aioqueue.worker.acks import Acknowledgements
@@ -68,6 +69,9 @@ class WorkerRuntime(Runtime):
         run.additions = [*(run.additions or ()), addition]
         return result_of(self._hands.app, shape)
 
+    def ended(self) -> Runtime:
+        return EndedRuntime(self._hands, self._run)
+
     @property
     def scope(self) -> WorkerScope | None:
         hands = self._hands
@@ -99,3 +103,14 @@ class WorkerRuntime(Runtime):
         if here is self._hands.loop:
             return action
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action, self._hands.loop))
+
+
+class EndedRuntime(WorkerRuntime):
+    """What is reached by those who are called when it is settled how a run has ended: all but that."""
+
+    @property
+    def is_over(self) -> bool:
+        return True
+
+    def waits(self, subject: str, begins: bool) -> None:
+        """Who waits now holds up nobody."""

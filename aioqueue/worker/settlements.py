@@ -13,6 +13,7 @@ from aioqueue.message import DeadLetter, Message, Record, encode_message, encode
 from aioqueue.payload.codec import encode_call, to_marked
 from aioqueue.payload.failure import Failure
 from aioqueue.payload.serializers import PICKLE, serializer_of
+from aioqueue.routing.addressing import check_queue
 from aioqueue.worker.run import Run
 from aioqueue.workflow import FailedCall, Step, handler_call, node_of
 
@@ -169,16 +170,21 @@ class Settlements:
 
         Raises:
             PayloadError: the arguments that were asked for cannot be sent.
+            RoutingError: the queue that was asked for is none of those that there may be.
         """
         message = msgspec.structs.replace(run.message, retries=retries, eta=due)
         if asked is not None and asked.max_retries is not None:
             message.max_retries = asked.max_retries
         if asked is not None and (asked.new_args is not None or asked.new_kwargs is not None):
             self._write(message, run, asked)
+        queue = run.delivery.queue
+        if asked is not None and asked.queue is not None:
+            check_queue(self._app.conf, run.task.name, asked.queue)
+            queue = message.queue = asked.queue
         data = encode_message(message)
         settlement = self.settlement(run, None, None, final=False)
         settlement.sends = (
-            Outgoing(run.delivery.id, run.delivery.queue, min(9, max(0, message.priority)), data, due, delay or None),
+            Outgoing(run.delivery.id, queue, min(9, max(0, message.priority)), data, due, delay or None),
         )
         return settlement
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType
 from typing import Any, Final, cast
 
-from aioqueue.context import Done
+from aioqueue.awaiting import Done
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.payload.plain import type_name
 from aioqueue.result import AsyncResult

@@ -127,6 +127,23 @@ async def test_a_task_cannot_set_a_final_state(app: AioQueue, state: str) -> Non
         assert isinstance(error, AioQueueError) and state in str(error)
 
 
+async def test_a_task_tells_of_itself_alone(app: AioQueue, gate: Gate) -> None:
+    @app.task(bind=True)
+    async def work(self: TaskContext, other: str | None) -> None:
+        await self.update_state(task_id=other or self.request.id, state="COOKING", meta={"n": 1})
+        await gate.wait()
+
+    async with working(app):
+        result = await work.send(None)
+        await until(lambda: gate.came)
+        info = await result.info()
+        assert (info.state, info.meta) == ("COOKING", {"n": 1})
+        gate.open()
+        assert await outcome(result) is None
+        error = await outcome(await work.send(result.id))
+        assert f"cannot tell of another task, {result.id}: leave task_id out" in str(error)
+
+
 async def test_an_ignored_end_leaves_the_last_state(app: AioQueue) -> None:
     @app.task(bind=True)
     async def work(ctx: TaskContext) -> None:

@@ -11,9 +11,9 @@ import pytest
 from support.apps import MakeApp, ended, is_empty, lengths, outcome, working
 from support.waiting import PATIENCE, until
 
-from aioqueue import AioQueue, Reject, Retry, TaskContext
+from aioqueue import AioQueue, Queue, Reject, Retry, TaskContext
 from aioqueue.brokers.protocol import Outgoing
-from aioqueue.exceptions import ConfigurationError, MaxRetriesExceeded
+from aioqueue.exceptions import ConfigurationError, MaxRetriesExceeded, RoutingError
 from aioqueue.message import Message, encode_message
 from aioqueue.worker.retrying import backoff
 
@@ -52,6 +52,53 @@ async def test_ctx_retry(app: AioQueue, kind: str) -> None:
         assert (info.state, info.retries) == ("SUCCESS", 2)
         assert await is_empty(app)
         assert await app.dead_letters.list() == []
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "function"])
+async def test_a_retry_in_another_queue(app: AioQueue, kind: str) -> None:
+    """It waits there, and the retries after it, too."""
+    seen: list[tuple[str, int]] = []
+
+    def function(self: TaskContext) -> str:
+        seen.append((self.queue, self.retries))
+        if self.retries < 2:
+            raise self.retry(countdown=0, **({} if self.retries else {"queue": "slow"}))  # type: ignore[arg-type]
+        return self.queue
+
+    async def coroutine(self: TaskContext) -> str:
+        return function(self)
+
+    @app.task
+    async def behind(queue: str) -> str:
+        return f"after {queue}"
+
+    task = app.task(bind=True, name="task", max_retries=5)(coroutine if kind == "coroutine" else function)
+    async with working(app):
+        result = await (task.s() | behind.s()).send()
+        await until(lambda: _waits(app, "slow"), what="it to wait there")
+        assert seen == [("default", 0)]
+        async with app.worker(queues=["slow"], concurrency=2):
+            assert await result.get(timeout=PATIENCE) == "after slow"
+        assert seen == [("default", 0), ("slow", 1), ("slow", 2)]
+        assert await is_empty(app) and await is_empty(app, "slow")
+
+
+async def _waits(app: AioQueue, queue: str) -> bool:
+    return await lengths(app, queue) == (1, 0, 0)
+
+
+async def test_a_retry_in_a_queue_that_there_is_not(make_app: MakeApp) -> None:
+    app = make_app(task_queues=[Queue("default"), Queue("slow")], task_create_missing_queues=False)
+
+    @app.task(bind=True)
+    async def work(self: TaskContext, queue: Any) -> None:
+        raise self.retry(countdown=0, queue=queue)
+
+    async with working(app, queues=["default"]):
+        error = await outcome(await work.send("slwo"))
+        assert isinstance(error, RoutingError) and "Did you mean 'slow'?" in str(error)
+        error = await outcome(await work.send(5))
+        assert isinstance(error, ConfigurationError) and "The option queue of ctx.retry()" in str(error)
 
 
 async def test_retry_can_be_raised_without_a_context(app: AioQueue) -> None:

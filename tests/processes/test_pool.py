@@ -51,7 +51,7 @@ def descriptors() -> int:
 async def at_work() -> AsyncIterator[None]:
     before = children()
     open_before = descriptors()
-    async with working(work.app):
+    async with working(work.app, queues=["default", "slow"]):
         yield
     await until(lambda: children() <= before, what="the children to be gone")
     await until(lambda: descriptors() <= open_before + 2, what="their sockets to be closed")
@@ -69,7 +69,7 @@ async def test_values_and_errors_cross() -> None:
     assert there != os.getpid()
     result = await chord([work.total.s([n, n]) for n in range(5)], work.total.s()).send()
     assert await result.get(timeout=LONG) == 20
-    assert await work.fails.call("retry", timeout=LONG) == "after 2"
+    assert await work.fails.call("retry", timeout=LONG) == "after 2 in slow"
 
     odd = await ended(await work.fails.send("odd"))
     assert odd.retries == 2, "autoretry_for knows its class"

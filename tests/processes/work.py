@@ -67,14 +67,14 @@ def fails(ctx: TaskContext, kind: str) -> str:
     if kind == "odd":
         raise Odd("no", 5)
     if kind == "retry" and ctx.retries < 2:
-        raise ctx.retry(countdown=0)
+        raise ctx.retry(countdown=0, queue="slow")
     if kind == "forgotten":
         ctx.retry(countdown=0)
     if kind == "reject":
         raise Reject("not this")
     if kind == "exit":
         raise SystemExit(3)
-    return f"after {ctx.retries}"
+    return f"after {ctx.retries} in {ctx.queue}"
 
 
 @app.task(pool="process", bind=True)
