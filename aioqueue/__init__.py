@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aioqueue.task_failure import TaskFailure
     from aioqueue.task_info import TaskInfo
     from aioqueue.task_logger import get_task_logger
+    from aioqueue.task_status import TaskStatus, WaitReason
     from aioqueue.worker import Worker
 
 __all__ = [
@@ -63,6 +64,8 @@ __all__ = [
     "TaskEvent",
     "TaskFailure",
     "TaskInfo",
+    "TaskStatus",
+    "WaitReason",
     "Worker",
     "WorkerEvent",
     "__version__",
@@ -104,6 +107,8 @@ _HOMES = {
     "TaskEvent": "around.events",
     "TaskFailure": "task_failure",
     "TaskInfo": "task_info",
+    "TaskStatus": "task_status",
+    "WaitReason": "task_status",
     "Worker": "worker",
     "WorkerEvent": "around.events",
     "chain": "canvas",

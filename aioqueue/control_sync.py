@@ -18,6 +18,7 @@ from aioqueue.questions import (
     WorkerInfo,
     WorkerStats,
 )
+from aioqueue.task_status import TaskStatus
 from aioqueue.waiting_tasks import WaitingTask
 
 
@@ -77,6 +78,10 @@ class SyncInspect:
     ) -> Replies[dict[str, HeldTask]]:
         """Which of these tasks workers have in their hands, by id."""
         return self._portal.run(self._inspect.query_task(ids, destination=destination, timeout=timeout))
+
+    def task(self, id: str, *, stack: bool = False, timeout: Seconds = 1.0) -> TaskStatus:
+        """Why a task does not run yet; see `Inspect.task`."""
+        return self._portal.run(self._inspect.task(id, stack=stack, timeout=timeout))
 
 
 class SyncControl:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from aioqueue import kinds
 from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import WorkerStatus
 from aioqueue.inquiry import ask, ask_these, meant
@@ -20,7 +21,9 @@ from aioqueue.questions import (
     WorkerInfo,
     WorkerStats,
 )
+from aioqueue.task_status import TaskStatus
 from aioqueue.waiting_tasks import WaitingTask, delayed_in
+from aioqueue.whereabouts import status_of
 
 if TYPE_CHECKING:
     from aioqueue.core import Core
@@ -121,6 +124,23 @@ class Inspect:
         wanted = Found(ids=[ids] if isinstance(ids, str) else list(ids))
         kind = dict[str, HeldTask]
         return await ask(self._app, "query_task", kind, wanted, destination=destination, timeout=timeout)
+
+    @awaited
+    async def task(self, id: str, *, stack: bool = False, timeout: Seconds = 1.0) -> TaskStatus:
+        """Why a task does not run yet: it waits in its queue, and how many are before it; the queue is paused, or no
+        worker consumes it; it waits for its time, for its retry, or for the rest of its workflow; a worker has fetched
+        it. Or that it runs, and since when, or has ended. All queues are looked through for it.
+
+        Args:
+            id: the task's.
+            stack: if it runs, its worker is asked where it is.
+            timeout: for so many seconds that worker is waited for.
+
+        Raises:
+            ConfigurationError: the id is no text, or the timeout is none.
+        """
+        patience = kinds.seconds(kinds.LIMIT.of("A timeout", timeout, " Nobody was asked."))
+        return await status_of(self._app, kinds.TEXT.of("A task's id", id), stack=stack, patience=patience)
 
     def _spoken(self) -> Spoken:
         return Spoken(f"app {self._app.name!r}", "app.inspect", "app.sync.inspect")

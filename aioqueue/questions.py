@@ -48,6 +48,7 @@ class HeldTask(msgspec.Struct, frozen=True, kw_only=True):
         retries: how often it has been retried.
         deliveries: how often it has been delivered, this time included.
         started: when it began to run; None while it waits for a slot.
+        stack: where it is, if that was asked for.
     """
 
     id: str
@@ -58,6 +59,7 @@ class HeldTask(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     deliveries: int = 1
     started: datetime | None = None
+    stack: str = ""
 
 
 class ActiveQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,9 +158,10 @@ class Revoked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """Which tasks are asked for."""
+    """Which tasks are asked for, and whether they are to say where they are."""
 
     ids: list[str]
+    stack: bool = False
 
 
 class NewLimits(msgspec.Struct, frozen=True, kw_only=True):

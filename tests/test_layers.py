@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.result_of_id",
             "aioqueue.routing.addressing",
             "aioqueue.waiting_tasks",
+            "aioqueue.whereabouts",
         ),
     ),
     (
@@ -144,6 +145,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "aioqueue.task_classes",
             "aioqueue.task_failure",
             "aioqueue.task_info",
+            "aioqueue.task_status",
             "aioqueue.unanswered",
             "aioqueue.url",
             "aioqueue.wording",

@@ -30,6 +30,7 @@ from aioqueue.brokers.protocol import (
     StoredSchedule,
     Verdict,
     Watch,
+    Whereabouts,
     WorkerStatus,
     WorkflowStatus,
 )
@@ -167,6 +168,9 @@ class PassingBroker:
     async def pause_queue(self, queue: str, paused: bool) -> bool:
         return await self._inner.pause_queue(queue, paused)
 
+    async def paused_queues(self) -> list[str]:
+        return await self._inner.paused_queues()
+
     async def queues(self) -> list[QueueStatus]:
         return await self._inner.queues()
 
@@ -178,6 +182,9 @@ class PassingBroker:
 
     async def holds(self, ids: Sequence[str]) -> list[bool]:
         return await self._inner.holds(ids)
+
+    async def find(self, id: str) -> Whereabouts | None:
+        return await self._inner.find(id)
 
     async def idle(self) -> bool:
         return await self._inner.idle()

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from aioqueue.questions import HeldTask, Replies, Revoked
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_PATIENCE: Final = 1.0
+PATIENCE: Final = 1.0
 """Seconds in which workers answer, unless told otherwise."""
 
 
 def asked_options(function: _F) -> _F:
     """`--destination` and `--timeout`, as Celery has them."""
-    function = span_option("-t", "--timeout", help=f"Wait so long for answers; by default {_PATIENCE:g}.")(function)
+    function = span_option("-t", "--timeout", help=f"Wait so long for answers; by default {PATIENCE:g}.")(function)
     return click.option("-d", "--destination", metavar="A,B", help="Ask only these: names, or globs.")(function)
 
 
@@ -40,7 +40,7 @@ def show_answers(app: AioQueue, what: str, *, timeout: float | None, destination
         as_json: for programs.
     """
 
-    names, seconds = _names(destination), _PATIENCE if timeout is None else timeout
+    names, seconds = _names(destination), PATIENCE if timeout is None else timeout
     if not seconds:
         raise click.UsageError("--timeout 0 would hear no answer: give the seconds to wait.")
 

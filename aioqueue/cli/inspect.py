@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from aioqueue.cli.asking import asked_options, show_answers
+from aioqueue.cli.asking import PATIENCE, asked_options, show_answers
 from aioqueue.cli.celery import OF_REMOTES, tell_without_effect
 from aioqueue.cli.groups import Command, Group
 from aioqueue.cli.target import about_this, json_option, target, target_options
@@ -35,12 +35,17 @@ class _Asks(NamedTuple):
     """The workers are asked, and `show_answers` shows what they say."""
 
 
-_INSPECT: Final[Mapping[str, _Does | _Asks | str]] = {
+class _Why(NamedTuple):
+    """Why a task does not run yet."""
+
+
+_INSPECT: Final[Mapping[str, _Does | _Asks | _Why | str]] = {
     "ping": _Asks(),
     "registered": _Does("tasks"),
     "stats": _Does("workers"),
     "active_queues": _Does("workers"),
     "query_task": _Does("result", {"waits": False, "timeout": None}),
+    "task": _Why(),
     "report": _Does("report"),
     "conf": _Does("report"),
     "active": _Asks(),
@@ -54,7 +59,7 @@ _INSPECT: Final[Mapping[str, _Does | _Asks | str]] = {
     "memsample": f"Nothing of that kind is here: {_LATER}",
     "objgraph": f"Nothing of that kind is here: {_LATER}",
 }
-_CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
+_CONTROL: Final[Mapping[str, _Does | _Asks | _Why | str]] = {
     "revoke": _Does("revoke", {"terminate": False, "reason": None}),
     "terminate": _Does("revoke", {"terminate": True, "reason": None}, skip=1),
     "ping": _Asks(),
@@ -77,7 +82,7 @@ _CONTROL: Final[Mapping[str, _Does | _Asks | str]] = {
 }
 
 
-def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Command:
+def _command(name: str, known: Mapping[str, _Does | _Asks | _Why | str]) -> click.Command:
     """A command whose first word is one of `known`."""
 
     @click.command(name, cls=Command, hidden=True)
@@ -98,6 +103,13 @@ def _command(name: str, known: Mapping[str, _Does | _Asks | str]) -> click.Comma
             if rest:
                 raise click.UsageError(f"{name} {what} takes nothing more: {' '.join(rest)}")
             show_answers(about.connection(), what, timeout=timeout, destination=destination, as_json=as_json)
+            return
+        if isinstance(does, _Why):
+            if len(rest) != 1:
+                raise click.UsageError(f"{name} {what} takes the id of one task, not {len(rest)}.")
+            from aioqueue.cli.task_status import show_status
+
+            show_status(about.connection(), rest[0], timeout=timeout or PATIENCE, as_json=as_json)
             return
         tell_without_effect(OF_REMOTES, {"_timeout": timeout, "_destination": destination})
         found = getattr(import_module(f"aioqueue.cli.{does.name}"), does.name)

@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from aioqueue._version import __version__
 from aioqueue.arguments import arguments_text, calls_text, hidden_words
 from aioqueue.options import moment
@@ -16,6 +18,7 @@ from aioqueue.questions import ActiveQueue, Found, HeldTask, Revoked, WorkerStat
 from aioqueue.worker.memory import resident_memory
 from aioqueue.worker.run import Run
 from aioqueue.worker.runner import Runner
+from aioqueue.worker.stacks import stack_of
 
 if TYPE_CHECKING:
     from aioqueue.worker.worker import Worker
@@ -39,7 +42,12 @@ def _reserved(worker: Worker, runner: Runner, _: None) -> list[HeldTask]:
 def _query_task(worker: Worker, runner: Runner, found: Found) -> dict[str, HeldTask]:
     wanted = set(found.ids)
     runs = [run for run in (*runner.running, *runner.ready_runs()) if run.delivery.id in wanted]
-    return {task.id: task for task in _held(worker, runs)}
+    held = {task.id: task for task in _held(worker, runs)}
+    if found.stack:
+        for run in runs:
+            if run.started and run.delivery.id in held:
+                held[run.delivery.id] = replace(held[run.delivery.id], stack=stack_of(run))
+    return held
 
 
 def _registered(worker: Worker, runner: Runner, _: None) -> list[str]:

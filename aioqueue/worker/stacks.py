@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Final
 
 from aioqueue.worker.interruptible import interruptible
+from aioqueue.worker.run import Run
 
 Frames = list[tuple[FrameType, int]]
 """Each with its line, the outermost call first."""
@@ -36,6 +37,16 @@ def where(frames: Frames) -> str:
     own = [(frame, line) for frame, line in frames if not _is_ours(frame)]
     found: Sequence[str] = traceback.StackSummary.extract(iter((own or frames)[-_MOST_FRAMES:])).format()
     return f"It is here (the innermost call last):\n{''.join(found).rstrip()}" if found else "It is in no Python code."
+
+
+def stack_of(run: Run) -> str:
+    """Where a run is that waits, or is in a thread; to be called in its event loop."""
+    job: Any = run.job
+    if (process := getattr(job, "process", None)) is not None:
+        return f"It is in process {process.pid} of the worker's pool, which SIGUSR1 to the worker asks for its stack."
+    if job is not None and job.thread is not None:
+        return where(of_thread(job.thread))
+    return where(of_coroutine(run.coroutine.get_coro())) if run.coroutine is not None else ""
 
 
 def _awaited(waiting: Any) -> Iterator[tuple[FrameType, int]]:

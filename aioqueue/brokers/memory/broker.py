@@ -25,6 +25,7 @@ from aioqueue.brokers.protocol import (
     StoredMessage,
     StoredSchedule,
     Watch,
+    Whereabouts,
     WorkerStatus,
     WorkflowStatus,
 )
@@ -252,6 +253,10 @@ class MemoryBroker:
         """Which of these are ids of tasks that wait, run, or wait for their time."""
         return self._store.holds(ids)
 
+    async def find(self, id: str) -> Whereabouts | None:
+        """Where a task's message is."""
+        return self._store.find(id)
+
     async def idle(self) -> bool:
         """Whether nothing waits, runs, or waits for its time."""
         return not any(queue.waiting or queue.running or queue.delayed for queue in self._store.all_queues())
@@ -263,6 +268,10 @@ class MemoryBroker:
     async def pause_queue(self, queue: str, paused: bool) -> bool:
         """Pause a queue, or resume it. False: it was so already."""
         return self._store.pause_queue(queue, paused)
+
+    async def paused_queues(self) -> list[str]:
+        """Those that are paused."""
+        return self._store.paused_queues()
 
     async def queues(self) -> list[QueueStatus]:
         """All queues that have been used, by name."""

@@ -42,6 +42,7 @@ from aioqueue.brokers.protocol import (
     StoredMessage,
     TasksRevoked,
     Verdict,
+    Whereabouts,
     WorkflowStatus,
 )
 from aioqueue.exceptions import DuplicateTask
@@ -513,6 +514,22 @@ class Store:
     def holds(self, ids: Sequence[str]) -> list[bool]:
         """Which of these are ids of tasks that wait, run, or wait for their time."""
         return [self._is_there(id) or self.own_ids.holder(id) is not None for id in ids]
+
+    @_atomic
+    def find(self, id: str) -> Whereabouts | None:
+        """Where a task's message is."""
+        for at, message in self._delayed.all():
+            if message.id == id:
+                return Whereabouts(queue=message.queue, data=message.data, at=at, delayed=True)
+        for queue in self.queues.by_name.values():
+            for place, entry in enumerate(entry for lane in queue.lanes for entry in lane):
+                if entry.id == id:
+                    return Whereabouts(queue=queue.name, data=entry.data, at=entry.entered, ahead=place)
+        for worker, lent in self._lent.items():
+            for entry in lent.values():
+                if entry.id == id:
+                    return Whereabouts(queue=entry.queue, data=entry.data, at=entry.entered, worker=worker)
+        return None
 
     @_atomic
     def left(self, worker: str, queues: Sequence[str]) -> Left:

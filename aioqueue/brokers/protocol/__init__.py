@@ -87,6 +87,7 @@ from aioqueue.brokers.protocol.statuses import (
     QueueStatus,
     StoredLetter,
     StoredMessage,
+    Whereabouts,
     WorkerStatus,
     WorkflowStatus,
 )
@@ -152,6 +153,7 @@ __all__ = [
     "Upkeep",
     "Verdict",
     "Watch",
+    "Whereabouts",
     "WorkerStatus",
     "WorkflowStatus",
     "Workflows",

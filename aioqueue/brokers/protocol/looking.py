@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from aioqueue.brokers.protocol.statuses import Finding, Left, QueueStatus, StoredMessage, WorkerStatus
+from aioqueue.brokers.protocol.statuses import Finding, Left, QueueStatus, StoredMessage, Whereabouts, WorkerStatus
 
 UNUSED_FOR = 24 * 3600 * 1000
 """A queue that was not used for so many ms, and is empty, vanishes."""
@@ -28,6 +28,11 @@ class Looking(Protocol):
 
     async def holds(self, ids: Sequence[str]) -> list[bool]:
         """Which of these are tasks that wait, run, or wait for their time. Looks at all that is queued."""
+        ...
+
+    async def find(self, id: str) -> Whereabouts | None:
+        """Where a task's message is: in a queue, with a worker, or waiting for its time. May look at all that there
+        is."""
         ...
 
     async def idle(self) -> bool:

@@ -12,6 +12,10 @@ class Pausing(Protocol):
         """Pause a queue, or resume it, and tell the workers. False: it was so already."""
         ...
 
+    async def paused_queues(self) -> list[str]:
+        """Those that are paused."""
+        ...
+
 
 class Paused(Protocol):
     """A worker asks before it fetches, and whenever it was told of a change: the broker itself holds nothing back."""

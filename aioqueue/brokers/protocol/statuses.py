@@ -59,6 +59,26 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a message is.
+
+    Attributes:
+        queue: its queue.
+        data: the message.
+        at: when it came into the queue, or is to; ms since the epoch.
+        ahead: how many of the queue are to be taken before it.
+        worker: the id of the incarnation that has it; "" where none has.
+        delayed: it waits for its time.
+    """
+
+    queue: str
+    data: bytes
+    at: int
+    ahead: int = 0
+    worker: str = ""
+    delayed: bool = False
+
+
 class Left(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker that finds its queues empty has not done in them.
 

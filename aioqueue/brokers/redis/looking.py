@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from aioqueue.brokers.protocol import QueueStatus, StoredMessage, WorkerStatus
+from aioqueue.brokers.protocol import QueueStatus, StoredMessage, Whereabouts, WorkerStatus
 from aioqueue.brokers.redis import keys
 from aioqueue.brokers.redis.link import pairs, text, whole_number
 from aioqueue.brokers.redis.requests import Requests
@@ -17,6 +17,7 @@ from aioqueue.exceptions import AioQueueError, BrokerUnavailable
 
 _LAST_ID = b"%d-%d" % (2**64 - 1, 2**64 - 1)
 _PAGE = 100
+_FIND_PAGE = 500
 # A lease without an end, which nobody of ours takes out.
 _FOR_EVER = 2**53
 
@@ -77,6 +78,53 @@ class RedisLooking(Requests):
             start, *more = await self._run("look_for", stream, start, _PAGE, *ids)
             found.update(map(text, more))
         return found
+
+    async def find(self, id: str) -> Whereabouts | None:
+        due = whole_number(await self._call("ZSCORE", self._keys.delayed, id) or b"")
+        if due is not None:
+            stored: bytes = await self._call("HGET", self._keys.delayed_data, id) or b""
+            queue, _, data = (*stored.split(b"\n", 2), b"", b"")[:3]
+            return Whereabouts(queue=text(queue), data=data, at=due, delayed=True)
+        for queue in map(text, await self._call("SMEMBERS", self._keys.queues)):
+            ahead = 0
+            for stream in keys.streams([queue]):
+                try:
+                    found, before = await self._find_in(queue, stream, id)
+                except BrokerUnavailable:
+                    raise
+                except AioQueueError:  # it is no stream
+                    continue
+                ahead += before
+                if found is not None:
+                    return replace(found, ahead=0 if found.worker else ahead)
+        return None
+
+    async def _find_in(self, queue: str, stream: str, id: str) -> tuple[Whereabouts | None, int]:
+        """Where a task is in a stream, and how many are to be taken before it; else how many there are to be taken."""
+        key = self._keys.stream(stream)
+        begin = await self._undelivered(key)
+        if begin != b"-":
+            entry, data, _ = await self._scan(stream, b"-", begin[1:] or b"+", id)
+            # Where nobody has it, it has just ended.
+            if entry and (pending := await self._call("XPENDING", key, keys.GROUP, entry, entry, 1)):
+                return Whereabouts(queue=queue, data=data, at=_moment(entry), worker=text(pending[0][1])), 0
+        if not begin:
+            return None, 0
+        entry, data, before = await self._scan(stream, begin, b"+", id)
+        return (Whereabouts(queue=queue, data=data, at=_moment(entry)) if entry else None), before
+
+    async def _scan(self, stream: str, begin: bytes, last: bytes, id: str) -> tuple[bytes, bytes, int]:
+        """The entry of a task in a part of a stream, its message, and how many are before it; b"" where it is not."""
+        before = 0
+        while begin:
+            begin, looked, entry, data = await self._run("find", stream, begin, last, _FIND_PAGE, id)
+            before += looked
+            if entry:
+                return entry, data, before
+        return b"", b"", before
+
+    async def paused_queues(self) -> list[str]:
+        return list(map(text, await self._call("SMEMBERS", self._keys.paused)))
 
     async def idle(self) -> bool:
         return bool(await self._run("idle"))
@@ -161,10 +209,15 @@ class RedisLooking(Requests):
         return found
 
 
+def _moment(entry: bytes) -> int:
+    """When an entry came into its stream, ms since the epoch."""
+    return int(entry.partition(b"-")[0])
+
+
 def _message(entry: bytes, fields: list[bytes] | dict[bytes, bytes]) -> StoredMessage:
     """An entry of a stream."""
     about = pairs(fields)
-    return StoredMessage(text(about.get(b"i", b"")), about.get(b"m", b""), int(entry.partition(b"-")[0]))
+    return StoredMessage(text(about.get(b"i", b"")), about.get(b"m", b""), _moment(entry))
 
 
 def _worker_status(worker: bytes, said: bytes | None, problem: str) -> WorkerStatus:
