@@ -36,15 +36,23 @@ class Wishes:
 
     Attributes:
         by: the last that has asked for something.
+        heard: called whenever one has.
     """
 
     def __init__(self) -> None:
+        self.heard: Callable[[], object] = lambda: None
         self.by: signal.Signals | None = None
         self._at = float("-inf")
         self._count = 0
 
     def of(self, number: signal.Signals) -> Wish | None:
         """What this one, which comes now, asks for; None: for nothing more than those before it."""
+        wish = self._of(number)
+        if wish is not None:
+            self.heard()
+        return wish
+
+    def _of(self, number: signal.Signals) -> Wish | None:
         if number == HANGUP:
             if self.by is not None:
                 return None

@@ -39,7 +39,6 @@ OF_SERVICES: Final = (
     Option(("--gid",), _SERVICE, needed=True),
     Option(("--umask",), _SERVICE),
     Option(("--executable",), _SERVICE),
-    Option(("--pidfile",), f"nothing is written there; {_SERVICE}, and knows its process"),
 )
 """Those of commands that stay."""
 OF_BEAT: Final = (

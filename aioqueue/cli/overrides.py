@@ -52,18 +52,25 @@ _OVERRIDES: Final = (
         "Raise SoftTimeLimitExceeded in tasks that run for longer.",
     ),
     _Override(
-        ("--max-tasks-per-child",),
+        ("--max-tasks", "--max-tasks-per-child"),
         "worker_max_tasks_per_child",
         click.IntRange(1),
         "N",
         "Replace the process after so many tasks.",
     ),
     _Override(
-        ("--max-memory-per-child",),
+        ("--max-memory", "--max-memory-per-child"),
         "worker_max_memory_per_child",
         str,
         "KIB",
         "Replace the process when it takes more: 500000, or 500MB.",
+    ),
+    _Override(
+        ("--prefetch",),
+        "worker_prefetch",
+        click.IntRange(0),
+        "N",
+        "Hold N tasks ready beside those that run; 0 is none.",
     ),
     _Override(
         ("--prefetch-multiplier",),
@@ -100,6 +107,8 @@ def override(app: AioQueue, given: Mapping[str, Any]) -> None:
         UsageError: a value that its setting cannot have.
     """
     values = {one.setting: given[one.parameter] for one in _OVERRIDES if given[one.parameter] is not None}
+    if {"worker_prefetch", "worker_prefetch_multiplier"} <= values.keys():
+        raise click.UsageError("--prefetch and --prefetch-multiplier say the same in two ways: give one of them.")
     if "worker_prefetch_multiplier" in values:
         values["worker_prefetch"] = None
     try:

@@ -12,6 +12,7 @@ import signal
 from typing import NoReturn
 
 from aioqueue.cli.beginning import begin_again
+from aioqueue.cli.pidfile import PidFile
 from aioqueue.exiting import leave
 from aioqueue.stop_signals import HANGUP, Wishes
 
@@ -22,12 +23,14 @@ class Restart:
 
     Attributes:
         wishes: what the signals that came have asked for.
+        pidfile: the file that the process is known by, if there is one.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._is_service = HANGUP is not None and not _has_terminal()
         self.wishes = Wishes()
+        self.pidfile: PidFile | None = None
 
     @property
     def is_wanted(self) -> bool:
@@ -40,6 +43,8 @@ class Restart:
         self._logger.info("It begins again, with the code and the settings of now, as process %d", os.getpid())
         # Another one would end it before it has begun to listen.
         signal.pthread_sigmask(signal.SIG_BLOCK, {HANGUP})
+        if self.pidfile is not None:
+            self.pidfile.stay()
         begin_again()
 
     def or_leave(self, code: int) -> NoReturn:

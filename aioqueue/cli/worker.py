@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -17,11 +18,13 @@ from aioqueue.cli.completing import complete_apps, complete_queues
 from aioqueue.cli.groups import Command
 from aioqueue.cli.logs import log_file, log_options, numbered, set_up_logging
 from aioqueue.cli.overrides import override, override_options, words_of
+from aioqueue.cli.pidfile import PidFile, pidfile_option
 from aioqueue.cli.running import end, run
 from aioqueue.cli.target import target, target_options
 from aioqueue.cli.terminal import complain
 from aioqueue.cli.times import span_option
 from aioqueue.exceptions import ConfigurationError
+from aioqueue.wording import counted
 
 if TYPE_CHECKING:
     from aioqueue.app import AioQueue
@@ -91,6 +94,7 @@ class _Command(Command):
 @override_options
 @click.option("-n", "--hostname", metavar="NAME", help="Its name; %h is the host's, %p the process id: worker1@%h.")
 @log_options
+@pidfile_option
 @span_option("--shutdown-timeout", help="How long running tasks may go on when it stops; by default 30.")
 @click.option(
     "--burst",
@@ -112,6 +116,7 @@ def worker(
     loglevel: str,
     logformat: str,
     logfile: str | None,
+    pidfile: Path | None,
     shutdown_timeout: float | None,
     burst: bool,
     burst_now: bool,
@@ -144,6 +149,7 @@ def worker(
     from aioqueue.cli.restarting import Restart  # which --help does without
 
     restart = Restart(_logger)
+    restart.pidfile = PidFile(pidfile) if pidfile is not None else None
     if processes > 1 or (not supervised and (app.conf.loop_stall_limit or any(others[name] for name in _REPLACED))):
         code = run(_supervise(app, processes, wanted, unwanted, restart, burst=burst or burst_now))
         restart.now() if restart.is_wanted else end(code)
@@ -213,6 +219,7 @@ async def _supervise(
     import asyncio
 
     from aioqueue.cli.leaving import HANDING_BACK, MOMENT
+    from aioqueue.cli.notifying import ServiceManager
     from aioqueue.startup import StoppedBefore, connected
     from aioqueue.stop_signals import on_stop_signals
     from aioqueue.worker import Worker
@@ -227,6 +234,8 @@ async def _supervise(
     app.import_tasks()
     it.consuming.tell(it.hostname)
     stop = asyncio.Event()
+    manager = ServiceManager(restart, lambda: f"{counted(count, 'worker process', 'worker processes')} of {app.name}")
+    restart.wishes.heard = manager.stops
 
     def told(number: signal.Signals) -> None:
         restart.wishes.of(number)
@@ -234,6 +243,7 @@ async def _supervise(
 
     patience = it.shutdown_timeout + HANDING_BACK + 2 * MOMENT
     async with AsyncExitStack() as stack:  # the embedded server, if it is that one, outlives each of them
+        await stack.enter_async_context(manager.told())
         try:
             with on_stop_signals(told):
                 broker = await stack.enter_async_context(connected(app, "The worker", stop, patient=not burst))
@@ -246,6 +256,8 @@ async def _supervise(
         command = partial(_command, params["hostname"] or it.hostname)
         supervisor = Supervisor(command, count, once=burst, patience=patience)
         restart.wishes = supervisor.wishes
+        restart.wishes.heard = manager.stops
+        manager.ready()
         return await supervisor.run()
 
 
@@ -288,6 +300,7 @@ async def _work(
     import asyncio
 
     from aioqueue.cli.leaving import MOMENT, Exit
+    from aioqueue.cli.notifying import ServiceManager
     from aioqueue.deputy.appointing import Deputy
     from aioqueue.exiting import leave
     from aioqueue.worker import Worker
@@ -300,6 +313,7 @@ async def _work(
         leaving.on_signals(it.shutdown_timeout)
         if supervised:
             say_to_parent(READY)
+        manager.ready()
 
     with nullcontext() if supervised else _values_told():
         it = Worker(
@@ -316,6 +330,8 @@ async def _work(
     restart.wishes = it.stopping.wishes
     if supervised:
         it.stopping.retire = partial(say_to_parent, FULL)
+    manager = ServiceManager(restart, it.life.status)
+    restart.wishes.heard = manager.stops
     show_on_signal(it)
     it.consuming.told = supervised  # what started it has said it
 
@@ -333,7 +349,8 @@ async def _work(
     if Deputy.is_possible():
         it.deputy = Deputy(f"{set_up_logging.__module__}:{set_up_logging.__name__}", *logging_words)
     try:
-        code = await it.run(install_signals=True)
+        async with manager.told():
+            code = await it.run(install_signals=True)
     finally:
         if it.deputy is not None:
             it.deputy.close()

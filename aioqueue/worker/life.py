@@ -41,6 +41,15 @@ class Life:
         if not self.silent:
             logger.log(level, "Worker %s" + text, self._worker.hostname, *arguments)
 
+    def status(self) -> str:
+        """How the worker is, in a line."""
+        worker = self._worker
+        runner = worker.incarnation.runner if worker.incarnation is not None else None
+        if runner is None:
+            return f"{worker.hostname} has not begun to work"
+        ended, runs = counted(runner.ended_count, "task has ended", "tasks have ended"), len(runner.running)
+        return f"{worker.hostname}: {counted(runs, 'task runs', 'tasks run')}, {ended}"
+
     def tell_unheard(self) -> None:
         """Say which handlers hear of nothing here, for there is no task of the name that they are for."""
         tasks = self._app.tasks

@@ -74,11 +74,11 @@ def test_a_whole_command_line(aioqueue: Shell) -> None:
     aioqueue.write("more.py", "from shop import app\n@app.task(name='more')\ndef more() -> int:\n    return 4\n")
     words = "-A shop worker -l info -c 4 -Q default,other -n w1@%h --max-memory-per-child 500000 --time-limit 10"
     words += " --soft-time-limit 5 --prefetch-multiplier 1 --pool solo -E -O fair --without-gossip --without-mingle"
-    words += " --without-heartbeat --max-tasks-per-child 1000 -B -s /tmp/none --pidfile /tmp/none.pid -I more"
+    words += " --without-heartbeat --max-tasks-per-child 1000 -B -s /tmp/none --pidfile none.pid -I more"
     words += " --autoscale 3,10"
     worker = aioqueue.start(*words.split())
     worker.wait_for("is ready")
-    for option in ("--optimization", "--without-gossip", "--pidfile"):
+    for option in ("--optimization", "--without-gossip"):
         assert len(re.findall(f"{option} has no effect", worker.err)) == 1
     settings, where, workers, status, ping = run_all(
         aioqueue,
