@@ -25,6 +25,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "solar": "solar(...) in schedules",
     "sentry": "the Sentry() middleware",
     "zstd": 'compression="zstd"',
+    "reload": "aioqueue worker --reload",
 }
 """The optional dependencies that change what users can do, and what that is."""
 _REQUIREMENT: Final = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?\s*([^;]*)(?:;\s*(.*))?")

@@ -91,6 +91,8 @@ class _Command(Command):
     help="Worker processes, each with --concurrency tasks at once; what ends is replaced. By default 1.",
 )
 @click.option("--supervised", is_flag=True, hidden=True)
+@click.option("--stops-with-stdin", is_flag=True, hidden=True)
+@click.option("--reload", is_flag=True, help="For development: begin again whenever the code here changes.")
 @override_options
 @click.option("-n", "--hostname", metavar="NAME", help="Its name; %h is the host's, %p the process id: worker1@%h.")
 @log_options
@@ -112,6 +114,8 @@ def worker(
     concurrency: int | None,
     processes: int,
     supervised: bool,
+    stops_with_stdin: bool,
+    reload: bool,
     hostname: str | None,
     loglevel: str,
     logformat: str,
@@ -139,6 +143,15 @@ def worker(
     if rest := about.take(words, first=True):
         raise click.UsageError(f"One argument too many: {' '.join(rest)}")
     set_up_logging(loglevel, logformat, logfile and log_file(logfile, _name_from(hostname)))
+    if reload:
+        from aioqueue.cli.reloading import Reloader, own_command
+
+        end(run(Reloader(own_command(), Path.cwd()).run()))
+        return
+    if stops_with_stdin:
+        from aioqueue.worker.supervised import stop_with_parent
+
+        stop_with_parent()
     app = about.app()
     if not supervised:
         tell_without_effect(_WITHOUT_EFFECT, others)
