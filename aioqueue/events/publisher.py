@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from aioqueue.arguments import hidden_words
 from aioqueue.around.calling import Tap
@@ -45,8 +45,8 @@ class Publisher:
         self._tasks = tasks
         self._changed = changed
         self._hidden: frozenset[str] = frozenset()
-        self._flows: WeakKeyDictionary[asyncio.AbstractEventLoop, Flow] = WeakKeyDictionary()
-        self._last: tuple[asyncio.AbstractEventLoop, Flow] | None = None  # most apps have one loop
+        # What runs holds its flow. A flow knows its loop: held here, it would hold all of a loop that is over.
+        self._flows: WeakValueDictionary[asyncio.AbstractEventLoop, Flow] = WeakValueDictionary()
 
     def switch(self, on: bool) -> None:
         """Tell of what happens from now on, or don't."""
@@ -72,29 +72,13 @@ class Publisher:
         await self.look(broker)
         flow = Flow(broker, lambda: self._conf.events_max_length, partial(self.look, broker))
         running = asyncio.create_task(flow.run(), name="aioqueue events")
-        loop = asyncio.get_running_loop()
-        stack.callback(self._forget, loop)
         stack.push_async_callback(flow.end, running)
-        self._last = None
-        self._flows[loop] = flow
+        self._flows[asyncio.get_running_loop()] = flow
 
     def put(self, event: Callable[[datetime], EventInfo]) -> None:
         """Tell of something that is no signal; the event is made with the time, if anybody is to be told."""
-        if self.is_on and (flow := self._flow()) is not None:
+        if self.is_on and (flow := self._flows.get(asyncio.get_running_loop())) is not None:
             flow.put(event(at(flow.now())))
-
-    def _flow(self) -> Flow | None:
-        loop, last = asyncio.get_running_loop(), self._last
-        if last is not None and last[0] is loop:
-            return last[1]
-        flow = self._flows.get(loop)
-        if flow is not None:
-            self._last = loop, flow
-        return flow
-
-    def _forget(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._flows.pop(loop, None)
-        self._last = None
 
     def _tell(self, event: Event) -> None:
         try:
