@@ -66,6 +66,7 @@ class SettingsGiven(TypedDict, total=False):
     worker_shutdown_timeout: Seconds
     worker_max_tasks: int | None
     worker_max_memory: int | str | None
+    loop_stall_limit: Seconds | None
     beat_schedule: BeatSchedule
     events: bool
     events_max_length: int

@@ -37,7 +37,10 @@ def start(aioqueue: Shell, name: str) -> Process:
 def is_prepared(worker: Process) -> bool:
     """Whether its deputy is connected to the broker: it is at once, where the lease is short."""
     files = [file for child in children(worker) for file in Path(f"/proc/{child}/fd").iterdir()]
-    return sum(str(file.readlink()).startswith("socket:") for file in files) == 2
+    try:
+        return sum(str(file.readlink()).startswith("socket:") for file in files) == 2
+    except FileNotFoundError:  # closed since it was listed
+        return False
 
 
 def children(worker: Process) -> list[int]:
