@@ -40,6 +40,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
         state: its state: SENT while it waits in a queue or for its time; PENDING when nothing is known of it, or it is
             not its turn in its workflow.
         name: the task's name; "" where it is not known.
+        args: its arguments as short text, the hidden ones left out, while a worker has it.
         queue: its queue, while it waits or runs.
         waits_for: what for; None when it runs, has ended, or nothing is known of it.
         detail: all of that in a sentence.
@@ -53,6 +54,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     state: str
     name: str = ""
+    args: str = ""
     queue: str = ""
     waits_for: WaitReason | None = None
     detail: str = ""

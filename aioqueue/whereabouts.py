@@ -148,6 +148,7 @@ class _Look:
         if answer is None:
             detail = f"Worker {name} has it, and is about to begin or to end it."
             return _with(status, waits_for=WaitReason.RESERVED, detail=detail)
+        status = _with(status, args=answer.args)
         if answer.started is None:
             detail = f"Worker {name} has fetched it, and starts it when one of its slots is free."
             return _with(status, waits_for=WaitReason.RESERVED, detail=detail)

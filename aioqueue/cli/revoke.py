@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from aioqueue.cli.completing import complete_apps
@@ -9,8 +12,10 @@ from aioqueue.cli.groups import Command
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.target import json_option, target, target_options
 from aioqueue.cli.terminal import complain, printable, say, say_json
-from aioqueue.cli.whereabouts import known_ids
 from aioqueue.exceptions import AioQueueError, BrokerUnavailable
+
+if TYPE_CHECKING:
+    from aioqueue.app import AioQueue
 
 
 @click.command(cls=Command)
@@ -45,7 +50,7 @@ def revoke(words: tuple[str, ...], terminate: bool, reason: str | None, as_json:
 
     async def ask() -> tuple[dict[str, bool], set[str]]:
         async with app:
-            known = await known_ids(app, ids)
+            known = await _known(app, ids)
             return {id: await revoke_one(id) for id in ids}, known
 
     revoked, known = run(ask())
@@ -74,3 +79,21 @@ def _said(done: bool, known: bool) -> str:
     if not done:
         return "had ended before"
     return "revoked" if known else "nothing is known of it: not sent to here, or forgotten; revoked in case it comes"
+
+
+async def _known(app: AioQueue, ids: Sequence[str]) -> set[str]:
+    """Those of which anything is known: they wait or run, or have left a record, or are of a workflow."""
+    broker = await app.broker()
+    found: set[str] = set()
+    try:
+        found |= {id for id, record in zip(ids, await broker.records(ids), strict=True) if record is not None}
+        rest = [id for id in ids if id not in found]
+        found |= {id for id, there in zip(rest, await broker.holds(rest), strict=True) if there}
+        for id in rest:
+            if id not in found and (await broker.place(id) or await broker.workflow(id.partition(".")[0])):
+                found.add(id)
+    except BrokerUnavailable:
+        raise
+    except AioQueueError:  # something is stored, but cannot be read
+        return set(ids)
+    return found

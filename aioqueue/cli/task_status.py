@@ -35,7 +35,8 @@ def show_status(app: AioQueue, id: str, *, timeout: float, as_json: bool) -> Non
     if as_json:
         say_json(status)
     else:
-        say(f"{bold(printable(status.name or 'Task'))} {printable(id)}  {_state(status)}")
+        arguments = f"({status.args})" if status.args and not status.args.startswith("(") else status.args
+        say(f"{bold(printable((status.name or 'Task') + arguments))} {printable(id)}  {_state(status)}")
         say(printable(status.detail))
         for what, value in _rows(status):
             say(f"  {what:<8}{printable(value)}")
