@@ -52,6 +52,12 @@ def has_not(result: object, name: str, put: Callable[[str], str] = str) -> Attri
         name: of the attribute.
         put: puts what to write into other words.
     """
+    own = getattr(type(result), name, None)
+    if isinstance(own, property) and own.fget is not None:  # Python asks for what is there, too, if that raised this
+        try:
+            own.fget(result)
+        except AttributeError as error:
+            return error
     kind = type(result).__name__
     found = put(instead(OF_RESULTS, name))
     says = f"{kind} has no {name!r}.{found}" if found else f"{kind!r} object has no attribute {name!r}"

@@ -311,6 +311,8 @@ class _Called(chord[R]):
     """What `chord(header)(body)` gives, until it is used: dropped before, it tells that it was not sent. With the first
     use it is a chord as any other."""
 
+    __qualname__ = "chord"  # as which people know it
+
     if not TYPE_CHECKING:
 
         def __getattribute__(self, name: str) -> Any:

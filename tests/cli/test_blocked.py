@@ -57,7 +57,7 @@ def test_what_is_behind_a_blocker_runs_elsewhere(aioqueue: Shell, fetched: str) 
     assert f"the task shop.block[{blocker}] blocks it" in blocked.err
     assert "time.sleep(0.05)" in blocked.err
     if fetched == "with it":
-        assert "Worker blocked hands back 3 tasks that it has not started" in blocked.err
+        blocked.wait_for("Worker blocked hands back 3 tasks that it has not started")
     (aioqueue.folder / "free").touch()
     blocked.wait_for(f"[{blocker}] succeeded")
     blocked.wait_for("The event loop turns again")
