@@ -32,6 +32,24 @@ _THREAD = "aioqueue-handler"
 _NONE: Any = object()
 
 
+class _Ending:
+    """Whether a call was ended from outside: what it is cancelled by otherwise is its own doing.
+
+    Attributes:
+        is_meant: its caller has cancelled it.
+    """
+
+    def __init__(self) -> None:
+        self.is_meant = False
+        self._caller = asyncio.current_task()
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether that is why this was raised. (When a loop ends, it cancels the caller and the call alike.)"""
+        if not isinstance(error, asyncio.CancelledError):
+            return False
+        return self.is_meant or (self._caller is not None and self._caller.cancelling() > 0)
+
+
 class Handler:
     """A function of the user's.
 
@@ -50,7 +68,7 @@ class Handler:
         self.function = function
         self.name = name or f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
         self._is_coroutine = is_coroutine_function(function)
-        self._late = 0
+        self._late, self._late_at = 0, float("-inf")
         self._may_be_left_out = may_be_left_out
         self._left_out_until = float("-inf")
         self._skipped = 0
@@ -70,41 +88,48 @@ class Handler:
         self, about: str, calls: Sequence[tuple[Any, ...]], *, within: float, keeps: bool = False
     ) -> None:
         """Call it for each of many, one after the other; all of them together have that time."""
-        if self._left_out_until > clock.seconds():
+        begun = clock.seconds()
+        if self._left_out_until > begun:
             self._skipped += len(calls)
             return
         if self._skipped:
             skipped, self._skipped = self._skipped, 0
             logger.error("%s is called again; while it was left out it missed %d calls", self.name, skipped)
-        context = contextvars.copy_context()
-        work = self._coroutines(about, calls) if self._is_coroutine else self._in_thread(about, calls, context)
+        context, ending = contextvars.copy_context(), _Ending()
+        work = (
+            self._coroutines(about, calls, ending)
+            if self._is_coroutine
+            else self._in_thread(about, calls, context, ending)
+        )
         doing = asyncio.get_running_loop().create_task(work, context=context if self._is_coroutine else None)
         try:
             await asyncio.wait({doing}, timeout=within)
             is_late = not doing.done()
             if is_late:
-                doing.cancel()
+                ending.is_meant = doing.cancel()
                 await asyncio.wait({doing}, timeout=_GRACE)
         except BaseException:
-            doing.cancel()
+            ending.is_meant = doing.cancel()
             raise
         if is_late:
-            self._was_late(about, within)
+            self._was_late(about, within, begun)
         else:
             self._late = 0
             if keeps:
                 _adopt(context)
 
-    async def _coroutines(self, about: str, calls: Sequence[tuple[Any, ...]]) -> None:
+    async def _coroutines(self, about: str, calls: Sequence[tuple[Any, ...]], ending: _Ending) -> None:
         for arguments in calls:
             try:
                 await self.function(*arguments)
             except BaseException as error:  # SystemExit would end the loop, and its own CancelledError nobody
-                if _is_cancelled(error):
+                if ending.explains(error):
                     return
                 self._failed(about, error)
 
-    async def _in_thread(self, about: str, calls: Sequence[tuple[Any, ...]], context: contextvars.Context) -> None:
+    async def _in_thread(
+        self, about: str, calls: Sequence[tuple[Any, ...]], context: contextvars.Context, ending: _Ending
+    ) -> None:
         def each() -> list[Any]:
             given: list[Any] = []
             for arguments in calls:
@@ -119,23 +144,25 @@ class Handler:
                 try:
                     await value
                 except BaseException as error:
-                    if _is_cancelled(error):
+                    if ending.explains(error):
                         return
                     self._failed(about, error)
 
     def _failed(self, about: str, error: BaseException) -> None:
         logger.error("%s, called for %s, failed; nothing else changes", self.name, about, exc_info=error)
 
-    def _was_late(self, about: str, within: float) -> None:
-        self._late += 1
+    def _was_late(self, about: str, within: float, begun: float) -> None:
         logger.error(
             "%s, called for %s, did not end within %g s; it was cancelled, and may go on unheard",
             self.name,
             about,
             within,
         )
+        if begun < self._late_at:  # at the same time as the one before, which was counted
+            return
+        self._late, self._late_at = self._late + 1, clock.seconds()
         if self._may_be_left_out and self._late >= _LATE_AT_MOST:
-            self._late, self._left_out_until = 0, clock.seconds() + _LEFT_OUT
+            self._late, self._left_out_until = 0, self._late_at + _LEFT_OUT
             logger.error("%s was late %d times in a row; it is left out for %g s", self.name, _LATE_AT_MOST, _LEFT_OUT)
 
 
@@ -193,9 +220,3 @@ def _adopt(context: contextvars.Context) -> None:
     for variable, value in context.items():
         if variable.get(_NONE) is not value:
             variable.set(value)
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether it is we who have cancelled it."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

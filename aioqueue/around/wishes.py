@@ -9,7 +9,7 @@ from inspect import Parameter
 from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_origin
 
 from aioqueue.around.annotations import Unknown, read_annotations
-from aioqueue.around.depends import Dependency, Scope
+from aioqueue.around.depends import Dependency, Depends, Scope
 from aioqueue.exceptions import ConfigurationError
 from aioqueue.payload.introspection import POSITIONAL, UNIONS, signature_of, stripped
 
@@ -110,9 +110,15 @@ class Reader:
 
     def _dependency(self, parameter: Parameter, annotation: Any, owner: str) -> Dependency | None:
         """What a parameter depends on, of `owner`, which is the task or a dependency."""
-        bare, marks = _parted(annotation)
+        bare, added = _parted(annotation)
+        marks = [one for one in added if isinstance(one, Dependency)]
         default = parameter.default if isinstance(parameter.default, Dependency) else None
         where = f"The parameter {parameter.name!r} of {owner}"
+        if isinstance(bare, Dependency) or any(one is Depends for one in (bare, parameter.default, *added)):
+            raise self.refused(
+                f"{where} names Depends where it says nothing: write {parameter.name}: T = Depends(f), or "
+                f"{parameter.name}: Annotated[T, Depends(f)]."
+            )
         if default is None and not marks:
             if _is_deep(bare):
                 raise self.refused(f"{where} has a Depends inside of its annotation: it is Annotated[..., Depends(f)].")
@@ -195,19 +201,21 @@ def name_of(function: Any) -> str:
     return str(name).rpartition("<locals>.")[2]
 
 
-def _parted(annotation: Any) -> tuple[Any, list[Dependency]]:
-    """An annotation without what `Annotated` adds, and the dependencies among that."""
+def _parted(annotation: Any) -> tuple[Any, list[Any]]:
+    """An annotation without what `Annotated` adds, and what that is."""
     annotation = stripped(annotation)
-    marks: list[Dependency] = []
+    added: list[Any] = []
     while get_origin(annotation) is Annotated:
         bare, *others = get_args(annotation)
-        marks += [one for one in others if isinstance(one, Dependency)]
+        added += others
         annotation = stripped(bare)
-    return annotation, marks
+    return annotation, added
 
 
 def _is_deep(annotation: Any, depth: int = 0) -> bool:
     """Whether there is a Depends somewhere inside."""
     if depth > 8:
         return False
-    return any(_parted(one)[1] or _is_deep(one, depth + 1) for one in get_args(annotation))
+    inner = get_args(annotation)
+    added = [mark for one in inner for mark in _parted(one)[1]]
+    return any(isinstance(one, Dependency) for one in added) or any(_is_deep(one, depth + 1) for one in inner)

@@ -135,8 +135,14 @@ def test_more_than_one_in_a_parameter() -> None:
     async def optional(s: Annotated[str, Depends(session)] | None) -> None: ...
     async def nothing(s=Depends()) -> None: ...  # type: ignore[no-untyped-def]
     async def no_class(s: str | None = Depends()) -> None: ...
+    async def as_type(s: Depends(session)) -> None: ...  # type: ignore[valid-type]
+    async def uncalled(s=Depends) -> None: ...  # type: ignore[no-untyped-def]
+    async def uncalled_mark(s: Annotated[str, Depends]) -> None: ...
 
     refused(twice, "'s' of charge has 2 dependencies")
+    refused(as_type, "'s' of charge names Depends where it says nothing: write s: T = Depends(f)")
+    refused(uncalled, "'s' of charge names Depends where it says nothing")
+    refused(uncalled_mark, "Annotated[T, Depends(f)]")
     refused(inside, "'s' of charge has a Depends inside of its annotation")
     refused(optional, "'s' of charge has a Depends inside of its annotation")
     refused(nothing, "'s' of charge is a dependency, and nothing says on what")

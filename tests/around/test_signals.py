@@ -16,6 +16,7 @@ from support.waiting import PATIENCE, until
 
 from aioqueue import AioQueue, Ignore, Reject, Task, TaskContext, chain, clock, group
 from aioqueue.around import calling
+from aioqueue.around.calling import Handler
 from aioqueue.around.events import END_MOMENTS, MOMENTS, TaskEvent
 from aioqueue.brokers.protocol import Outgoing, Settlement, Verdict
 from aioqueue.exceptions import ConfigurationError, QueueFull
@@ -366,6 +367,39 @@ async def test_one_that_is_late_again_and_again_is_left_out(
         await t.run(work)
     assert len(calls) == 6
     assert "hangs is called again; while it was left out it missed 3 calls" in caplog.text
+
+
+async def test_calls_at_one_time_that_are_late_are_late_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "_GRACE", 0.01)
+
+    async def hangs(event: object) -> None:
+        await asyncio.sleep(PATIENCE)
+
+    handler = Handler(hangs)
+    await asyncio.gather(*(handler.call("it", None, within=0.05) for _ in range(20)))
+    assert caplog.text.count("did not end within") == 20 and "left out" not in caplog.text
+    for _ in range(4):
+        await handler.call("it", None, within=0.01)
+    assert caplog.text.count("left out") == 1
+
+
+async def test_one_that_cancels_itself_has_failed(app: AioQueue, caplog: pytest.LogCaptureFixture) -> None:
+    @app.task
+    async def work() -> int:
+        return 1
+
+    @app.on("task_success")
+    async def gives_up(event: TaskEvent) -> None:  # pyright: ignore[reportUnusedFunction]
+        me = asyncio.current_task()
+        assert me is not None
+        me.cancel()
+        await asyncio.sleep(0)
+
+    async with app.testing() as t:
+        assert await t.run(work) == 1
+    assert "gives_up, called for" in caplog.text and "failed; nothing else changes" in caplog.text
 
 
 async def test_a_hook_of_a_class_is_never_left_out(make_app: MakeApp) -> None:
