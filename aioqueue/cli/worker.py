@@ -267,10 +267,9 @@ async def _supervise(
         starts = "start" if count > 1 else "starts"
         _logger.info("%s of the app %s %s on %s", many, app.name, starts, broker.description)
         command = partial(_command, params["hostname"] or it.hostname)
-        supervisor = Supervisor(command, count, once=burst, patience=patience)
+        supervisor = Supervisor(command, count, once=burst, patience=patience, on_ready=manager.ready)
         restart.wishes = supervisor.wishes
         restart.wishes.heard = manager.stops
-        manager.ready()
         return await supervisor.run()
 
 

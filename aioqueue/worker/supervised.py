@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -19,6 +20,9 @@ FULL: Final = b"f"
 class Child:
     """One of the processes. Its standard input is a socket, over which it says how it is (`say_to_parent`).
 
+    Args:
+        works: called when it does.
+
     Attributes:
         process: it.
         started: when, in the loop's time.
@@ -26,13 +30,16 @@ class Child:
         is_full: it has reached a limit, and waits for its successor.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, connection: socket.socket, works: Callable[[], None]
+    ) -> None:
         self.process = process
         self.started = asyncio.get_running_loop().time()
         self.is_ready = asyncio.Event()
         self.is_full = asyncio.Event()
         connection.setblocking(False)
         self._connection = connection
+        self._works = works
         asyncio.get_running_loop().add_reader(connection, self._hear)
 
     def close(self) -> None:
@@ -49,6 +56,7 @@ class Child:
             asyncio.get_running_loop().remove_reader(self._connection)
         if READY in said:
             self.is_ready.set()
+            self._works()
         if FULL in said:
             self.is_full.set()
 

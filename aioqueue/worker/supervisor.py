@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
@@ -42,18 +43,27 @@ class Supervisor:
         count: how many.
         once: one that has ended well is not replaced.
         patience: seconds after which one that was told to stop is killed.
+        on_ready: called when all of them work for the first time.
 
     Attributes:
         wishes: what the signals that came have asked for. They go on to the processes once, as what they ask for.
     """
 
     def __init__(
-        self, command: Callable[[int], list[str]], count: int, *, once: bool = False, patience: float = 60.0
+        self,
+        command: Callable[[int], list[str]],
+        count: int,
+        *,
+        once: bool = False,
+        patience: float = 60.0,
+        on_ready: Callable[[], None] | None = None,
     ) -> None:
         self._command = command
         self._count = count
         self._once = once
         self._patience = patience
+        self._on_ready = on_ready
+        self._awaited = set(range(1, count + 1))
         self._children: set[Child] = set()
         self._leaving: set[asyncio.Task[int | None]] = set()
         self._stop = asyncio.Event()
@@ -116,11 +126,17 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *self._command(number), stdin=theirs.fileno(), process_group=0
             )
-        child = Child(process, ours)
+        child = Child(process, ours, partial(self._works, number))
         self._children.add(child)
         if self._stop.is_set():
             self._pass_on(process, signal.SIGTERM)
         return child
+
+    def _works(self, number: int) -> None:
+        if number in self._awaited:
+            self._awaited.remove(number)
+            if not self._awaited and self._on_ready is not None:
+                self._on_ready()
 
     def _see_off(self, child: Child) -> None:
         """Its successor is ready."""

@@ -92,11 +92,11 @@ def test_a_worker_tells_that_it_is_ready_and_well_begins_again_and_stops(aioqueu
 
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_beat_and_a_supervisor_tell_it_as_well(aioqueue: Shell, manager: Manager) -> None:
-    for words in (["beat", "shop"], ["worker", "shop", "--max-tasks", "100", "-n", "w"]):
+    for words in (["beat", "shop"], ["worker", "shop", "--processes", "2", "-n", "w"]):
         process = aioqueue.start(*words, NOTIFY_SOCKET=manager.address)
         eventually(lambda: manager.said("READY=1"), f"{words} is ready")
         if words[0] == "worker":
-            process.wait_for("is ready")
+            assert len(aioqueue("workers", "shop", "--json").json) == 2, "all of its processes work"
             assert not manager.said("READY=1"), "its processes do not speak for it"
         process.signal(signal.SIGTERM)
         eventually(lambda: manager.said("STOPPING=1"), "it stops")
