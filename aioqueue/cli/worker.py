@@ -190,7 +190,7 @@ def worker(
     except ConfigurationError as error:
         if not supervised:
             raise
-        from aioqueue.worker.supervisor import MISUSE
+        from aioqueue.worker.supervised import MISUSE
 
         complain(str(error))
         code = MISUSE

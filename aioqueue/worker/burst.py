@@ -8,7 +8,7 @@ import logging
 from aioqueue.brokers.protocol import Consumer, Left
 from aioqueue.logs import logger
 from aioqueue.wording import counted, span
-from aioqueue.worker.supervisor import LEFT
+from aioqueue.worker.supervised import LEFT
 
 _LOOK_AGAIN = 0.25
 _AFTER_ERROR = 1.0

@@ -1,4 +1,5 @@
-"""What a supervisor and each of its processes know of each other: over the standard input of the process, a socket."""
+"""What a supervisor and each of its processes know of each other: by exit codes, and over the standard input of the
+process, a socket."""
 
 from __future__ import annotations
 
@@ -15,6 +16,10 @@ READY: Final = b"r"
 """It works."""
 FULL: Final = b"f"
 """It has reached a limit, and waits for its successor."""
+MISUSE: Final = 2
+"""The exit code of one that cannot be started as it is told to: no other one could."""
+LEFT: Final = 3
+"""The exit code of a burst that has left something."""
 
 
 class Child:

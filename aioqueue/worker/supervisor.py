@@ -14,7 +14,7 @@ from functools import partial
 from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
 from aioqueue.wording import counted
 from aioqueue.worker.showing import SHOW
-from aioqueue.worker.supervised import Child
+from aioqueue.worker.supervised import LEFT, MISUSE, Child
 
 _logger = logging.getLogger("aioqueue.worker")
 
@@ -24,10 +24,6 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 # So many in a row, and it is of no use to go on: within a minute and a half, by these pauses.
 _VAIN = 8
-MISUSE = 2
-"""The exit code of one that cannot be started as it is told to: no other one could."""
-LEFT = 3
-"""The exit code of a burst that has left something."""
 
 
 class Supervisor:
