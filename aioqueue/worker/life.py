@@ -87,7 +87,7 @@ class Life:
             span(worker.shutdown_timeout),
             few(names_of(running)),
             " (Ctrl-C: it leaves now, and hands back what runs)" if may_be_hurried else "",
-            level=logging.WARNING if worker.is_embedded else logging.INFO,
+            level=logging.WARNING if worker.is_embedded or not logger.isEnabledFor(logging.INFO) else logging.INFO,
         )
 
     def hands_back(self, running: Collection[Run]) -> None:

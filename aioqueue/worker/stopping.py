@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakSet
 
 from aioqueue.stop_signals import HANGUP, Wish, Wishes, on_stop_signals
 from aioqueue.worker.life import Life
@@ -30,13 +31,18 @@ class Stopping:
         self.retire: Callable[[], object] | None = None
         self._life = life
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._hurried_by: signal.Signals | None = None
 
     @contextmanager
     def heard(self, *, by_signals: bool) -> Generator[None]:
         """It works in the running event loop, and is told there: from other threads too, and by signals if so asked."""
         self._loop = asyncio.get_running_loop()
-        with on_stop_signals(self._signalled) if by_signals else nullcontext():
-            yield
+        _working.add(self)
+        try:
+            with on_stop_signals(self._signalled) if by_signals else nullcontext():
+                yield
+        finally:
+            _working.discard(self)
 
     def ask(self, *, now: bool = False) -> None:
         """It is to stop; with `now`, cold. Any thread may call it."""
@@ -60,7 +66,14 @@ class Stopping:
         self.ask()
 
     def hurry(self, number: signal.Signals) -> None:
-        """A signal has asked it to stop cold."""
+        """A signal has asked it to stop cold. So do the others of this process, as soon as they are to stop: whoever is
+        in a hurry has not one of them in mind."""
+        for one in list(_working):
+            one._hurried_by = number
+            if one is self or one.warm.is_set():
+                one._leave(number)
+
+    def _leave(self, number: signal.Signals) -> None:
         if not self.cold.is_set():
             self._life.say(": %s, it leaves now and hands its tasks back", number.name, level=logging.WARNING)
             self.ask(now=True)
@@ -69,3 +82,9 @@ class Stopping:
         self.warm.set()
         if now:
             self.cold.set()
+        elif self._hurried_by is not None:
+            self._leave(self._hurried_by)
+
+
+_working: WeakSet[Stopping] = WeakSet()
+"""Those that are told here."""

@@ -216,6 +216,55 @@ async def test_a_worker_in_a_program_is_heard(app: AioQueue, said: Said, ctrl_c:
     assert said("w2 stops") == [], "it waits for nothing"
 
 
+async def test_who_is_in_a_hurry_has_all_workers_of_a_program_in_mind(
+    app: AioQueue, said: Said, ctrl_c: list[int]
+) -> None:
+    """One Ctrl-C for the program, and one for the wait of all of them, however many there are."""
+    gate = Gate()
+
+    @app.task(name="hold")
+    async def hold() -> None:
+        await gate.wait()
+
+    async def press() -> None:
+        await until(lambda: said("50 s to end"))
+        signal.raise_signal(signal.SIGINT)
+
+    async with app:
+        signal.raise_signal(signal.SIGINT)
+        waits: dict[str, Any] = {"shutdown_timeout": 50.0, "concurrency": 1}
+        async with app.worker(hostname="w1", **waits), app.worker(hostname="w2", **waits):
+            await app.send_many([hold.s(), hold.s()])
+            await until(lambda: len(gate.came) == 2)
+            pressing = asyncio.create_task(press())
+        await pressing
+        assert ctrl_c == [signal.SIGINT] * 2
+        for name in ("w1", "w2"):
+            assert said(f"Worker {name}: SIGINT, it leaves now and hands its tasks back")
+        assert await lengths(app) == (2, 0, 0)
+        gate.open()
+
+
+async def test_a_program_without_logging_is_told_what_ctrl_c_waits_for(
+    app: AioQueue, said: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+
+    @app.task(name="hold")
+    async def hold() -> None:
+        await gate.wait()
+
+    logging.getLogger("aioqueue").setLevel(logging.WARNING)
+    working = asyncio.create_task(app.worker(hostname="w1", shutdown_timeout=50.0).run())
+    async with app:
+        await hold.send()
+        await until(lambda: gate.came)
+        signal.raise_signal(signal.SIGINT)
+        await until(lambda: said("Worker w1: SIGINT, it stops; 1 task has 50 s to end: hold"))
+        gate.open()
+        assert await within(working) == 0
+
+
 async def test_it_waits_for_its_broker(said: Said, ctrl_c: list[int], tmp_path: Path) -> None:
     server = Server(tmp_path)
     app = AioQueue("tests", broker=server.url, send_timeout=0.1)
