@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from time import monotonic
 from types import FrameType
@@ -134,3 +135,11 @@ def overheard(
 
 def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to another process, if it is still there."""
+    # Not by its own `send_signal`, which takes the exit code of one that has just ended, and nobody is told of it.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)

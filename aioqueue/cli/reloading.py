@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
+from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals, pass_on
 from aioqueue.wording import few
 
 _logger = logging.getLogger("aioqueue.worker")
@@ -71,7 +71,7 @@ class Reloader:
             *self._words, stdin=asyncio.subprocess.PIPE, process_group=0
         )
         if self._stop.is_set():
-            _pass_on(process, signal.SIGTERM)
+            pass_on(process, signal.SIGTERM)
         ended = asyncio.create_task(process.wait())
         await self._first(ended, self._changed, self._stop)
         if self._stop.is_set():
@@ -89,10 +89,10 @@ class Reloader:
     async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
         """The code has changed: its tasks have a moment, and are handed back then."""
         for number, patience in ((signal.SIGTERM, _PATIENCE), (QUIT or signal.SIGTERM, _LAST_PATIENCE)):
-            _pass_on(process, number)
+            pass_on(process, number)
             if (await asyncio.wait({ended}, timeout=patience))[0]:
                 return
-        _pass_on(process, signal.SIGKILL)
+        pass_on(process, signal.SIGKILL)
         await ended
 
     async def _first(self, *events: asyncio.Event | asyncio.Task[int]) -> None:
@@ -115,7 +115,7 @@ class Reloader:
         again = self._stop.is_set()
         self._stop.set()
         if self._process is not None and not (again and wish is Wish.WARM):
-            _pass_on(self._process, signal.SIGTERM if wish is Wish.WARM else QUIT or number)
+            pass_on(self._process, signal.SIGTERM if wish is Wish.WARM else QUIT or number)
 
 
 def own_command() -> list[str]:
@@ -126,10 +126,3 @@ def own_command() -> list[str]:
 
 def _names(folder: Path, changes: Iterable[tuple[Any, str]]) -> set[str]:
     return {os.path.relpath(path, folder) for _, path in changes}
-
-
-def _pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except ProcessLookupError:
-        pass

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
-from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals
+from aioqueue.stop_signals import QUIT, Wish, Wishes, on_stop_signals, pass_on
 from aioqueue.wording import counted
 from aioqueue.worker.showing import SHOW
 from aioqueue.worker.supervised import LEFT, MISUSE, Child
@@ -125,7 +123,7 @@ class Supervisor:
         child = Child(process, ours, partial(self._works, number))
         self._children.add(child)
         if self._stop.is_set():
-            self._pass_on(process, signal.SIGTERM)
+            pass_on(process, signal.SIGTERM)
         return child
 
     def _works(self, number: int) -> None:
@@ -137,7 +135,7 @@ class Supervisor:
     def _see_off(self, child: Child) -> None:
         """Its successor is ready."""
         _logger.info("Worker process %d has reached a limit, and stops; another one takes its place", child.process.pid)
-        self._pass_on(child.process, signal.SIGTERM)
+        pass_on(child.process, signal.SIGTERM)
         leaving = asyncio.get_running_loop().create_task(self._until_ended(child))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
@@ -176,7 +174,7 @@ class Supervisor:
                 await process.wait()
         except TimeoutError:
             _logger.error("Worker process %d has not stopped in %g s; it is killed", process.pid, self._patience)
-            self._pass_on(process, signal.SIGKILL)
+            pass_on(process, signal.SIGKILL)
         code = await process.wait()
         self._children.discard(child)
         child.close()
@@ -199,14 +197,7 @@ class Supervisor:
 
     def _pass_on_to_all(self, number: signal.Signals) -> None:
         for child in self._children:
-            self._pass_on(child.process, number)
-
-    @staticmethod
-    def _pass_on(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-        # Not by its own `send_signal`, which takes the exit code of one that has just ended, and nobody is told of it.
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, number)
+            pass_on(child.process, number)
 
 
 def _how(code: int) -> str:
