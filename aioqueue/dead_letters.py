@@ -10,7 +10,7 @@ import msgspec
 from aioqueue.awaiting import Spoken, awaited
 from aioqueue.brokers.protocol import Outgoing, StoredLetter
 from aioqueue.exceptions import AioQueueError, PayloadError
-from aioqueue.message import DeadLetter, Message, decode_dead_letter, decode_message, encode_message
+from aioqueue.message import DeadLetter, decode_dead_letter, encode_message, readable_message
 from aioqueue.options import moment
 from aioqueue.payload.calls import call_digest
 from aioqueue.payload.codec import decode_call
@@ -95,7 +95,7 @@ class DeadLetters:
         if not stored:
             return False
         letter = _letter(stored[0])
-        message = _message(letter)
+        message = readable_message(letter.raw)
         if message is None:
             raise AioQueueError(
                 f"The dead letter {id} cannot be sent again: {letter.reason}. It stays: look at its `raw`, or drop it."
@@ -135,7 +135,7 @@ class DeadLetters:
 
     def _read(self, stored: StoredLetter) -> DeadTask:
         letter = _letter(stored)
-        message = _message(letter)
+        message = readable_message(letter.raw)
         args: tuple[Any, ...] = ()
         kwargs: dict[str, Any] = {}
         if message is not None:
@@ -171,10 +171,3 @@ def _letter(stored: StoredLetter) -> DeadLetter:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reason = f"what is kept of this dead letter cannot be read ({error})"
         return DeadLetter(raw=stored.data, queue="", reason=reason, deliveries=0, died_at=0)
-
-
-def _message(letter: DeadLetter) -> Message | None:
-    try:
-        return decode_message(letter.raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
-        return None

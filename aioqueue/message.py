@@ -163,6 +163,14 @@ decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode
 _NO_LIMIT = 2**31
 
 
+def readable_message(data: bytes) -> Message | None:
+    """A message as the broker has it; None if it is none: somebody else has written it."""
+    try:
+        return decode_message(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        return None
+
+
 def read_record(id: str, data: bytes) -> Record:
     """A record as the broker has it.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from aioqueue.arguments import arguments_text, hidden_words
 from aioqueue.exceptions import PayloadError
-from aioqueue.message import decode_message
+from aioqueue.message import readable_message
 from aioqueue.options import moment
 from aioqueue.payload.codec import decode_call
 
@@ -54,9 +54,8 @@ async def delayed_in(app: Core, broker: Broker, queue: str, limit: int) -> list[
 def _read(app: Core, stored: StoredMessage, *, due: bool) -> WaitingTask:
     at = moment(stored.at)
     since, then = (None, at) if due else (at, None)
-    try:
-        message = decode_message(stored.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+    message = readable_message(stored.data)
+    if message is None:
         return WaitingTask(stored.id, None, "", 0, 0, since, then)
     task = app.tasks.get(message.task)
     names = task.parameters.positional_names if task is not None else ()

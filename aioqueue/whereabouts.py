@@ -12,7 +12,7 @@ from aioqueue.brokers.protocol import Broker, Whereabouts, WorkerStatus
 from aioqueue.exceptions import AioQueueError
 from aioqueue.graph import GraphNode
 from aioqueue.inquiry import Meant, ask_these
-from aioqueue.message import Message, Record, State, decode_message, read_record
+from aioqueue.message import FINAL_STATES, Message, Record, State, read_record, readable_message
 from aioqueue.options import moment
 from aioqueue.questions import Found, HeldTask
 from aioqueue.result import AsyncResult
@@ -72,7 +72,7 @@ class _Look:
         self._patience = patience
 
     async def at(self, found: Whereabouts) -> TaskStatus:
-        message = _read(found.data)
+        message = readable_message(found.data)
         status = TaskStatus(
             id=self._id,
             state=self._record.state if self._record is not None else str(State.SENT),
@@ -182,15 +182,14 @@ async def _in_workflow(app: Core, id: str) -> TaskStatus | None:
         node = graph[id]
     except (AioQueueError, KeyError):
         return None
-    final = (State.SUCCESS, State.FAILURE, State.REVOKED)
-    if node.state in final:
+    if node.state in FINAL_STATES:
         return TaskStatus(id=id, state=node.state, name=node.name, detail="It has ended, and no result of it is kept.")
     if node.state != State.PENDING:
         return None  # it is its turn: it moves just now
     before = {one for one, after in graph.edges if after == id}
     if node.kind == "group":
         before |= {one.id for one in graph.nodes if one.group == id}
-    open = [one for one in graph.nodes if one.id in before and one.state not in final]
+    open = [one for one in graph.nodes if one.id in before and one.state not in FINAL_STATES]
     ended = len(before) - len(open)
     behind = f"; {counted(ended, 'other')} of {len(before)} ended" if ended else ""
     detail = f"It is not its turn in its workflow: it waits for {few([_named(one) for one in open])}{behind}."
@@ -199,13 +198,6 @@ async def _in_workflow(app: Core, id: str) -> TaskStatus | None:
 
 def _named(node: GraphNode) -> str:
     return f"{node.name}[{node.id}] ({node.state})"
-
-
-def _read(data: bytes) -> Message | None:
-    try:
-        return decode_message(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
-        return None
 
 
 def _text(at: datetime | None) -> str:

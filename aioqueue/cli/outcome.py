@@ -125,7 +125,7 @@ def show(info: TaskInfo, where: str = "") -> None:
     facts(
         [
             ("id", bold(printable(info.id))),
-            ("task", printable(f"{info.name}{_arguments(info)}")),
+            ("task", printable(call_text(info.name, info.args))),
             (
                 "state",
                 click.style(printable(info.state), fg=STATE_COLOURS.get(info.state), bold=True) + _more(info, where),
@@ -147,9 +147,10 @@ def show(info: TaskInfo, where: str = "") -> None:
         say(printable(info.traceback.rstrip()))
 
 
-def _arguments(info: TaskInfo) -> str:
-    text = one_line(info.args, 200)
-    return text if not text or text.startswith("(") else f"({text})"
+def call_text(name: str, args: str) -> str:
+    """A call: the task's name, and its arguments as a record or a worker has them."""
+    text = one_line(args, 200)
+    return name + (text if not text or text.startswith("(") else f"({text})")
 
 
 def _more(info: TaskInfo, where: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aioqueue.cli.outcome import STATE_COLOURS, call_text
 from aioqueue.cli.running import FAILED, end, run
 from aioqueue.cli.terminal import bold, printable, say, say_json
 from aioqueue.cli.times import span_text
@@ -35,8 +36,7 @@ def show_status(app: AioQueue, id: str, *, timeout: float, as_json: bool) -> Non
     if as_json:
         say_json(status)
     else:
-        arguments = f"({status.args})" if status.args and not status.args.startswith("(") else status.args
-        say(f"{bold(printable((status.name or 'Task') + arguments))} {printable(id)}  {_state(status)}")
+        say(f"{bold(printable(call_text(status.name or 'Task', status.args)))} {printable(id)}  {_state(status)}")
         say(printable(status.detail))
         for what, value in _rows(status):
             say(f"  {what:<8}{printable(value)}")
@@ -47,9 +47,8 @@ def show_status(app: AioQueue, id: str, *, timeout: float, as_json: bool) -> Non
 
 
 def _state(status: TaskStatus) -> str:
-    colours = {"SUCCESS": "green", "FAILURE": "red", "REVOKED": "yellow"}
     waits = f" ({status.waits_for.value.replace('_', ' ')})" if status.waits_for is not None else ""
-    return click.style(status.state, fg=colours.get(status.state)) + waits
+    return click.style(status.state, fg=STATE_COLOURS.get(status.state)) + waits
 
 
 def _rows(status: TaskStatus) -> list[tuple[str, str]]:
